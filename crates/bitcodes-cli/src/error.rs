@@ -1,0 +1,78 @@
+//! Errors, and how the program ends with them.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use bitcodes_train::{RunError, TrainConfigError, TrainError, data::DataError};
+
+/// Why the program ends without success.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// An argument has a value that no training can have.
+    #[error(transparent)]
+    Config(#[from] TrainConfigError),
+    /// The backend is one that this program was built without.
+    #[error(
+        "the backend {found} is not compiled in, expected one of: {available} \
+         (build with `--features {found}` to have it)"
+    )]
+    NotCompiledIn {
+        /// The backend that was asked for.
+        found: &'static str,
+        /// Those that are there.
+        available: String,
+    },
+    /// The backend has no device to run on.
+    #[cfg(feature = "wgpu")]
+    #[error("the backend wgpu has no device here: {0}")]
+    NoAdapter(#[from] bitcodes_train::bitcodes_core::backend::wgpu::NoAdapter),
+    /// The images cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The folder of the run cannot be had.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The model that is in the way.
+    #[error("{0}; --overwrite replaces it")]
+    ModelExists(RunError),
+    /// The training failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Standard output cannot be written.
+    #[error("standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+const FAILED: u8 = 1;
+const WRONG_CALL: u8 = 2;
+
+/// Prints an error and gives the exit code for it.
+pub(crate) fn exit_for(error: &CliError) -> ExitCode {
+    print(&format!("error: {error}"));
+    ExitCode::from(match error {
+        CliError::Config(_) | CliError::NotCompiledIn { .. } => WRONG_CALL,
+        _ => FAILED,
+    })
+}
+
+/// Prints what clap has to say, an error in one line, and gives the exit code for it.
+pub(crate) fn exit_for_arguments(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Help and version; where they cannot be written there is nowhere to say so.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(WRONG_CALL);
+    }
+    let text = error.to_string();
+    let paragraph = text.lines().take_while(|line| !line.trim().is_empty());
+    print(&paragraph.map(str::trim).collect::<Vec<_>>().join(" "));
+    ExitCode::from(WRONG_CALL)
+}
+
+fn print(line: &str) {
+    // Where standard error cannot be written there is nowhere to say so.
+    let _ = writeln!(io::stderr(), "{line}");
+}

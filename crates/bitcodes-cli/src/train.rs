@@ -1,0 +1,174 @@
+//! `bitcodes train`.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use bitcodes_train::data::Images;
+use bitcodes_train::{
+    Execution, Progress, RunError, RunFolder, Summary, TrainConfig, TrainError, files, train,
+};
+use burn::backend::Autodiff;
+use burn::tensor::backend::AutodiffBackend;
+use clap::Args;
+
+use crate::backend::Backend;
+use crate::error::CliError;
+
+/// Train the toy VQ autoencoder on handwritten digits, or on a data set in MNIST's files.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// Passes over the images to train on
+    #[arg(long, default_value_t = TrainConfig::new().epochs)]
+    epochs: usize,
+
+    /// Bits of a token; an image has a token for each 4x4 pixels
+    #[arg(long, default_value_t = TrainConfig::new().bits)]
+    bits: usize,
+
+    /// Temperature of the quantizer: the lower, the more its gradient is the step's
+    #[arg(long, default_value_t = TrainConfig::new().temperature, allow_negative_numbers = true)]
+    temperature: f64,
+
+    /// Images of a step
+    #[arg(long, default_value_t = TrainConfig::new().batch_size)]
+    batch_size: usize,
+
+    /// Learning rate of the first step; it falls to 0 along a cosine
+    #[arg(long, default_value_t = TrainConfig::new().learning_rate, allow_negative_numbers = true)]
+    learning_rate: f64,
+
+    /// Seed of all that is random: the same gives the same run on one backend
+    #[arg(long, default_value_t = TrainConfig::new().seed)]
+    seed: u64,
+
+    /// Folder with MNIST's four files, gzipped or not [default: 8x8 digits, built in]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// Folder for the results [default: the next free runs/N]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Replace a model that is in the folder for the results
+    #[arg(long)]
+    overwrite: bool,
+
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = Backend::Flex)]
+    backend: Backend,
+
+    /// Print a line an epoch even on a terminal, where there is a dashboard otherwise
+    #[arg(long)]
+    plain: bool,
+}
+
+/// Trains, and prints what came of it. Nothing is written before all arguments are checked.
+pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
+    let config = TrainConfig {
+        bits: args.bits,
+        temperature: args.temperature,
+        epochs: args.epochs,
+        batch_size: args.batch_size,
+        learning_rate: args.learning_rate,
+        seed: args.seed,
+    };
+    config.validate()?;
+    args.backend.check()?;
+    let images = match &args.data {
+        Some(folder) => Images::from_folder(folder)?,
+        None => Images::digits(),
+    };
+    let run = match &args.out {
+        Some(path) => RunFolder::at(path, args.overwrite).map_err(|error| match error {
+            RunError::ModelExists(_) => CliError::ModelExists(error),
+            _ => CliError::Run(error),
+        })?,
+        None => RunFolder::next_in(Path::new("runs"))?,
+    };
+
+    let progress = match io::stdout().is_terminal() && !args.plain {
+        true => Progress::Dashboard,
+        false => Progress::Lines,
+    };
+    let job = Job {
+        config,
+        images,
+        run,
+        progress,
+        backend: args.backend,
+    };
+    let summary = job.train()?;
+    job.report(&summary)?;
+    Ok(())
+}
+
+struct Job {
+    config: TrainConfig,
+    images: Images,
+    run: RunFolder,
+    progress: Progress,
+    backend: Backend,
+}
+
+impl Job {
+    fn train(&self) -> Result<Summary, TrainError> {
+        match self.backend {
+            #[cfg(feature = "flex")]
+            Backend::Flex => self.train_on::<burn::backend::Flex>(),
+            #[cfg(feature = "ndarray")]
+            Backend::Ndarray => self.train_on::<burn::backend::NdArray>(),
+            #[cfg(feature = "wgpu")]
+            Backend::Wgpu => self.train_on::<burn::backend::Wgpu>(),
+            #[cfg(feature = "cuda")]
+            Backend::Cuda => self.train_on::<burn::backend::Cuda>(),
+            #[allow(unreachable_patterns, reason = "with every backend there is no other")]
+            _ => unreachable!("Backend::check refuses what is not compiled in"),
+        }
+    }
+
+    fn train_on<B: burn::tensor::backend::Backend>(&self) -> Result<Summary, TrainError>
+    where
+        Autodiff<B>: AutodiffBackend<InnerBackend = B, Device = B::Device>,
+    {
+        let execution = Execution {
+            backend: self.backend.name().into(),
+            images_per_thread: self.backend.images_per_thread(),
+        };
+        train::<Autodiff<B>>(
+            &self.config,
+            &self.images,
+            &self.run,
+            &execution,
+            self.progress,
+            &Default::default(),
+        )
+    }
+
+    fn report(&self, summary: &Summary) -> io::Result<()> {
+        let codes = match summary.bits_per_token {
+            bits @ ..64 => (1u64 << bits).to_string(),
+            bits => format!("2^{bits}"),
+        };
+        let out = self.run.path();
+        writeln!(
+            io::stdout(),
+            "\n\
+             test PSNR       {:.2} dB, decoded from packed bits alone\n\
+             bits an image   {} ({} a token)\n\
+             codes used      {} of {codes}, by {} tokens of the test images\n\
+             trained         {} epochs in {:.1} s on {}\n\
+             model           {}\n\
+             picture         {}",
+            summary.test_psnr_db,
+            summary.bits_per_image,
+            summary.bits_per_token,
+            summary.codes_used,
+            summary.test_tokens,
+            summary.epochs,
+            summary.seconds,
+            summary.backend,
+            out.join(files::MODEL).display(),
+            out.join(files::PICTURE).display(),
+        )
+    }
+}

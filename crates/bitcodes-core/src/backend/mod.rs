@@ -1,0 +1,4 @@
+//! What Bitcodes knows of single backends.
+
+#[cfg(feature = "wgpu")]
+pub mod wgpu;

@@ -1,0 +1,57 @@
+//! Vector quantization with binary codes for [Burn](https://burn.dev).
+//!
+//! [`Bitcodes`] maps a vector to a row of bits and the bits back to a vector. Its codebook holds one
+//! pair of vectors per bit; a vector chooses, of each pair, the one with the larger dot product, and
+//! the output is the sum of the chosen vectors. `num_bits` bits therefore name 2^`num_bits` outputs
+//! with only `2 * num_bits` rows, and every bit is decided in parallel.
+//!
+//! ```
+//! # #[cfg(feature = "flex")] {
+//! use bitcodes_core::{BitcodesConfig, PackedCodes};
+//! use bitcodes_core::burn::{backend::Flex, tensor::{Distribution, Tensor}};
+//!
+//! let device = Default::default();
+//! let bitcodes = BitcodesConfig::new(8, 4).init::<Flex>(&device);
+//!
+//! let x = Tensor::<Flex, 3>::random([1, 6, 8], Distribution::Default, &device);
+//! let out = bitcodes.forward(x.clone());
+//! assert_eq!(out.quantized.dims(), [1, 6, 8]);
+//! assert_eq!(out.bits.dims(), [1, 6, 4]);
+//!
+//! // Half a byte a vector, packed; and the same vectors back.
+//! let codes = PackedCodes::from_bits(out.bits).unwrap();
+//! assert_eq!(codes.as_bytes().len(), 6);
+//! let y = bitcodes.decode(codes.to_bits::<Flex, 3>(&device));
+//! assert_eq!(y.into_data(), bitcodes.quantize(x).into_data());
+//! # }
+//! ```
+//!
+//! The backend is chosen by the type parameter. On a backend that differentiates (`Autodiff<..>`)
+//! [`Bitcodes::forward`] trains, with noise; on any other it is deterministic.
+//!
+//! # Features
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `std` (default) | Burn's `std` |
+//! | `flex` (default), `ndarray` | Burn's backends for the CPU, with SIMD and threads |
+//! | `wgpu`, `cuda` | Burn's backends for the GPU |
+//!
+//! Without `std` the crate is `no_std` and needs `alloc`.
+#![no_std]
+
+extern crate alloc;
+
+#[doc(no_inline)]
+pub use burn;
+
+pub mod backend;
+mod codes;
+mod config;
+mod quantizer;
+mod sampling;
+
+pub use codes::{CodesError, PackedCodes, to_bits, to_decimal};
+pub use config::{BitcodesConfig, ConfigError};
+pub use quantizer::{Bitcodes, BitcodesOutput, BitcodesRecord};
+pub use sampling::logistic_noise;

@@ -1,0 +1,18 @@
+//! The bit layout of [Bitcodes](https://docs.rs/bitcodes-core), on plain slices.
+//!
+//! Nothing here knows a tensor library: slices go in, slices come out. [`layout`] is the one place
+//! that says which bit of a code lies where.
+//!
+//! ```
+//! use bitcodes_kernels::layout;
+//!
+//! let bits = [1, 1, 0, 1, 0, 0, 0, 0, 1];
+//! let mut bytes = vec![0; layout::row_bytes(bits.len())];
+//! layout::pack_row(&bits, &mut bytes).unwrap();
+//! assert_eq!(bytes, [0b0000_1011, 0b0000_0001]);
+//! ```
+#![no_std]
+
+extern crate alloc;
+
+pub mod layout;

@@ -1,0 +1,170 @@
+//! The toy VQ autoencoder: images to tokens of bits and back.
+
+use bitcodes_core::{Bitcodes, BitcodesConfig};
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Int, Tensor, activation::sigmoid, backend::Backend};
+
+use crate::mixer::Mixer;
+
+/// Configuration of an [`Autoencoder`].
+#[derive(Config, Debug, PartialEq)]
+pub struct AutoencoderConfig {
+    /// Height of the images in pixels, a multiple of [`PATCH`](Self::PATCH).
+    pub height: usize,
+    /// Width of the images in pixels, a multiple of [`PATCH`](Self::PATCH).
+    pub width: usize,
+    /// The quantizer; its `features` are the size of a token.
+    pub quantizer: BitcodesConfig,
+}
+
+impl AutoencoderConfig {
+    /// Height and width in pixels of the patch that a token stands for.
+    pub const PATCH: usize = 4;
+    /// Size of a token.
+    pub const FEATURES: usize = 16;
+
+    /// Tokens of an image.
+    pub fn tokens(&self) -> usize {
+        (self.height / Self::PATCH) * (self.width / Self::PATCH)
+    }
+
+    /// Bits that an image is quantized to.
+    pub fn bits_per_image(&self) -> usize {
+        self.tokens() * self.quantizer.num_bits
+    }
+
+    /// Makes the autoencoder with random weights.
+    ///
+    /// # Panics
+    ///
+    /// Where the quantizer's configuration is not valid.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Autoencoder<B> {
+        let pixels = Self::PATCH * Self::PATCH;
+        let features = self.quantizer.features;
+        let autoencoder = Autoencoder {
+            encoder: Mixer::new(self.tokens(), pixels, features, device),
+            quantizer: self.quantizer.init(device),
+            decoder: Mixer::new(self.tokens(), features, pixels, device),
+            height: self.height,
+            width: self.width,
+        };
+        // Burn draws weights at their first use, and a clone made before draws others: a fork
+        // draws them all now.
+        autoencoder.fork(device)
+    }
+}
+
+/// A VQ autoencoder: 4x4 patches, a mixer to one vector a patch, [`Bitcodes`], and a mixer back.
+#[derive(Module, Debug)]
+pub struct Autoencoder<B: Backend> {
+    encoder: Mixer<B>,
+    /// The quantizer between the two halves.
+    pub quantizer: Bitcodes<B>,
+    decoder: Mixer<B>,
+    height: usize,
+    width: usize,
+}
+
+impl<B: Backend> Autoencoder<B> {
+    /// Images through the bottleneck and back; in training the bits are sampled.
+    ///
+    /// # Shapes
+    ///
+    /// - images: `[batch, height, width]` in [0, 1]
+    /// - output: the same
+    pub fn forward(&self, images: Tensor<B, 3>) -> Tensor<B, 3> {
+        let tokens = self.encoder.forward(self.patches(images));
+        let tokens = self.quantizer.forward(tokens).quantized;
+        self.picture(self.decoder.forward(tokens))
+    }
+
+    /// The forward pass of training with the noise given.
+    ///
+    /// # Shapes
+    ///
+    /// - images: `[batch, height, width]` in [0, 1]
+    /// - noise: `[tokens, batch, num_bits]`
+    /// - output: as `images`
+    pub fn forward_with_noise(&self, images: Tensor<B, 3>, noise: Tensor<B, 3>) -> Tensor<B, 3> {
+        let tokens = self.encoder.forward(self.patches(images));
+        let tokens = self.quantizer.forward_with_noise(tokens, noise).quantized;
+        self.picture(self.decoder.forward(tokens))
+    }
+
+    /// The codes of images.
+    ///
+    /// # Shapes
+    ///
+    /// - images: `[batch, height, width]` in [0, 1]
+    /// - output: `[batch, tokens, num_bits]`, each 0 or 1
+    pub fn encode(&self, images: Tensor<B, 3>) -> Tensor<B, 3, Int> {
+        let tokens = self.encoder.forward(self.patches(images));
+        self.quantizer.encode(tokens).swap_dims(0, 1)
+    }
+
+    /// The images that codes stand for.
+    ///
+    /// # Shapes
+    ///
+    /// - bits: `[batch, tokens, num_bits]`, each 0 or 1
+    /// - output: `[batch, height, width]` in [0, 1]
+    pub fn decode(&self, bits: Tensor<B, 3, Int>) -> Tensor<B, 3> {
+        let tokens = self.quantizer.decode(bits.swap_dims(0, 1));
+        self.picture(self.decoder.forward(tokens))
+    }
+
+    /// Tokens of an image.
+    pub fn tokens(&self) -> usize {
+        (self.height / AutoencoderConfig::PATCH) * (self.width / AutoencoderConfig::PATCH)
+    }
+
+    /// `[batch, height, width]` to `[tokens, batch, pixels of a patch]`.
+    fn patches(&self, images: Tensor<B, 3>) -> Tensor<B, 3> {
+        const PATCH: usize = AutoencoderConfig::PATCH;
+        let [batch, height, width] = images.dims();
+        let [rows, columns] = [height / PATCH, width / PATCH];
+        images
+            .reshape([batch, rows, PATCH, columns, PATCH])
+            .permute([1, 3, 0, 2, 4])
+            .reshape([rows * columns, batch, PATCH * PATCH])
+    }
+
+    /// `[tokens, batch, pixels of a patch]` before the sigmoid to `[batch, height, width]`.
+    fn picture(&self, patches: Tensor<B, 3>) -> Tensor<B, 3> {
+        const PATCH: usize = AutoencoderConfig::PATCH;
+        let [_, batch, _] = patches.dims();
+        let [rows, columns] = [self.height / PATCH, self.width / PATCH];
+        sigmoid(patches)
+            .reshape([rows, columns, batch, PATCH, PATCH])
+            .permute([2, 0, 3, 1, 4])
+            .reshape([batch, self.height, self.width])
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::backend::Flex;
+
+    #[test]
+    fn patches_are_blocks_of_pixels_and_picture_puts_them_back() {
+        let device = Default::default();
+        let config = AutoencoderConfig::new(8, 12, BitcodesConfig::new(16, 8));
+        let model = config.init::<Flex>(&device);
+        let images = Tensor::<Flex, 1, Int>::arange(1..1 + 2 * 8 * 12, &device)
+            .float()
+            .div_scalar(200)
+            .reshape([2, 8, 12]);
+
+        let patches = model.patches(images.clone());
+        assert_eq!(patches.dims(), [6, 2, 16]);
+        let last_of_first = patches.clone().slice([5..6, 0..1]).flatten::<1>(0, 2);
+        let corner = images.clone().slice([0..1, 4..8, 8..12]).flatten::<1>(0, 2);
+        assert_eq!(last_of_first.into_data(), corner.into_data());
+
+        let before_sigmoid = (patches.clone() / (-patches + 1.0)).log();
+        let difference = model.picture(before_sigmoid) - images;
+        assert!(difference.abs().max().into_scalar() < 1e-6);
+    }
+}

@@ -1,0 +1,225 @@
+//! IDX, the file format of MNIST: a big-endian header, then unsigned bytes.
+//!
+//! ```text
+//! 0x0000080D      magic number: type 08 (u8), D axes
+//! u32 x D         length of each axis
+//! u8 x product    the data, last axis fastest
+//! ```
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+/// An array of bytes as an IDX file holds it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Idx<const D: usize> {
+    pub shape: [usize; D],
+    pub data: Vec<u8>,
+}
+
+/// An IDX file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}", path.display())]
+pub struct IdxError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub cause: IdxCause,
+}
+
+/// Why an IDX file cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdxCause {
+    /// It cannot be opened, read, or unpacked.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Neither the file nor its gzipped form is there.
+    #[error("no such file, nor one with .gz appended")]
+    Missing,
+    /// It ends within the header.
+    #[error("the file ends after {found} bytes, expected a header of {wanted}")]
+    Header {
+        /// Bytes that were there.
+        found: usize,
+        /// Bytes of a header.
+        wanted: usize,
+    },
+    /// It does not begin with the magic number of such a file.
+    #[error("the magic number is {found:#010x}, expected {wanted:#010x}")]
+    Magic {
+        /// What it begins with.
+        found: u32,
+        /// What it has to begin with.
+        wanted: u32,
+    },
+    /// The header's sizes multiply to more than can be addressed.
+    #[error("the header gives sizes {0:?}, too large to address")]
+    TooLarge(Vec<usize>),
+    /// There are more or fewer bytes of data than the header says.
+    #[error("{found} bytes of data{}, expected {wanted} by the header", if *.more { " and more" } else { "" })]
+    Length {
+        /// Bytes that were read.
+        found: usize,
+        /// Bytes that the header asks for.
+        wanted: usize,
+        /// Whether the file goes on after `found`.
+        more: bool,
+    },
+}
+
+/// Reads `name` from `folder`, or `name.gz`; packed or not is told from the bytes.
+pub(crate) fn read_file<const D: usize>(folder: &Path, name: &str) -> Result<Idx<D>, IdxError> {
+    let plain = folder.join(name);
+    let packed = folder.join(format!("{name}.gz"));
+    let path = if packed.exists() && !plain.exists() {
+        packed
+    } else {
+        plain
+    };
+    let read = || match File::open(&path) {
+        Ok(file) => read(BufReader::new(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(IdxCause::Missing),
+        Err(error) => Err(error.into()),
+    };
+    read().map_err(|cause| IdxError {
+        path: path.clone(),
+        cause,
+    })
+}
+
+/// Reads one array, gzipped or not.
+pub(crate) fn read<const D: usize>(mut source: impl BufRead) -> Result<Idx<D>, IdxCause> {
+    const GZIP: [u8; 2] = [0x1f, 0x8b];
+    if source.fill_buf()?.starts_with(&GZIP) {
+        read_plain(MultiGzDecoder::new(source))
+    } else {
+        read_plain(source)
+    }
+}
+
+fn read_plain<const D: usize>(mut source: impl Read) -> Result<Idx<D>, IdxCause> {
+    let mut header = Vec::new();
+    let header_bytes = 4 * (1 + D);
+    source
+        .by_ref()
+        .take(header_bytes as u64)
+        .read_to_end(&mut header)?;
+    let mut fields = header
+        .chunks_exact(4)
+        .map(|field| u32::from_be_bytes([field[0], field[1], field[2], field[3]]));
+    let wanted = 0x0800 + D as u32;
+    match fields.next() {
+        Some(found) if found != wanted => return Err(IdxCause::Magic { found, wanted }),
+        _ if header.len() < header_bytes => {
+            return Err(IdxCause::Header {
+                found: header.len(),
+                wanted: header_bytes,
+            });
+        }
+        _ => {}
+    }
+
+    let mut shape = [0; D];
+    for (size, field) in shape.iter_mut().zip(fields) {
+        *size = field as usize;
+    }
+    let wanted = shape
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size))
+        .filter(|&bytes| isize::try_from(bytes).is_ok())
+        .ok_or_else(|| IdxCause::TooLarge(shape.to_vec()))?;
+
+    // One byte more than wanted tells a longer file; memory grows with what is there, not with
+    // what the header claims.
+    let mut data = Vec::new();
+    source.take(wanted as u64 + 1).read_to_end(&mut data)?;
+    if data.len() != wanted {
+        return Err(IdxCause::Length {
+            found: data.len().min(wanted),
+            wanted,
+            more: data.len() > wanted,
+        });
+    }
+    Ok(Idx { shape, data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
+
+    fn file(magic: u32, sizes: &[u32], data: &[u8]) -> Vec<u8> {
+        let header = [&[magic], sizes].concat();
+        let mut bytes: Vec<u8> = header
+            .iter()
+            .flat_map(|field| field.to_be_bytes())
+            .collect();
+        bytes.extend(data);
+        bytes
+    }
+
+    fn error<const D: usize>(bytes: &[u8]) -> String {
+        read::<D>(bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn reads_plain_and_gzipped() {
+        let plain = file(0x803, &[2, 1, 3], &[1, 2, 3, 4, 5, 6]);
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&plain).unwrap();
+        let wanted = Idx {
+            shape: [2, 1, 3],
+            data: vec![1, 2, 3, 4, 5, 6],
+        };
+        assert_eq!(read::<3>(&plain[..]).unwrap(), wanted);
+        assert_eq!(read::<3>(&encoder.finish().unwrap()[..]).unwrap(), wanted);
+    }
+
+    #[test]
+    fn errors_name_what_was_found_and_what_was_wanted() {
+        let short = file(0x803, &[2, 1, 3], &[1, 2, 3]);
+        assert_eq!(
+            error::<3>(&short),
+            "3 bytes of data, expected 6 by the header"
+        );
+        let long = file(0x801, &[2], &[1, 2, 3]);
+        assert_eq!(
+            error::<1>(&long),
+            "2 bytes of data and more, expected 2 by the header"
+        );
+        let labels = file(0x801, &[2], &[1, 2]);
+        assert_eq!(
+            error::<3>(&labels),
+            "the magic number is 0x00000801, expected 0x00000803"
+        );
+        assert_eq!(
+            error::<3>(&short[..7]),
+            "the file ends after 7 bytes, expected a header of 16"
+        );
+        assert_eq!(
+            error::<3>(&[]),
+            "the file ends after 0 bytes, expected a header of 16"
+        );
+        let huge = file(0x803, &[u32::MAX; 3], &[]);
+        assert!(error::<3>(&huge).contains("too large"));
+        let claims = file(0x801, &[u32::MAX], &[1]);
+        assert_eq!(
+            error::<1>(&claims),
+            "1 bytes of data, expected 4294967295 by the header"
+        );
+    }
+
+    #[test]
+    fn a_broken_gzip_stream_is_an_error() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder
+            .write_all(&file(0x801, &[4], &[1, 2, 3, 4]))
+            .unwrap();
+        let packed = encoder.finish().unwrap();
+        assert!(read::<1>(&packed[..packed.len() - 9]).is_err());
+    }
+}

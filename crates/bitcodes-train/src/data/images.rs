@@ -1,0 +1,237 @@
+//! A set of images with labels, and where it comes from.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+
+use super::idx::{self, Idx, IdxError};
+use crate::autoencoder::AutoencoderConfig;
+
+/// Images to train on and images to test with, of the same size.
+#[derive(Debug, Clone)]
+pub struct Images {
+    /// Images to train on.
+    pub train: Arc<ImageSet>,
+    /// Images to test with.
+    pub test: Arc<ImageSet>,
+}
+
+/// Grey images of one size with a label each.
+#[derive(Debug, PartialEq)]
+pub struct ImageSet {
+    height: usize,
+    width: usize,
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+}
+
+/// Images that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Idx(#[from] IdxError),
+    /// A file of images holds none.
+    #[error("{}: no images, expected at least 1", .0.display())]
+    Empty(PathBuf),
+    /// Images cannot be cut into whole patches.
+    #[error(
+        "{}: images of {height} x {width} pixels, expected multiples of {}",
+        path.display(),
+        AutoencoderConfig::PATCH
+    )]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Height of its images in pixels.
+        height: usize,
+        /// Width of its images in pixels.
+        width: usize,
+    },
+    /// Test images have another size than those to train on.
+    #[error(
+        "{}: test images of {found:?} pixels (height, width), expected {wanted:?} as in training",
+        path.display()
+    )]
+    SizesDiffer {
+        /// The file with the test images.
+        path: PathBuf,
+        /// Height and width of the test images.
+        found: (usize, usize),
+        /// Height and width of the images to train on.
+        wanted: (usize, usize),
+    },
+    /// There are more or fewer labels than images.
+    #[error("{}: {found} labels, expected {wanted}, one for each image", path.display())]
+    Labels {
+        /// The file with the labels.
+        path: PathBuf,
+        /// Number of labels.
+        found: usize,
+        /// Number of images.
+        wanted: usize,
+    },
+}
+
+impl Images {
+    /// The 8x8 handwritten digits that come with this crate: 1,500 to train on, 297 to test with.
+    ///
+    /// E. Alpaydin and C. Kaynak (1998), Optical Recognition of Handwritten Digits,
+    /// [UCI Machine Learning Repository](https://doi.org/10.24432/C50P49), CC BY 4.0.
+    pub fn digits() -> Self {
+        macro_rules! set {
+            ($name:literal) => {
+                ImageSet::from_idx(
+                    idx::read(
+                        &include_bytes!(concat!(
+                            "../../data/digits/",
+                            $name,
+                            "-images-idx3-ubyte.gz"
+                        ))[..],
+                    )
+                    .expect("a file of this crate"),
+                    idx::read(
+                        &include_bytes!(concat!(
+                            "../../data/digits/",
+                            $name,
+                            "-labels-idx1-ubyte.gz"
+                        ))[..],
+                    )
+                    .expect("a file of this crate"),
+                )
+            };
+        }
+        Self {
+            train: Arc::new(set!("train")),
+            test: Arc::new(set!("t10k")),
+        }
+    }
+
+    /// Reads MNIST's four files from a folder, each gzipped or not: `train-images-idx3-ubyte`,
+    /// `train-labels-idx1-ubyte`, and the same with `t10k` for the test.
+    ///
+    /// # Errors
+    ///
+    /// Where a file is missing or broken, or sizes do not match; see [`DataError`].
+    pub fn from_folder(folder: &Path) -> Result<Self, DataError> {
+        let [train, test] = ["train", "t10k"].map(|split| ImageSet::from_folder(folder, split));
+        let (train, test) = (train?, test?);
+        let (found, wanted) = (test.size(), train.size());
+        if found != wanted {
+            return Err(DataError::SizesDiffer {
+                path: folder.join(images_name("t10k")),
+                found,
+                wanted,
+            });
+        }
+        Ok(Self {
+            train: Arc::new(train),
+            test: Arc::new(test),
+        })
+    }
+}
+
+fn images_name(split: &str) -> String {
+    format!("{split}-images-idx3-ubyte")
+}
+
+impl ImageSet {
+    fn from_folder(folder: &Path, split: &str) -> Result<Self, DataError> {
+        let images_name = images_name(split);
+        let labels_name = format!("{split}-labels-idx1-ubyte");
+        let images: Idx<3> = idx::read_file(folder, &images_name)?;
+        let labels: Idx<1> = idx::read_file(folder, &labels_name)?;
+
+        let [count, height, width] = images.shape;
+        let path = folder.join(images_name);
+        const PATCH: usize = AutoencoderConfig::PATCH;
+        if count == 0 {
+            return Err(DataError::Empty(path));
+        }
+        if height == 0 || width == 0 || height % PATCH != 0 || width % PATCH != 0 {
+            return Err(DataError::Size {
+                path,
+                height,
+                width,
+            });
+        }
+        if labels.data.len() != count {
+            return Err(DataError::Labels {
+                path: folder.join(labels_name),
+                found: labels.data.len(),
+                wanted: count,
+            });
+        }
+        Ok(Self::from_idx(images, labels))
+    }
+
+    fn from_idx(images: Idx<3>, labels: Idx<1>) -> Self {
+        let [_, height, width] = images.shape;
+        Self {
+            height,
+            width,
+            pixels: images.data,
+            labels: labels.data,
+        }
+    }
+
+    /// Number of images.
+    #[expect(clippy::len_without_is_empty, reason = "a set is never empty")]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Height and width in pixels.
+    pub fn size(&self) -> (usize, usize) {
+        (self.height, self.width)
+    }
+
+    /// The label of each image.
+    pub fn labels(&self) -> &[u8] {
+        &self.labels
+    }
+
+    /// The pixels of image `index` in [0, 1], row by row.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such image.
+    pub fn pixels(&self, index: usize) -> impl Iterator<Item = f32> {
+        let size = self.height * self.width;
+        let pixels = &self.pixels[index * size..][..size];
+        pixels.iter().map(|&pixel| f32::from(pixel) / 255.0)
+    }
+
+    /// The images at `indices` as a tensor `[images, height, width]` in [0, 1].
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such image.
+    pub fn tensor<B: Backend>(&self, indices: &[usize], device: &B::Device) -> Tensor<B, 3> {
+        let pixels: Vec<f32> = indices.iter().flat_map(|&i| self.pixels(i)).collect();
+        let data = TensorData::new(pixels, [indices.len(), self.height, self.width]);
+        Tensor::from_data(data, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digits_are_there() {
+        let Images { train, test } = Images::digits();
+        assert_eq!((train.len(), test.len()), (1500, 297));
+        assert_eq!((train.size(), test.size()), ((8, 8), (8, 8)));
+        let mut classes = train.labels().to_vec();
+        classes.sort_unstable();
+        classes.dedup();
+        assert_eq!(classes, (0..10).collect::<Vec<u8>>());
+        let brightest = (0..test.len())
+            .flat_map(|i| test.pixels(i))
+            .fold(0.0, f32::max);
+        assert_eq!(brightest, 1.0);
+    }
+}

@@ -1,0 +1,103 @@
+//! How well a trained autoencoder does, judged by what its packed bits decode to.
+
+use std::collections::HashSet;
+use std::io;
+
+use bitcodes_core::{CodesError, PackedCodes};
+use burn::tensor::backend::Backend;
+use npyz::WriterBuilder;
+
+use crate::autoencoder::Autoencoder;
+use crate::data::ImageSet;
+use crate::metrics::SquaredError;
+
+/// Images as their packed bits give them back.
+#[derive(Debug)]
+pub struct Reconstructions {
+    height: usize,
+    width: usize,
+    pixels: Vec<f32>,
+    error: SquaredError,
+    codes: HashSet<Vec<u8>>,
+}
+
+impl Reconstructions {
+    /// Images that pass through the model together.
+    const BATCH: usize = 1024;
+
+    /// Encodes each image of a set, packs the bits, and decodes the image from the packed bits
+    /// alone.
+    ///
+    /// # Errors
+    ///
+    /// [`CodesError`] where the backend gives bits that are not 0 or 1.
+    pub fn of<B: Backend>(
+        model: &Autoencoder<B>,
+        set: &ImageSet,
+        device: &B::Device,
+    ) -> Result<Self, CodesError> {
+        let (height, width) = set.size();
+        let mut pixels = Vec::with_capacity(set.len() * height * width);
+        let mut codes = HashSet::new();
+        let indices: Vec<usize> = (0..set.len()).collect();
+        for batch in indices.chunks(Self::BATCH) {
+            let packed = PackedCodes::from_bits(model.encode(set.tensor(batch, device)))?;
+            codes.extend(packed.rows().map(<[u8]>::to_vec));
+            let images = model.decode(packed.to_bits(device)).into_data();
+            pixels.extend(images.iter::<f32>());
+        }
+
+        let originals = indices.iter().flat_map(|&index| set.pixels(index));
+        let differences = pixels.iter().zip(originals).map(|(y, x)| f64::from(y - x));
+        let error = SquaredError {
+            sum: differences.map(|difference| difference * difference).sum(),
+            pixels: pixels.len(),
+        };
+        Ok(Self {
+            height,
+            width,
+            pixels,
+            error,
+            codes,
+        })
+    }
+
+    /// The error of the reconstructions against the images.
+    pub fn error(&self) -> SquaredError {
+        self.error
+    }
+
+    /// How many different codes the tokens of the images have.
+    pub fn codes_used(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// The pixels of image `index` in [0, 1], row by row.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such image.
+    pub fn pixels(&self, index: usize) -> &[f32] {
+        let size = self.height * self.width;
+        &self.pixels[index * size..][..size]
+    }
+
+    /// All of them as a file of NumPy's, f32 `[images, height, width]`.
+    ///
+    /// # Errors
+    ///
+    /// None that memory does not give.
+    pub fn to_npy(&self) -> io::Result<Vec<u8>> {
+        let (height, width) = (self.height as u64, self.width as u64);
+        let images = self.pixels.len() as u64 / (height * width);
+        let mut bytes = Vec::new();
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&[images, height, width])
+            .writer(&mut bytes)
+            .begin_nd()?;
+        writer.extend(self.pixels.iter().copied())?;
+        writer.finish()?;
+        Ok(bytes)
+    }
+}

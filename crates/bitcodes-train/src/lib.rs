@@ -1,0 +1,45 @@
+//! A toy VQ autoencoder around [`bitcodes_core::Bitcodes`], trained with Burn's learner.
+//!
+//! 4x4 patches of an image become tokens of 16 features by an MLP-Mixer, each token a few bits by
+//! the quantizer, and a second mixer makes the image again. With 8 bits a token an 8x8 image is
+//! 32 bits.
+//!
+//! ```
+//! # #[cfg(feature = "flex")] {
+//! use bitcodes_train::{Execution, Progress, RunFolder, TrainConfig, data::Images, train};
+//! use burn::backend::{Autodiff, Flex};
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! let run = RunFolder::next_in(folder.path()).unwrap();
+//! let execution = Execution { backend: "flex".into(), images_per_thread: Some(32) };
+//! let config = TrainConfig::new().with_epochs(1);
+//! let summary = train::<Autodiff<Flex>>(
+//!     &config, &Images::digits(), &run, &execution, Progress::Silent, &Default::default(),
+//! ).unwrap();
+//! assert_eq!(summary.bits_per_image, 32);
+//! # }
+//! ```
+
+#[doc(no_inline)]
+pub use bitcodes_core;
+
+mod autoencoder;
+mod config;
+pub mod data;
+mod evaluate;
+mod metrics;
+mod mixer;
+mod picture;
+mod progress;
+mod run;
+mod step;
+mod train;
+
+pub use autoencoder::{Autoencoder, AutoencoderConfig};
+pub use config::{RunConfig, TrainConfig, TrainConfigError};
+pub use evaluate::Reconstructions;
+pub use metrics::{BatchError, ReconstructionMetric, SquaredError, psnr_db};
+pub use mixer::{Mixer, MixerBlock, Mlp};
+pub use picture::side_by_side;
+pub use run::{RunError, RunFolder, WholeFileRecorder, files};
+pub use train::{Execution, Progress, Summary, TrainError, train};

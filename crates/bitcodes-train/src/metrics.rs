@@ -1,0 +1,182 @@
+//! What is measured while training: the squared error over all pixels, as MSE and as PSNR.
+
+use std::sync::Arc;
+
+use burn::tensor::{ElementConversion, Tensor, backend::Backend};
+use burn::train::metric::{
+    Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes,
+    NumericEntry, SerializedEntry,
+};
+use burn::train::{ItemLazy, metric::format_float};
+
+/// Peak signal-to-noise ratio in dB of a mean squared error on pixels in [0, 1].
+///
+/// `10 log10(1 / mse)`: the mean is over all pixels of all images, not of each image's own ratio.
+pub fn psnr_db(mse: f64) -> f64 {
+    -10.0 * mse.log10()
+}
+
+/// Sum of squared errors over a number of pixels.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SquaredError {
+    /// Sum of the squared differences.
+    pub sum: f64,
+    /// Number of pixels compared.
+    pub pixels: usize,
+}
+
+impl SquaredError {
+    /// The mean over the pixels; NaN where there are none.
+    pub fn mean(&self) -> f64 {
+        self.sum / self.pixels as f64
+    }
+}
+
+impl core::ops::AddAssign for SquaredError {
+    fn add_assign(&mut self, other: Self) {
+        self.sum += other.sum;
+        self.pixels += other.pixels;
+    }
+}
+
+impl Adaptor<SquaredError> for SquaredError {
+    fn adapt(&self) -> SquaredError {
+        *self
+    }
+}
+
+/// The squared error of a batch, still on its device.
+pub struct BatchError<B: Backend> {
+    /// Mean squared error `[1]`.
+    pub mse: Tensor<B, 1>,
+    /// Number of pixels compared.
+    pub pixels: usize,
+}
+
+impl<B: Backend> ItemLazy for BatchError<B> {
+    type ItemSync = SquaredError;
+
+    fn sync(self) -> SquaredError {
+        SquaredError {
+            sum: self.mse.into_scalar().elem::<f64>() * self.pixels as f64,
+            pixels: self.pixels,
+        }
+    }
+}
+
+/// A number that follows from the squared error, for Burn's learner.
+#[derive(Clone)]
+pub struct ReconstructionMetric {
+    name: MetricName,
+    unit: Option<&'static str>,
+    higher_is_better: bool,
+    of_mse: fn(f64) -> f64,
+    batch: SquaredError,
+    epoch: SquaredError,
+}
+
+impl ReconstructionMetric {
+    /// The mean squared error.
+    pub fn mse() -> Self {
+        Self {
+            name: Arc::new("MSE".into()),
+            unit: None,
+            higher_is_better: false,
+            of_mse: |mse| mse,
+            batch: SquaredError::default(),
+            epoch: SquaredError::default(),
+        }
+    }
+
+    /// The peak signal-to-noise ratio, [`psnr_db`].
+    pub fn psnr() -> Self {
+        Self {
+            name: Arc::new("PSNR".into()),
+            unit: Some("dB"),
+            higher_is_better: true,
+            of_mse: psnr_db,
+            ..Self::mse()
+        }
+    }
+
+    fn entry(&self, error: &SquaredError) -> NumericEntry {
+        NumericEntry::Aggregated {
+            aggregated_value: (self.of_mse)(error.mean()),
+            count: error.pixels,
+        }
+    }
+}
+
+impl Metric for ReconstructionMetric {
+    type Input = SquaredError;
+
+    fn name(&self) -> MetricName {
+        self.name.clone()
+    }
+
+    fn attributes(&self) -> MetricAttributes {
+        NumericAttributes {
+            unit: self.unit.map(Into::into),
+            higher_is_better: self.higher_is_better,
+        }
+        .into()
+    }
+
+    fn update(&mut self, error: &SquaredError, _: &MetricMetadata) -> SerializedEntry {
+        self.batch = *error;
+        self.epoch += *error;
+        let unit = self.unit.map_or(String::new(), |unit| format!(" {unit}"));
+        let [epoch, batch] = [&self.epoch, &self.batch]
+            .map(|error| format_float((self.of_mse)(error.mean()), 3) + &unit);
+        SerializedEntry::new(
+            format!("epoch {epoch} - batch {batch}"),
+            self.entry(&self.batch).serialize(),
+        )
+    }
+
+    fn clear(&mut self) {
+        self.batch = SquaredError::default();
+        self.epoch = SquaredError::default();
+    }
+}
+
+impl Numeric for ReconstructionMetric {
+    fn value(&self) -> NumericEntry {
+        self.entry(&self.batch)
+    }
+
+    fn running_value(&self) -> NumericEntry {
+        self.entry(&self.epoch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::data::dataloader::Progress;
+
+    #[test]
+    fn psnr_is_of_the_mean_over_all_pixels_not_the_mean_of_the_batches() {
+        let metadata = MetricMetadata {
+            progress: Progress::new(1, 2),
+            global_progress: Progress::new(1, 1),
+            iteration: None,
+            lr: None,
+        };
+        let mut psnr = ReconstructionMetric::psnr();
+        for (sum, pixels) in [(1.0, 10), (0.1, 100)] {
+            psnr.update(&SquaredError { sum, pixels }, &metadata);
+        }
+        assert_eq!(psnr.value().current(), 30.0);
+        assert_eq!(psnr.running_value().current(), 20.0);
+        psnr.clear();
+        psnr.update(
+            &SquaredError {
+                sum: 1.0,
+                pixels: 10,
+            },
+            &metadata,
+        );
+        assert_eq!(psnr.running_value().current(), 10.0);
+    }
+}

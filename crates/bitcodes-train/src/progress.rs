@@ -1,0 +1,188 @@
+//! What a training tells while it runs: a table by epoch in a file, and lines where there is no
+//! dashboard.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use burn::train::logger::MetricLogger;
+use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
+use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
+use burn::train::renderer::{
+    EvaluationName, EvaluationProgress, MetricState, MetricsRenderer, MetricsRendererEvaluation,
+    MetricsRendererTraining, ProgressType, TrainingProgress,
+};
+use burn::train::{Interrupter, LearnerSummary};
+
+/// Writes the metrics of each epoch to a CSV file, `epoch,split,mse,psnr_db`, and prints a line an
+/// epoch where asked to.
+pub(crate) struct EpochLog {
+    file: File,
+    names: HashMap<MetricId, String>,
+    /// The running values of the split that is being measured, by metric.
+    running: HashMap<String, f64>,
+    /// The values of the training half of the epoch, until the test half is there.
+    train: Option<Measures>,
+    lines: Option<Lines>,
+    outcome: Outcome,
+    interrupter: Interrupter,
+}
+
+struct Lines {
+    epochs: usize,
+    since: Instant,
+}
+
+#[derive(Clone, Copy)]
+struct Measures {
+    mse: f64,
+    psnr_db: f64,
+}
+
+/// What became of a log, to be asked once Burn's learner is done: it owns the log itself.
+#[derive(Clone, Default)]
+pub(crate) struct Outcome(Arc<Mutex<OutcomeState>>);
+
+#[derive(Default)]
+struct OutcomeState {
+    epochs: usize,
+    error: Option<io::Error>,
+}
+
+impl Outcome {
+    /// Epochs that were trained and tested.
+    pub fn epochs(&self) -> usize {
+        self.state().epochs
+    }
+
+    /// The first error of writing.
+    pub fn take_error(&self) -> Option<io::Error> {
+        self.state().error.take()
+    }
+
+    fn state(&self) -> MutexGuard<'_, OutcomeState> {
+        self.0.lock().expect("no holder panics")
+    }
+}
+
+impl EpochLog {
+    /// Starts the file; `lines` is the number of epochs where lines are to be printed.
+    pub fn create(
+        path: &Path,
+        lines: Option<usize>,
+        interrupter: Interrupter,
+    ) -> io::Result<(Self, Outcome)> {
+        let mut file = File::create(path)?;
+        writeln!(file, "epoch,split,mse,psnr_db")?;
+        let outcome = Outcome::default();
+        let log = Self {
+            file,
+            names: HashMap::new(),
+            running: HashMap::new(),
+            train: None,
+            lines: lines.map(|epochs| Lines {
+                epochs,
+                since: Instant::now(),
+            }),
+            outcome: outcome.clone(),
+            interrupter,
+        };
+        Ok((log, outcome))
+    }
+
+    fn end_of_split(&mut self, epoch: usize, split: &str) -> io::Result<Measures> {
+        let running = core::mem::take(&mut self.running);
+        let of = |name| running.get(name).copied().unwrap_or(f64::NAN);
+        let measures = Measures {
+            mse: of("MSE"),
+            psnr_db: of("PSNR"),
+        };
+        let Measures { mse, psnr_db } = measures;
+        // One write a line, so that a killed training leaves whole lines.
+        let line = format!("{epoch},{split},{mse},{psnr_db}\n");
+        self.file.write_all(line.as_bytes())?;
+        Ok(measures)
+    }
+
+    fn end_of_epoch(&mut self, summary: &EpochSummary) -> io::Result<()> {
+        let epoch = summary.epoch_number;
+        if summary.split == Split::Train {
+            self.train = Some(self.end_of_split(epoch, "train")?);
+            return Ok(());
+        }
+        let test = self.end_of_split(epoch, "test")?;
+        if let (Some(lines), Some(train)) = (&mut self.lines, self.train.take()) {
+            let Lines { epochs, since } = lines;
+            let width = epochs.to_string().len();
+            writeln!(
+                io::stdout(),
+                "epoch {epoch:width$}/{epochs}   train mse {:.4} psnr {:5.2} dB   \
+                 test mse {:.4} psnr {:5.2} dB   {:.1} s",
+                train.mse,
+                train.psnr_db,
+                test.mse,
+                test.psnr_db,
+                since.elapsed().as_secs_f64()
+            )?;
+            *since = Instant::now();
+        }
+        self.outcome.state().epochs = epoch;
+        Ok(())
+    }
+}
+
+impl MetricLogger for EpochLog {
+    fn log(&mut self, update: MetricsUpdate, _epoch: usize, _split: &Split) {
+        for numeric in update.entries_numeric {
+            if let Some(name) = self.names.get(&numeric.entry.metric_id) {
+                self.running
+                    .insert(name.clone(), numeric.running_entry.current());
+            }
+        }
+    }
+
+    /// Nothing asks: checkpoints are kept by age, not by a metric.
+    fn read_numeric(&mut self, _: &str, _: usize, _: &Split) -> Result<Vec<NumericEntry>, String> {
+        Ok(Vec::new())
+    }
+
+    fn log_metric_definition(&mut self, definition: MetricDefinition) {
+        self.names.insert(definition.metric_id, definition.name);
+    }
+
+    fn log_epoch_summary(&mut self, summary: EpochSummary) {
+        if let Err(error) = self.end_of_epoch(&summary) {
+            self.outcome.state().error.get_or_insert(error);
+            self.interrupter.stop(Some("the metrics cannot be written"));
+        }
+    }
+}
+
+/// Renders nothing: the lines come from [`EpochLog`], which knows the values of whole epochs.
+pub(crate) struct NoDashboard;
+
+impl MetricsRendererTraining for NoDashboard {
+    fn update_train(&mut self, _: MetricState) {}
+    fn update_valid(&mut self, _: MetricState) {}
+    fn render_train(&mut self, _: TrainingProgress, _: Vec<ProgressType>) {}
+    fn render_valid(&mut self, _: TrainingProgress, _: Vec<ProgressType>) {}
+    fn on_train_end(
+        &mut self,
+        _: Option<LearnerSummary>,
+    ) -> Result<(), Box<dyn core::error::Error>> {
+        Ok(())
+    }
+}
+
+impl MetricsRendererEvaluation for NoDashboard {
+    fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
+    fn render_test(&mut self, _: EvaluationProgress, _: Vec<ProgressType>) {}
+}
+
+impl MetricsRenderer for NoDashboard {
+    fn manual_close(&mut self) {}
+    fn register_metric(&mut self, _: MetricDefinition) {}
+}

@@ -1,0 +1,148 @@
+//! One step of training and of testing, for Burn's learner.
+
+use bitcodes_core::logistic_noise;
+use burn::module::Module;
+use burn::nn::loss::{MseLoss, Reduction};
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use rayon::prelude::*;
+
+use crate::autoencoder::Autoencoder;
+use crate::data::ImageBatch;
+use crate::metrics::BatchError;
+
+impl<B: AutodiffBackend> TrainStep for Autoencoder<B> {
+    type Input = ImageBatch<B>;
+    type Output = BatchError<B::InnerBackend>;
+
+    /// Draws the noise for all parts of the batch at once, so that their threads do not race for
+    /// it, and computes.
+    fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
+        let images = batch.parts.iter().map(|part| part.dims()[0]).sum();
+        let noise = logistic_noise(
+            [self.tokens(), images, self.quantizer.num_bits()],
+            &batch.parts[0].device(),
+        );
+        self.step_with_noise(batch, noise)
+    }
+}
+
+impl<B: AutodiffBackend> Autoencoder<B> {
+    /// Forward and backward, each part of the batch on a thread of its own.
+    fn step_with_noise(
+        &self,
+        batch: ImageBatch<B>,
+        noise: Tensor<B, 3>,
+    ) -> TrainOutput<BatchError<B::InnerBackend>> {
+        let pixels = batch.pixels();
+        let sizes = batch.parts.iter().map(|part| part.dims()[0]).collect();
+        let noise = noise.split_with_sizes(sizes, 1);
+        let parts: Vec<_> = batch
+            .parts
+            .into_par_iter()
+            .zip(noise)
+            .map(|(images, noise)| {
+                // A fork has a graph of its own: no two threads wait for one another.
+                let model = self.clone().fork(&images.device());
+                let share = images.shape().num_elements() as f64 / pixels as f64;
+                let reconstructed = model.forward_with_noise(images.clone(), noise);
+                let mse = MseLoss::new().forward(reconstructed, images, Reduction::Mean) * share;
+                let gradients = GradientsParams::from_grads(mse.backward(), &model);
+                (mse.inner(), gradients)
+            })
+            .collect();
+
+        let mut sum = GradientsAccumulator::new();
+        let mut mses = Vec::with_capacity(parts.len());
+        for (mse, gradients) in parts {
+            sum.accumulate(self, gradients);
+            mses.push(mse);
+        }
+        TrainOutput {
+            grads: sum.grads(),
+            item: BatchError {
+                mse: Tensor::cat(mses, 0).sum(),
+                pixels,
+            },
+        }
+    }
+}
+
+impl<B: Backend> InferenceStep for Autoencoder<B> {
+    type Input = ImageBatch<B>;
+    type Output = BatchError<B>;
+
+    fn step(&self, batch: Self::Input) -> Self::Output {
+        let pixels = batch.pixels();
+        let images = Tensor::cat(batch.parts, 0);
+        let reconstructed = self.forward(images.clone());
+        BatchError {
+            mse: MseLoss::new().forward(reconstructed, images, Reduction::Mean),
+            pixels,
+        }
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use crate::autoencoder::AutoencoderConfig;
+    use crate::data::{ImageLoader, Images};
+    use bitcodes_core::BitcodesConfig;
+    use burn::backend::{Autodiff, Flex};
+    use burn::data::dataloader::DataLoader;
+    use burn::module::{ModuleVisitor, Param};
+
+    type Train = Autodiff<Flex>;
+
+    struct Collect<'a> {
+        gradients: &'a GradientsParams,
+        values: Vec<f32>,
+    }
+
+    impl ModuleVisitor<Train> for Collect<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Train, D>>) {
+            let gradient = self
+                .gradients
+                .get::<Flex, D>(param.id)
+                .expect("every weight has one");
+            self.values.extend(gradient.into_data().iter::<f32>());
+        }
+    }
+
+    #[test]
+    fn parts_change_neither_the_error_nor_the_gradients() {
+        let device = Default::default();
+        let config = AutoencoderConfig::new(8, 8, BitcodesConfig::new(16, 8));
+        let model = config.init::<Train>(&device);
+        let noise: Tensor<Train, 3> = logistic_noise([4, 50, 8], &device);
+        let step = |part_size| {
+            let train = Images::digits().train;
+            let loader = ImageLoader::in_order(train, 50, &device).in_parts_of(part_size);
+            let batch = loader.iter().next().expect("there are images");
+            let output = model.step_with_noise(batch, noise.clone());
+            let mut collect = Collect {
+                gradients: &output.grads,
+                values: Vec::new(),
+            };
+            model.visit(&mut collect);
+            (burn::train::ItemLazy::sync(output.item), collect.values)
+        };
+
+        let (whole_error, whole) = step(50);
+        let (error, gradients) = step(17);
+        assert_eq!(error.pixels, 50 * 64);
+        assert!((error.sum / whole_error.sum - 1.0).abs() < 1e-5);
+        assert_eq!(gradients.len(), model.num_params());
+        let scale = whole.iter().fold(0.0f32, |max, g| max.max(g.abs()));
+        assert!(scale > 1e-3);
+        for (part, whole) in gradients.iter().zip(&whole) {
+            assert!(
+                (part - whole).abs() < 1e-5 * scale,
+                "{part} against {whole}"
+            );
+        }
+    }
+}

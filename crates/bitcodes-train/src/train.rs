@@ -1,0 +1,212 @@
+//! Training an autoencoder from a configuration to a folder of results.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bitcodes_core::CodesError;
+use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use burn::module::Module;
+use burn::optim::AdamWConfig;
+use burn::record::Recorder;
+use burn::tensor::backend::AutodiffBackend;
+use burn::train::checkpoint::KeepLastNCheckpoints;
+use burn::train::{Interrupter, Learner, SupervisedTraining};
+use serde::{Deserialize, Serialize};
+
+use crate::autoencoder::AutoencoderConfig;
+use crate::config::{RunConfig, TrainConfig, TrainConfigError};
+use crate::data::{ImageLoader, Images};
+use crate::evaluate::Reconstructions;
+use crate::metrics::{ReconstructionMetric, psnr_db};
+use crate::picture;
+use crate::progress::{EpochLog, NoDashboard};
+use crate::run::{RunError, RunFolder, WholeFileRecorder, files};
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// PSNR of the test images as decoded from their packed bits, in dB.
+    pub test_psnr_db: f64,
+    /// Bits that an image is quantized to.
+    pub bits_per_image: usize,
+    /// Bits of a token.
+    pub bits_per_token: usize,
+    /// Different codes that the tokens of the test images have.
+    pub codes_used: usize,
+    /// Tokens of all test images.
+    pub test_tokens: usize,
+    /// Epochs trained; fewer than asked for where the training was stopped.
+    pub epochs: usize,
+    /// Time of the training with its tests, in seconds.
+    pub seconds: f64,
+    /// The seed.
+    pub seed: u64,
+    /// The backend.
+    pub backend: String,
+}
+
+/// How the backend at hand is best used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Execution {
+    /// Name of the backend, for the summary.
+    pub backend: String,
+    /// The most images that a thread works on in a step; `None` leaves a step in one piece, as a
+    /// GPU wants it.
+    pub images_per_thread: Option<usize>,
+}
+
+/// How a training shows that it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Burn's dashboard where standard output is a terminal.
+    Dashboard,
+    /// A line an epoch.
+    Lines,
+    /// Nothing.
+    Silent,
+}
+
+/// A training that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The configuration is not valid.
+    #[error(transparent)]
+    Config(#[from] TrainConfigError),
+    /// The folder of the run cannot be written to.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Progress or results cannot be written.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The backend gave codes that are none.
+    #[error(transparent)]
+    Codes(#[from] CodesError),
+    /// A checkpoint or the model cannot be written.
+    #[error("the training stopped after {epochs} epochs: {reason}")]
+    Stopped {
+        /// Epochs that were done.
+        epochs: usize,
+        /// Why it stopped.
+        reason: String,
+    },
+    /// The error on the test images is not a number.
+    #[error(
+        "the training diverged: the squared error on the test images is {0}, expected a number \
+         (a lower learning rate or a higher temperature may help)"
+    )]
+    Diverged(f64),
+}
+
+/// What Burn's dashboard gives as the reason where its user stops the training.
+const STOPPED_BY_USER: &str = "Stopping training from user input.";
+
+/// Trains an autoencoder on `images` and leaves in `run` the files of [`files`].
+///
+/// # Errors
+///
+/// See [`TrainError`].
+pub fn train<B: AutodiffBackend>(
+    config: &TrainConfig,
+    images: &Images,
+    run: &RunFolder,
+    execution: &Execution,
+    progress: Progress,
+    device: &B::Device,
+) -> Result<Summary, TrainError> {
+    config.validate()?;
+    let (height, width) = images.train.size();
+    let model_config = AutoencoderConfig::new(height, width, config.quantizer());
+    run.write_json(
+        files::CONFIG,
+        &RunConfig::new(config.clone(), model_config.clone()),
+    )?;
+
+    B::seed(device, config.seed);
+    let model = model_config.init::<B>(device);
+    let optimizer = AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(0.01)
+        .init();
+    let steps = config.epochs * images.train.len().div_ceil(config.batch_size);
+    let schedule = CosineAnnealingLrSchedulerConfig::new(config.learning_rate, steps)
+        .init()
+        .expect("the learning rate and the number of steps are checked");
+
+    let part_size = execution.images_per_thread.unwrap_or(config.batch_size);
+    let train = images.train.clone();
+    let train = ImageLoader::shuffled(train, config.batch_size, config.seed, device);
+    let test = ImageLoader::in_order(images.test.clone(), config.batch_size.max(256), device);
+    let interrupter = Interrupter::new();
+    let lines = (progress == Progress::Lines).then_some(config.epochs);
+    let metrics = run.path().join(files::METRICS);
+    let (log, outcome) = EpochLog::create(&metrics, lines, interrupter.clone())?;
+    let training = SupervisedTraining::new(
+        run.path(),
+        Arc::new(train.in_parts_of(part_size)),
+        Arc::new(test),
+    )
+    .metrics((ReconstructionMetric::mse(), ReconstructionMetric::psnr()))
+    .with_metric_logger(log)
+    .with_file_checkpointer(WholeFileRecorder::default())
+    .with_checkpointing_strategy(KeepLastNCheckpoints::new(1))
+    .with_interrupter(interrupter.clone())
+    .with_application_logger(None)
+    .num_epochs(config.epochs);
+    let training = match progress {
+        Progress::Dashboard => training,
+        Progress::Lines | Progress::Silent => training.renderer(NoDashboard),
+    };
+
+    let start = Instant::now();
+    let result = training.launch(Learner::new(model, optimizer, schedule));
+    let seconds = start.elapsed().as_secs_f64();
+    // The dashboard leaves the screen when it is dropped.
+    drop(result.renderer);
+    if let Some(error) = outcome.take_error() {
+        return Err(error.into());
+    }
+    let epochs = outcome.epochs();
+    match interrupter.get_message() {
+        Some(reason) if reason != STOPPED_BY_USER => {
+            return Err(TrainError::Stopped { epochs, reason });
+        }
+        _ => {}
+    }
+
+    let model = result.model;
+    let test = &images.test;
+    let reconstructions = Reconstructions::of(&model, test, device)?;
+    let mse = reconstructions.error().mean();
+    if !mse.is_finite() {
+        return Err(TrainError::Diverged(mse));
+    }
+    Recorder::<B::InnerBackend>::record(
+        &WholeFileRecorder::default(),
+        model.into_record(),
+        run.path().join(files::MODEL),
+    )
+    .map_err(|error| TrainError::Stopped {
+        epochs,
+        reason: error.to_string(),
+    })?;
+    run.write(files::RECONSTRUCTIONS, &reconstructions.to_npy()?)?;
+    run.write(
+        files::PICTURE,
+        &picture::side_by_side(test, &reconstructions)?,
+    )?;
+    let summary = Summary {
+        test_psnr_db: psnr_db(mse),
+        bits_per_image: model_config.bits_per_image(),
+        bits_per_token: config.bits,
+        codes_used: reconstructions.codes_used(),
+        test_tokens: test.len() * model_config.tokens(),
+        epochs,
+        seconds,
+        seed: config.seed,
+        backend: execution.backend.clone(),
+    };
+    run.write_json(files::SUMMARY, &summary)?;
+    Ok(summary)
+}
