@@ -38,14 +38,3 @@ pub fn main() -> ExitCode {
         Err(error) => error::exit_for(&error),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_arguments_are_well_formed() {
-        Cli::command().debug_assert();
-    }
-}

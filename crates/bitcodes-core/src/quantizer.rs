@@ -14,7 +14,7 @@
 //! ([bitcodes-pytorch](https://pypi.org/project/bitcodes-pytorch/), the reference).
 
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
-use burn::tensor::{FloatDType, Int, Tensor, backend::Backend};
+use burn::tensor::{BasicOps, FloatDType, Int, Tensor, backend::Backend};
 
 use crate::sampling::{logistic_noise, sample_straight_through};
 
@@ -118,6 +118,12 @@ impl<B: Backend> Bitcodes<B> {
             "Bitcodes: noise has another shape (left) than the bits (right)"
         );
         let quantized_shape = x.dims();
+        if has_no_vectors(&x) {
+            return BitcodesOutput {
+                bits: Tensor::zeros(bits_shape, &x.device()),
+                quantized: x,
+            };
+        }
         let logits = self.logits_of_rows(self.rows(x));
         let noise = noise.reshape(logits.dims());
         let bits = sample_straight_through(logits, noise, self.temperature);
@@ -153,6 +159,9 @@ impl<B: Backend> Bitcodes<B> {
     /// Where the last axis of `x` is not `features` long.
     pub fn logits<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
         let shape = self.with_last(&x, self.num_bits());
+        if has_no_vectors(&x) {
+            return Tensor::zeros(shape, (&x.device(), x.dtype()));
+        }
         self.logits_of_rows(self.rows(x)).reshape(shape)
     }
 
@@ -190,10 +199,13 @@ impl<B: Backend> Bitcodes<B> {
             "Bitcodes: the last axis of bits has {} elements, expected num_bits = {num_bits}",
             shape[D - 1]
         );
-        let dtype: FloatDType = self.codebook.val().dtype().into();
-        let rows = shape[..D - 1].iter().product();
-        let bits = bits.reshape([rows, num_bits]).cast(dtype);
         shape[D - 1] = self.features();
+        let dtype = self.codebook.val().dtype();
+        if has_no_vectors(&bits) {
+            return Tensor::zeros(shape, (&bits.device(), dtype));
+        }
+        let rows = shape[..D - 1].iter().product();
+        let bits = bits.reshape([rows, num_bits]).cast(FloatDType::from(dtype));
         self.decode_rows(bits).reshape(shape)
     }
 
@@ -234,6 +246,12 @@ impl<B: Backend> Bitcodes<B> {
         let pairs = self.codebook.val().reshape([num_bits, 2 * features]);
         [0, 1].map(|bit| pairs.clone().narrow(1, bit * features, features))
     }
+}
+
+/// Whether an axis other than the last is empty, which neither Burn's `reshape` nor the kernels of
+/// its GPU backends take.
+fn has_no_vectors<B: Backend, const D: usize, K: BasicOps<B>>(tensor: &Tensor<B, D, K>) -> bool {
+    tensor.dims()[..D - 1].contains(&0)
 }
 
 impl<B: Backend> ModuleDisplay for Bitcodes<B> {

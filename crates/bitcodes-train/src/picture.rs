@@ -1,9 +1,6 @@
 //! A picture of images over their reconstructions.
 
 use std::collections::HashMap;
-use std::io::{self, Cursor};
-
-use image::{GrayImage, ImageFormat, Luma};
 
 use crate::data::ImageSet;
 use crate::evaluate::Reconstructions;
@@ -14,46 +11,45 @@ const COLUMNS: usize = 20;
 const GAP: usize = 4;
 /// Height that small images are scaled up to, in pixels.
 const HEIGHT: usize = 64;
-const BACKGROUND: Luma<u8> = Luma([255]);
+const BACKGROUND: u8 = 255;
 
 /// Images in the upper row and their reconstructions below, a few of each label, as a PNG.
 ///
 /// # Errors
 ///
 /// Where the picture cannot be encoded.
-pub fn side_by_side(set: &ImageSet, reconstructions: &Reconstructions) -> io::Result<Vec<u8>> {
+pub fn side_by_side(
+    set: &ImageSet,
+    reconstructions: &Reconstructions,
+) -> Result<Vec<u8>, png::EncodingError> {
     let (height, width) = set.size();
     let scale = (HEIGHT / height).max(1);
     let [cell_width, cell_height] = [width, height].map(|size| size * scale + GAP);
     let shown = some_of_each_label(set.labels());
+    let [picture_width, picture_height] = [shown.len() * cell_width + GAP, 2 * cell_height + GAP];
 
-    let mut picture = GrayImage::from_pixel(
-        (shown.len() * cell_width + GAP) as u32,
-        (2 * cell_height + GAP) as u32,
-        BACKGROUND,
-    );
+    let mut picture = vec![BACKGROUND; picture_width * picture_height];
     for (column, &index) in shown.iter().enumerate() {
         let originals: Vec<f32> = set.pixels(index).collect();
-        for (row, pixels) in [&originals[..], reconstructions.pixels(index)]
-            .iter()
-            .enumerate()
-        {
+        let rows = [&originals[..], reconstructions.pixels(index)];
+        for (row, pixels) in rows.into_iter().enumerate() {
             let [left, top] = [column * cell_width + GAP, row * cell_height + GAP];
             for y in 0..height * scale {
-                for x in 0..width * scale {
+                let line = &mut picture[(top + y) * picture_width + left..][..width * scale];
+                for (x, pixel) in line.iter_mut().enumerate() {
                     let value = pixels[y / scale * width + x / scale];
-                    let value = (value * 255.0).round() as u8;
-                    picture.put_pixel((left + x) as u32, (top + y) as u32, Luma([value]));
+                    *pixel = (value * 255.0).round() as u8;
                 }
             }
         }
     }
 
-    let mut png = Cursor::new(Vec::new());
-    picture
-        .write_to(&mut png, ImageFormat::Png)
-        .map_err(io::Error::other)?;
-    Ok(png.into_inner())
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, picture_width as u32, picture_height as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header()?.write_image_data(&picture)?;
+    Ok(bytes)
 }
 
 /// Up to [`COLUMNS`] indices, as many of each label as fit, in the order of the labels.

@@ -19,7 +19,7 @@ use crate::config::{RunConfig, TrainConfig, TrainConfigError};
 use crate::data::{ImageLoader, Images};
 use crate::evaluate::Reconstructions;
 use crate::metrics::{ReconstructionMetric, psnr_db};
-use crate::picture;
+use crate::picture::side_by_side;
 use crate::progress::{EpochLog, NoDashboard};
 use crate::run::{RunError, RunFolder, WholeFileRecorder, files};
 
@@ -192,10 +192,8 @@ pub fn train<B: AutodiffBackend>(
         reason: error.to_string(),
     })?;
     run.write(files::RECONSTRUCTIONS, &reconstructions.to_npy()?)?;
-    run.write(
-        files::PICTURE,
-        &picture::side_by_side(test, &reconstructions)?,
-    )?;
+    let picture = side_by_side(test, &reconstructions).map_err(io::Error::other)?;
+    run.write(files::PICTURE, &picture)?;
     let summary = Summary {
         test_psnr_db: psnr_db(mse),
         bits_per_image: model_config.bits_per_image(),

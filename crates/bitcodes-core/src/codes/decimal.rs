@@ -39,6 +39,9 @@ pub fn to_decimal<B: Backend, const D: usize, const D2: usize>(
     let mut shape = [1; D2];
     shape[..D - 1].copy_from_slice(&dims[..D - 1]);
     let rows = shape.iter().product();
+    if rows == 0 {
+        return Ok(Tensor::zeros(shape, (&bits.device(), bits.dtype())));
+    }
     let powers: Vec<i64> = (0..num_bits).rev().map(|power| 1 << power).collect();
     let powers = Tensor::<B, 2, Int>::from_data(
         TensorData::new(powers, [1, num_bits]),
@@ -75,6 +78,11 @@ pub fn to_bits<B: Backend, const D: usize, const D2: usize>(
     );
     check_bits_fit(num_bits, indices.dtype())?;
     check_range(&indices, ((1u64 << num_bits) - 1) as i64)?;
+    if indices.dims().contains(&0) {
+        let mut shape = [num_bits; D2];
+        shape[..D].copy_from_slice(&indices.dims());
+        return Ok(Tensor::zeros(shape, (&indices.device(), indices.dtype())));
+    }
 
     let bits = (0..num_bits as i64).rev().map(|power| {
         indices

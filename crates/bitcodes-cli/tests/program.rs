@@ -1,0 +1,454 @@
+//! The program as its user runs it, in a temporary folder.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder of its own for a test, and the program in it.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bitcodes"));
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.0.path());
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs what has to succeed, and gives its standard output.
+    fn succeed(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs what has to fail with one line, and gives that line.
+    fn fail(&self, code: i32, arguments: &str) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {output:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(error.lines().count(), 1, "{arguments}: {error}");
+        assert!(error.starts_with("error: "), "{arguments}: {error}");
+        error.trim_end().to_string()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Writes a data set in MNIST's files: images that are bright on the left or on the right.
+    fn write_data(&self, folder: &str, images: usize, height: usize, width: usize) {
+        fs::create_dir_all(self.path(folder)).unwrap();
+        let bright = |image: usize, x: usize| (x < width / 2) == image.is_multiple_of(2);
+        let pixels = (0..images).flat_map(|image| {
+            (0..height * width).map(move |at| if bright(image, at % width) { 230 } else { 20 })
+        });
+        let labels = (0..images).map(|image| (image % 2) as u8);
+        let (pixels, labels) = (pixels.collect::<Vec<u8>>(), labels.collect::<Vec<u8>>());
+        for split in ["train", "t10k"] {
+            self.write_idx(
+                &format!("{folder}/{split}-images-idx3-ubyte"),
+                0x803,
+                &[images, height, width],
+                &pixels,
+            );
+            self.write_idx(
+                &format!("{folder}/{split}-labels-idx1-ubyte"),
+                0x801,
+                &[images],
+                &labels,
+            );
+        }
+    }
+
+    fn write_idx(&self, name: &str, magic: u32, sizes: &[usize], data: &[u8]) {
+        let mut file = fs::File::create(self.path(name)).unwrap();
+        file.write_all(&magic.to_be_bytes()).unwrap();
+        for &size in sizes {
+            file.write_all(&(size as u32).to_be_bytes()).unwrap();
+        }
+        file.write_all(data).unwrap();
+    }
+}
+
+fn summary(run: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(run.join("summary.json")).unwrap()).unwrap()
+}
+
+/// Shape and values of a file of NumPy's.
+fn read_npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
+    let bytes = fs::read(path).unwrap();
+    let file = npyz::NpyFile::new(&bytes[..]).unwrap();
+    (file.shape().to_vec(), file.into_vec().unwrap())
+}
+
+#[test]
+fn a_training_leaves_what_it_says() {
+    let place = Place::new();
+    let output = place.succeed("train --epochs 2 --seed 3 --out run");
+    let epochs: Vec<&str> = output.lines().filter(|l| l.starts_with("epoch ")).collect();
+    assert_eq!(epochs.len(), 2, "{output}");
+    assert!(epochs[1].starts_with("epoch 2/2 "), "{output}");
+
+    let run = place.path("run");
+    let summary = summary(&run);
+    assert_eq!(summary["bits_per_image"], 32);
+    assert_eq!(summary["seed"], 3);
+    assert_eq!(summary["epochs"], 2);
+    assert!(summary["seconds"].as_f64().unwrap() > 0.0);
+    let psnr = summary["test_psnr_db"].as_f64().unwrap();
+    assert!(output.contains(&format!("{psnr:.2} dB")), "{output}");
+    // The mean image has 11.3 dB: two epochs are better than that.
+    assert!((11.4..25.0).contains(&psnr), "{psnr}");
+    assert!((1..=256).contains(&summary["codes_used"].as_u64().unwrap()));
+
+    let (shape, pixels) = read_npy(&run.join("test_reconstructions.npy"));
+    assert_eq!(shape, [297, 8, 8]);
+    assert!(pixels.iter().all(|pixel| (0.0..=1.0).contains(pixel)));
+    let test = bitcodes_train::data::Images::digits().test;
+    let originals = (0..test.len()).flat_map(|image| test.pixels(image));
+    let squares = pixels
+        .iter()
+        .zip(originals)
+        .map(|(y, x)| f64::from(y - x).powi(2));
+    let mse = squares.sum::<f64>() / pixels.len() as f64;
+    assert!((psnr - 10.0 * (1.0 / mse).log10()).abs() < 1e-9);
+
+    let metrics = fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let lines: Vec<&str> = metrics.lines().collect();
+    assert_eq!(lines[0], "epoch,split,mse,psnr_db");
+    let starts = ["1,train,", "1,test,", "2,train,", "2,test,"];
+    assert_eq!(lines.len(), 1 + starts.len(), "{metrics}");
+    for (line, start) in lines[1..].iter().zip(starts) {
+        assert!(line.starts_with(start), "{metrics}");
+    }
+    let last: f64 = lines[4].rsplit(',').next().unwrap().parse().unwrap();
+    assert!(
+        (last - psnr).abs() < 1e-3,
+        "{last} in the last epoch, {psnr} in the end"
+    );
+
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(run.join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["training"]["epochs"], 2);
+    assert_eq!(config["model"]["quantizer"]["num_bits"], 8);
+    let picture = BufReader::new(fs::File::open(run.join("reconstructions.png")).unwrap());
+    let mut picture = png::Decoder::new(picture).read_info().unwrap();
+    let mut grey = vec![0; picture.output_buffer_size().unwrap()];
+    let size = picture.next_frame(&mut grey).unwrap();
+    assert_eq!((size.width, size.height), (20 * 68 + 4, 2 * 68 + 4));
+    for name in [
+        "model.mpk",
+        "checkpoint/model-2.mpk",
+        "checkpoint/optim-2.mpk",
+    ] {
+        assert!(run.join(name).is_file(), "{name}");
+    }
+    assert!(
+        !run.join("checkpoint/model-1.mpk").exists(),
+        "only the last is kept"
+    );
+}
+
+#[test]
+fn a_seed_repeats_a_run() {
+    let place = Place::new();
+    place.write_data("data", 40, 8, 8);
+    let metrics = |seed: u64| {
+        let arguments = "train --data data --epochs 2 --batch-size 40 --overwrite --out run";
+        place.succeed(&format!("{arguments} --seed {seed}"));
+        fs::read_to_string(place.path("run/metrics.csv")).unwrap()
+    };
+    let first = metrics(1);
+    assert_eq!(first, metrics(1));
+    assert_ne!(first, metrics(2));
+}
+
+#[test]
+fn every_backend_trains_or_says_why_not() {
+    for (backend, compiled_in) in [
+        ("flex", cfg!(feature = "flex")),
+        ("ndarray", cfg!(feature = "ndarray")),
+        ("wgpu", cfg!(feature = "wgpu")),
+        ("cuda", cfg!(feature = "cuda")),
+    ] {
+        let place = Place::new();
+        // Other sizes than the digits', and not square.
+        place.write_data("data", 24, 12, 8);
+        let arguments = format!("train --data data --epochs 1 --out run --backend {backend}");
+        if !compiled_in {
+            let error = place.fail(2, &arguments);
+            assert!(
+                error.contains(&format!("backend {backend} is not compiled in")),
+                "{error}"
+            );
+            assert_eq!(place.names(), ["data"]);
+            continue;
+        }
+        let output = place.run(&arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() == Some(1) && error.contains("has no device here") {
+            assert_ne!(
+                std::env::var("BITCODES_REQUIRE_WGPU").as_deref(),
+                Ok("1"),
+                "{error}"
+            );
+            writeln!(std::io::stderr(), "skipped: no adapter for {backend}").unwrap();
+            continue;
+        }
+        assert!(output.status.success(), "{backend}: {error}");
+        let summary = summary(&place.path("run"));
+        assert_eq!(summary["backend"], backend);
+        assert_eq!(summary["bits_per_image"], 3 * 2 * 8);
+        let (shape, _) = read_npy(&place.path("run/test_reconstructions.npy"));
+        assert_eq!(shape, [24, 12, 8]);
+    }
+}
+
+#[test]
+fn wrong_calls_end_with_2_and_name_the_value() {
+    let place = Place::new();
+    for (arguments, wanted) in [
+        (
+            "train --backend abacus",
+            "'abacus' for '--backend <BACKEND>' [possible values: flex,",
+        ),
+        ("train --bits 0", "bits is 0, expected at least 1"),
+        ("train --bits -1", "'-1'"),
+        ("train --bits 5000", "bits is 5000, expected at most 4096"),
+        ("train --bits many", "'many' for '--bits <BITS>'"),
+        ("train --epochs 0", "epochs is 0, expected at least 1"),
+        (
+            "train --batch-size 0",
+            "batch size is 0, expected at least 1",
+        ),
+        (
+            "train --temperature 0",
+            "temperature is 0, expected a finite number above 0",
+        ),
+        (
+            "train --temperature -2",
+            "temperature is -2, expected a finite number above 0",
+        ),
+        (
+            "train --temperature NaN",
+            "temperature is NaN, expected a finite number above 0",
+        ),
+        (
+            "train --temperature inf",
+            "temperature is inf, expected a finite number above 0",
+        ),
+        (
+            "train --learning-rate 0",
+            "learning rate is 0, expected a number above 0",
+        ),
+        (
+            "train --learning-rate nan",
+            "learning rate is NaN, expected a number above 0",
+        ),
+        (
+            "train --learning-rate 1.5",
+            "learning rate is 1.5, expected a number above 0",
+        ),
+        ("train --seed -1", "'-1'"),
+        ("train --wings 2", "unexpected argument '--wings'"),
+        ("fly", "unrecognized subcommand 'fly'"),
+    ] {
+        let error = place.fail(2, arguments);
+        assert!(error.contains(wanted), "{arguments}: {error}");
+        assert_eq!(place.names(), [""; 0], "{arguments} wrote something");
+    }
+}
+
+#[test]
+fn broken_data_ends_with_1_and_names_the_file() {
+    let place = Place::new();
+    let images = "data/t10k-images-idx3-ubyte";
+    let breakages: [(&str, &dyn Fn(), &str); 8] = [
+        (
+            "a missing file",
+            &|| fs::remove_file(place.path(images)).unwrap(),
+            "no such file",
+        ),
+        (
+            "a truncated file",
+            &|| {
+                let bytes = fs::read(place.path(images)).unwrap();
+                fs::write(place.path(images), &bytes[..bytes.len() - 5]).unwrap();
+            },
+            "251 bytes of data, expected 256",
+        ),
+        (
+            "a truncated header",
+            &|| fs::write(place.path(images), [0, 0, 8]).unwrap(),
+            "ends after 3 bytes, expected a header of 16",
+        ),
+        (
+            "labels for images",
+            &|| place.write_idx(images, 0x801, &[4], &[0; 4]),
+            "magic number is 0x00000801, expected 0x00000803",
+        ),
+        (
+            "sizes that differ",
+            &|| place.write_idx(images, 0x803, &[4, 4, 8], &[0; 128]),
+            "(4, 8) pixels (height, width), expected (8, 8)",
+        ),
+        (
+            "no whole patches",
+            &|| place.write_idx(images, 0x803, &[4, 6, 8], &[0; 192]),
+            "6 x 8 pixels, expected multiples of 4",
+        ),
+        (
+            "fewer images than labels",
+            &|| place.write_idx(images, 0x803, &[3, 8, 8], &[0; 192]),
+            "4 labels, expected 3",
+        ),
+        (
+            "no images",
+            &|| place.write_idx(images, 0x803, &[0, 8, 8], &[]),
+            "no images, expected at least 1",
+        ),
+    ];
+    for (what, break_it, wanted) in breakages {
+        place.write_data("data", 4, 8, 8);
+        break_it();
+        let error = place.fail(1, "train --data data --epochs 1");
+        assert!(error.contains("data/t10k-"), "{what}: {error}");
+        assert!(error.contains(wanted), "{what}: {error}");
+        assert_eq!(place.names(), ["data"], "{what} wrote something");
+    }
+    let error = place.fail(1, "train --data nowhere");
+    assert!(error.contains("nowhere/train-images-idx3-ubyte"), "{error}");
+}
+
+#[test]
+fn runs_are_numbered_and_a_model_is_not_overwritten_unasked() {
+    let place = Place::new();
+    place.write_data("data", 8, 8, 8);
+    let train = "train --data data --epochs 1";
+    place.succeed(train);
+    place.succeed(train);
+    assert!(place.path("runs/1/model.mpk").is_file());
+    assert!(place.path("runs/2/model.mpk").is_file());
+
+    let before = fs::read(place.path("runs/1/model.mpk")).unwrap();
+    let other = format!("{train} --seed 9 --out runs/1");
+    let error = place.fail(1, &other);
+    assert!(
+        error.contains("runs/1/model.mpk: a model is there already"),
+        "{error}"
+    );
+    assert!(error.contains("--overwrite"), "{error}");
+    assert_eq!(fs::read(place.path("runs/1/model.mpk")).unwrap(), before);
+
+    place.succeed(&format!("{other} --overwrite"));
+    assert_ne!(fs::read(place.path("runs/1/model.mpk")).unwrap(), before);
+    assert_eq!(summary(&place.path("runs/1"))["seed"], 9);
+
+    fs::write(place.path("file"), "").unwrap();
+    let error = place.fail(1, &format!("{train} --out file"));
+    assert!(error.contains("file"), "{error}");
+}
+
+#[test]
+fn a_killed_training_leaves_no_model_and_only_whole_checkpoints() {
+    use bitcodes_train::{AutoencoderConfig, WholeFileRecorder, bitcodes_core::BitcodesConfig};
+    use burn::module::Module;
+    use burn::record::Recorder;
+
+    let place = Place::new();
+    place.write_data("data", 8, 8, 8);
+    let mut training = place
+        .command("train --data data --epochs 1000000 --out run")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(training.stdout.take().unwrap()).lines();
+    assert_eq!(lines.map_while(Result::ok).take(5).count(), 5);
+    training.kill().unwrap();
+    training.wait().unwrap();
+
+    assert!(!place.path("run/model.mpk").exists());
+    assert!(!place.path("run/summary.json").exists());
+    let model = AutoencoderConfig::new(8, 8, BitcodesConfig::new(16, 8));
+    let mut checkpoints = 0;
+    for entry in fs::read_dir(place.path("run/checkpoint")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("model-") {
+            type Cpu = burn::backend::Flex;
+            let recorder = WholeFileRecorder::default();
+            let record = Recorder::<Cpu>::load(&recorder, path.clone(), &Default::default());
+            let record = record.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            model.init::<Cpu>(&Default::default()).load_record(record);
+            checkpoints += 1;
+        }
+    }
+    assert!(checkpoints > 0, "five epochs leave a checkpoint");
+
+    // The folder holds no model, so that it can be used again.
+    place.succeed("train --data data --epochs 1 --out run");
+    assert!(place.path("run/model.mpk").is_file());
+}
+
+#[test]
+fn help_names_every_option_and_a_closed_pipe_is_no_panic() {
+    let place = Place::new();
+    assert!(place.succeed("--help").contains("train"));
+    let help = place.succeed("train --help");
+    for option in [
+        "--epochs",
+        "--bits",
+        "--temperature",
+        "--batch-size",
+        "--learning-rate",
+    ] {
+        assert!(help.contains(option), "{help}");
+    }
+    for option in [
+        "--seed",
+        "--data",
+        "--out",
+        "--overwrite",
+        "--backend",
+        "--plain",
+    ] {
+        assert!(help.contains(option), "{help}");
+    }
+
+    place.write_data("data", 8, 8, 8);
+    let mut training = place
+        .command("train --data data --epochs 1000000 --out run")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(training.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    drop(output);
+    let output = training.wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(!error.contains("panicked"), "{error}");
+}

@@ -1,0 +1,180 @@
+//! Parity with the reference on every golden file and every backend, in eval and in training.
+
+use bitcodes_core::{Bitcodes, BitcodesConfig, BitcodesOutput, PackedCodes, to_decimal};
+use bitcodes_workspace::golden::{Golden, NAMES};
+use bitcodes_workspace::on_every_backend;
+use bitcodes_workspace::plain::{Bounded, Plain, assert_within};
+use burn::backend::Autodiff;
+use burn::module::Param;
+use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+
+/// A golden bit whose logit is nearer to 0 than this may differ in another order of summation.
+const UNDECIDED: f64 = 1e-4;
+
+on_every_backend!(
+    the_plain_specification_gives_what_the_reference_gives,
+    logits_bits_and_outputs_of_eval,
+    outputs_and_gradients_of_training,
+    eval_of_an_autodiff_backend_is_eval,
+);
+
+fn quantizer<B: Backend>(golden: &Golden, device: &B::Device) -> Bitcodes<B> {
+    let config =
+        BitcodesConfig::new(golden.features, golden.num_bits).with_temperature(golden.temperature);
+    let mut quantizer = config.init::<B>(device);
+    let data = TensorData::new(
+        golden.floats("codebook"),
+        [2 * golden.num_bits, golden.features],
+    );
+    quantizer.codebook = Param::from_tensor(Tensor::from_data(data, device));
+    quantizer
+}
+
+fn tensor<B: Backend>(
+    golden: &Golden,
+    name: &str,
+    last: usize,
+    device: &B::Device,
+) -> Tensor<B, 3> {
+    let [batch, tokens] = golden.leading;
+    let data = TensorData::new(golden.floats(name), [batch, tokens, last]);
+    Tensor::from_data(data, device)
+}
+
+fn floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn integers<B: Backend, const D: usize>(tensor: Tensor<B, D, Int>) -> Vec<i64> {
+    tensor.into_data().iter::<i64>().collect()
+}
+
+/// Bits are equal but where the logit does not decide; gives how many were left out.
+fn assert_bits(found: &[i64], wanted: &[i64], logits: &[Bounded]) -> usize {
+    assert_eq!(found.len(), wanted.len());
+    let mut undecided = 0;
+    for (index, logit) in logits.iter().enumerate() {
+        if logit.value.abs() < UNDECIDED {
+            undecided += 1;
+        } else {
+            assert_eq!(found[index], wanted[index], "bit {index}, logit {logit:?}");
+        }
+    }
+    undecided
+}
+
+/// So that what is compared with the specification below is compared with the reference too. The
+/// same on each backend; it runs on each so that a failure is never read as the backend's.
+fn the_plain_specification_gives_what_the_reference_gives<B: Backend>(_: &B::Device) {
+    for name in NAMES {
+        let golden = Golden::load(name);
+        let plain = Plain::of(&golden);
+        let x = golden.floats("x");
+        let logits = plain.logits(&x);
+        assert_within("logits", &golden.floats("logits"), &logits);
+        let bits: Vec<i64> = Plain::bits(&logits).into_iter().map(i64::from).collect();
+        let wanted = golden.integers("bits").expect("every file has bits");
+        assert_eq!(
+            assert_bits(&bits, &wanted, &logits),
+            0,
+            "{name}: undecided bits"
+        );
+        assert_within(
+            "y",
+            &golden.floats("y"),
+            &plain.decode(&Plain::bits(&logits)),
+        );
+
+        let step = plain.step(&x, &golden.logistic_noise(), &golden.floats("target"));
+        assert_within("y_train", &golden.floats("y_train"), &step.quantized);
+        assert_within("grad_x", &golden.floats("grad_x"), &step.grad_x);
+        assert_within(
+            "grad_codebook",
+            &golden.floats("grad_codebook"),
+            &step.grad_codebook,
+        );
+    }
+}
+
+fn logits_bits_and_outputs_of_eval<B: Backend>(device: &B::Device) {
+    for name in NAMES {
+        let golden = Golden::load(name);
+        let plain = Plain::of(&golden);
+        let quantizer = quantizer::<B>(&golden, device);
+        let x = tensor::<B>(&golden, "x", golden.features, device);
+
+        let logits = plain.logits(&golden.floats("x"));
+        assert_within(name, &floats(quantizer.logits(x.clone())), &logits);
+
+        let BitcodesOutput { quantized, bits } = quantizer.forward(x.clone());
+        let wanted = golden.integers("bits").expect("every file has bits");
+        let found = integers(bits.clone());
+        assert_bits(&found, &wanted, &logits);
+        let found: Vec<u8> = found.into_iter().map(|bit| bit as u8).collect();
+        assert_within(name, &floats(quantized.clone()), &plain.decode(&found));
+
+        // The three agree to the last bit, through the packed form as well.
+        let quantized = quantized.into_data();
+        assert_eq!(quantizer.quantize(x.clone()).into_data(), quantized);
+        assert_eq!(quantizer.encode(x).into_data(), bits.to_data());
+        let packed = PackedCodes::from_bits(bits.clone()).expect("bits");
+        assert_eq!(packed.dims(), golden.leading);
+        let unpacked = packed.to_bits::<B, 3>(device);
+        assert_eq!(quantizer.decode(unpacked).into_data(), quantized);
+
+        if let (Some(wanted), true) = (golden.integers("decimal"), golden.num_bits <= 31) {
+            let decimal: Tensor<B, 2, Int> = to_decimal(bits).expect("at most 31 bits fit");
+            assert_eq!(integers(decimal), wanted);
+        }
+    }
+}
+
+fn outputs_and_gradients_of_training<B: Backend>(device: &B::Device) {
+    for name in NAMES {
+        let golden = Golden::load(name);
+        let [batch, tokens] = golden.leading;
+        let noise = golden.logistic_noise();
+        let plain = Plain::of(&golden);
+        let wanted = plain.step(&golden.floats("x"), &noise, &golden.floats("target"));
+
+        let quantizer = quantizer::<Autodiff<B>>(&golden, device);
+        let x = tensor::<Autodiff<B>>(&golden, "x", golden.features, device).require_grad();
+        let target = tensor::<Autodiff<B>>(&golden, "target", golden.features, device);
+        let noise = TensorData::new(noise, [batch, tokens, golden.num_bits]);
+        let noise = Tensor::from_data(noise, device);
+        let out = quantizer.forward_with_noise(x.clone(), noise);
+
+        let bits: Vec<u8> = integers(out.bits)
+            .into_iter()
+            .map(|bit| bit as u8)
+            .collect();
+        assert_eq!(bits, wanted.bits, "{name}: bits of training");
+        assert_within(name, &floats(out.quantized.clone()), &wanted.quantized);
+
+        let gradients = (out.quantized - target).powi_scalar(2).mean().backward();
+        let grad_x = x.grad(&gradients).expect("a gradient of x");
+        assert_within(name, &floats(grad_x), &wanted.grad_x);
+        let codebook = quantizer.codebook.val();
+        let grad_codebook = codebook
+            .grad(&gradients)
+            .expect("a gradient of the codebook");
+        assert_within(name, &floats(grad_codebook), &wanted.grad_codebook);
+    }
+}
+
+fn eval_of_an_autodiff_backend_is_eval<B: Backend>(device: &B::Device) {
+    use burn::module::AutodiffModule;
+    for name in NAMES {
+        let golden = Golden::load(name);
+        let trained = quantizer::<Autodiff<B>>(&golden, device);
+        let eval = quantizer::<B>(&golden, device);
+        let x = tensor::<B>(&golden, "x", golden.features, device);
+        let wanted = eval.forward(x.clone()).quantized.into_data();
+        assert_eq!(
+            trained.valid().forward(x.clone()).quantized.into_data(),
+            wanted
+        );
+        let x = Tensor::<Autodiff<B>, 3>::from_inner(x);
+        assert_eq!(trained.quantize(x).into_data(), wanted);
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests that run on every backend; in one program, because each compiles the backends anew.
+
+// The program has every backend compiled in: what it and these tests share is not compiled again.
+use bitcodes_cli as _;
+
+mod golden;
+mod module;
+mod seeds;

@@ -1,0 +1,244 @@
+//! What the module promises beside parity, on every backend.
+
+use bitcodes_core::{Bitcodes, BitcodesConfig, CodesError, PackedCodes, to_bits, to_decimal};
+use bitcodes_workspace::on_every_backend;
+use burn::backend::Autodiff;
+use burn::module::Module;
+use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
+use burn::tensor::{Distribution, Int, Tensor, TensorData, backend::Backend};
+
+on_every_backend!(
+    any_rank_gives_what_a_matrix_gives,
+    no_vectors_give_no_codes,
+    ties_and_what_is_no_number_give_a_zero,
+    training_samples_each_bit_by_its_logit,
+    a_record_brings_the_codebook_back,
+    decimals_of_the_reference_and_back,
+    decimals_refuse_what_they_cannot_hold,
+    a_wrong_last_axis_panics_with_both_lengths,
+);
+
+fn random<B: Backend, const D: usize>(shape: [usize; D], device: &B::Device) -> Tensor<B, D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+}
+
+fn any_rank_gives_what_a_matrix_gives<B: Backend>(device: &B::Device) {
+    let quantizer = BitcodesConfig::new(5, 7).init::<B>(device);
+    let vectors = random::<B, 2>([12, 5], device);
+    let out = quantizer.forward(vectors.clone());
+    let (y, bits) = (out.quantized, out.bits);
+
+    let one = quantizer.forward(vectors.clone().slice([3..4]).reshape([5]));
+    assert_eq!(
+        one.quantized.into_data(),
+        y.clone().slice([3..4]).reshape([5]).into_data()
+    );
+    assert_eq!(
+        one.bits.into_data(),
+        bits.clone().slice([3..4]).reshape([7]).into_data()
+    );
+
+    macro_rules! rank {
+        ($($dim:literal),*) => {
+            let out = quantizer.forward(vectors.clone().reshape([$($dim),*, 5]));
+            assert_eq!(out.quantized.into_data(), y.clone().reshape([$($dim),*, 5]).into_data());
+            assert_eq!(out.bits.into_data(), bits.clone().reshape([$($dim),*, 7]).into_data());
+        };
+    }
+    rank!(12);
+    rank!(3, 4);
+    rank!(2, 3, 2);
+    rank!(2, 1, 3, 2);
+}
+
+fn no_vectors_give_no_codes<B: Backend>(device: &B::Device) {
+    let quantizer = BitcodesConfig::new(5, 7).init::<B>(device);
+    let x = Tensor::<B, 3>::zeros([2, 0, 5], device);
+    let out = quantizer.forward(x.clone());
+    assert_eq!(out.quantized.dims(), [2, 0, 5]);
+    assert_eq!(out.bits.dims(), [2, 0, 7]);
+    assert_eq!(quantizer.quantize(x.clone()).dims(), [2, 0, 5]);
+    assert_eq!(quantizer.logits(x.clone()).dims(), [2, 0, 7]);
+
+    let indices: Tensor<B, 2, Int> = to_decimal(out.bits.clone()).unwrap();
+    assert_eq!(indices.dims(), [2, 0]);
+    let bits: Tensor<B, 3, Int> = to_bits(indices, 7).unwrap();
+    assert_eq!(bits.dims(), [2, 0, 7]);
+    let packed = PackedCodes::from_bits(out.bits).unwrap();
+    assert_eq!((packed.dims(), packed.as_bytes().len()), (&[2, 0][..], 0));
+    assert_eq!(packed.to_bits::<B, 3>(device).dims(), [2, 0, 7]);
+
+    let trained = BitcodesConfig::new(5, 7).init::<Autodiff<B>>(device);
+    let out = trained.forward(Tensor::from_inner(x));
+    assert_eq!(out.quantized.dims(), [2, 0, 5]);
+    assert_eq!(out.bits.dims(), [2, 0, 7]);
+}
+
+/// Logits of `x`, one a bit: `x * slopes`.
+fn with_logits<B: Backend>(slopes: &[f32], device: &B::Device) -> Bitcodes<B> {
+    let mut quantizer = BitcodesConfig::new(1, slopes.len()).init::<B>(device);
+    let rows: Vec<f32> = slopes.iter().flat_map(|&slope| [0.0, slope]).collect();
+    let data = TensorData::new(rows, [2 * slopes.len(), 1]);
+    quantizer.codebook = quantizer.codebook.map(|_| Tensor::from_data(data, device));
+    quantizer
+}
+
+fn ties_and_what_is_no_number_give_a_zero<B: Backend>(device: &B::Device) {
+    let quantizer = with_logits::<B>(&[1.0, -1.0], device);
+    let values = [
+        0.0,
+        -0.0,
+        f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        1e-30,
+        -1e30,
+    ];
+    let x = Tensor::<B, 2>::from_data(TensorData::new(values.to_vec(), [7, 1]), device);
+    let bits = quantizer.encode(x).into_data();
+    let wanted = [0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 1];
+    assert_eq!(bits.iter::<i64>().collect::<Vec<_>>(), wanted);
+}
+
+/// Over 10^5 draws the frequency of a 1 lies within four standard deviations of the sigmoid of the
+/// logit, and no two bits go together.
+fn training_samples_each_bit_by_its_logit<B: Backend>(device: &B::Device) {
+    const DRAWS: usize = 100_000;
+    let logits = [-6.0, -2.0, -0.5, 0.0, 0.1, 1.0, 4.0];
+    let quantizer = with_logits::<Autodiff<B>>(&logits, device);
+    let x = Tensor::<_, 2>::ones([DRAWS, 1], device);
+    let bits: Vec<i64> = quantizer.forward(x).bits.into_data().iter().collect();
+
+    let p: Vec<f64> = logits
+        .iter()
+        .map(|&l| 1.0 / (1.0 + f64::from(-l).exp()))
+        .collect();
+    let share = |holds: &dyn Fn(&[i64]) -> bool| {
+        bits.chunks(logits.len()).filter(|row| holds(row)).count() as f64 / DRAWS as f64
+    };
+    let assert_share = |found: f64, wanted: f64, what: &str| {
+        let sigma = (wanted * (1.0 - wanted) / DRAWS as f64).sqrt();
+        assert!(
+            (found - wanted).abs() < 4.0 * sigma,
+            "{what}: {found}, expected {wanted}"
+        );
+    };
+    for i in 0..logits.len() {
+        assert_share(share(&|row| row[i] == 1), p[i], &format!("bit {i}"));
+        for j in 0..i {
+            let both = share(&|row| row[i] == 1 && row[j] == 1);
+            assert_share(both, p[i] * p[j], &format!("bits {i} and {j}"));
+        }
+    }
+}
+
+fn a_record_brings_the_codebook_back<B: Backend>(device: &B::Device) {
+    let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+    let config = BitcodesConfig::new(6, 9).with_temperature(0.3);
+    let saved = config.init::<B>(device);
+    let bytes = Recorder::<B>::record(&recorder, saved.clone().into_record(), ()).unwrap();
+    let record = Recorder::<B>::load(&recorder, bytes, device).unwrap();
+    let loaded = config.init::<B>(device);
+    let x = random::<B, 2>([20, 6], device);
+    let wanted = saved.quantize(x.clone()).into_data();
+    assert_ne!(loaded.quantize(x.clone()).into_data(), wanted);
+    let loaded = loaded.load_record(record);
+    assert_eq!(loaded.quantize(x).into_data(), wanted);
+    assert_eq!(loaded.temperature(), 0.3);
+}
+
+fn decimals_of_the_reference_and_back<B: Backend>(device: &B::Device) {
+    let rows = [
+        [0, 0, 0, 0],
+        [1, 0, 1, 1],
+        [1, 0, 0, 1],
+        [1, 0, 0, 0],
+        [0, 1, 1, 1],
+        [0, 0, 1, 0],
+    ];
+    let bits = Tensor::<B, 2, Int>::from_data(rows, device);
+    let decimal: Tensor<B, 1, Int> = to_decimal(bits.clone()).unwrap();
+    let found: Vec<i64> = decimal.to_data().iter().collect();
+    assert_eq!(found, [0, 11, 9, 8, 7, 2]);
+    let back: Tensor<B, 2, Int> = to_bits(decimal, 4).unwrap();
+    assert_eq!(back.into_data(), bits.clone().into_data());
+
+    let row: Tensor<B, 1, Int> = bits.slice([1..2]).reshape([4]);
+    let decimal: Tensor<B, 1, Int> = to_decimal(row).unwrap();
+    assert_eq!(decimal.into_data().iter::<i64>().collect::<Vec<_>>(), [11]);
+
+    let largest = i64::from(i32::MAX);
+    let indices = Tensor::<B, 3, Int>::from_data([[[largest, 0, 1]]], device);
+    let bits: Tensor<B, 4, Int> = to_bits(indices.clone(), 31).unwrap();
+    assert_eq!(bits.dims(), [1, 1, 3, 31]);
+    let back: Tensor<B, 3, Int> = to_decimal(bits).unwrap();
+    assert_eq!(back.into_data(), indices.into_data());
+}
+
+fn decimals_refuse_what_they_cannot_hold<B: Backend>(device: &B::Device) {
+    let bits = |values: Vec<i32>| {
+        let shape = [1, values.len()];
+        Tensor::<B, 2, Int>::from_data(TensorData::new(values, shape), device)
+    };
+    let error = to_decimal::<B, 2, 1>(bits(vec![1; 64])).unwrap_err();
+    assert!(
+        matches!(error, CodesError::TooManyBits { num_bits: 64, .. }),
+        "{error}"
+    );
+    for value in [2, -1] {
+        let error = to_decimal::<B, 2, 1>(bits(vec![0, value, 1])).unwrap_err();
+        assert_eq!(
+            error,
+            CodesError::OutOfRange {
+                value: value.into(),
+                max: 1
+            }
+        );
+    }
+    for value in [16, -1] {
+        let error = to_bits::<B, 2, 3>(bits(vec![3, value]), 4).unwrap_err();
+        assert_eq!(
+            error,
+            CodesError::OutOfRange {
+                value: value.into(),
+                max: 15
+            }
+        );
+    }
+    let error = to_bits::<B, 2, 3>(bits(vec![3]), 64).unwrap_err();
+    assert!(
+        matches!(error, CodesError::TooManyBits { num_bits: 64, .. }),
+        "{error}"
+    );
+    assert_eq!(
+        to_bits::<B, 2, 3>(bits(vec![3]), 0).unwrap_err(),
+        CodesError::NoBits
+    );
+}
+
+fn a_wrong_last_axis_panics_with_both_lengths<B: Backend>(device: &B::Device) {
+    let quantizer = BitcodesConfig::new(5, 7).init::<B>(device);
+    let message = |call: &dyn Fn()| {
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).unwrap_err();
+        panic
+            .downcast_ref::<String>()
+            .expect("a formatted message")
+            .clone()
+    };
+    let x = Tensor::<B, 2>::zeros([3, 6], device);
+    let found = message(&|| drop(quantizer.forward(x.clone())));
+    assert!(
+        found.contains("x has 6 elements, expected features = 5"),
+        "{found}"
+    );
+    let bits = Tensor::<B, 2, Int>::zeros([3, 6], device);
+    let found = message(&|| drop(quantizer.decode(bits.clone())));
+    assert!(
+        found.contains("bits has 6 elements, expected num_bits = 7"),
+        "{found}"
+    );
+    let x = Tensor::<B, 2>::zeros([3, 5], device);
+    let noise = Tensor::<B, 2>::zeros([3, 5], device);
+    let found = message(&|| drop(quantizer.forward_with_noise(x.clone(), noise.clone())));
+    assert!(found.contains("noise has another shape"), "{found}");
+}

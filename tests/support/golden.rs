@@ -1,0 +1,83 @@
+//! The golden files: what the reference gives, see `tests/golden/generate.py`.
+
+use std::path::PathBuf;
+
+use safetensors::SafeTensors;
+
+/// Names of all golden files.
+pub const NAMES: [&str; 6] = ["tiny", "readme", "odd", "words", "wide", "large"];
+
+/// A golden file.
+pub struct Golden {
+    /// Batch, tokens.
+    pub leading: [usize; 2],
+    /// Length of a vector.
+    pub features: usize,
+    /// Bits of a code.
+    pub num_bits: usize,
+    /// Temperature of training.
+    pub temperature: f64,
+    bytes: Vec<u8>,
+}
+
+impl Golden {
+    /// Reads `tests/golden/NAME.safetensors`.
+    ///
+    /// # Panics
+    ///
+    /// Where it is not as `generate.py` writes it.
+    pub fn load(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/golden/{name}.safetensors"));
+        let bytes = std::fs::read(&path).expect("the golden files are part of the repository");
+        let (_, header) = SafeTensors::read_metadata(&bytes).expect("a safetensors file");
+        let metadata = header.metadata().as_ref().expect("metadata").clone();
+        let shape = header.info("x").expect("x").shape.clone();
+        Self {
+            leading: [shape[0], shape[1]],
+            features: shape[2],
+            num_bits: metadata["num_bits"].parse().expect("a number"),
+            temperature: metadata["temperature"].parse().expect("a number"),
+            bytes,
+        }
+    }
+
+    /// Number of vectors.
+    pub fn rows(&self) -> usize {
+        self.leading.iter().product()
+    }
+
+    /// The floats of a tensor.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such tensor of f32.
+    pub fn floats(&self, name: &str) -> Vec<f32> {
+        self.elements(name, f32::from_le_bytes)
+    }
+
+    /// The integers of a tensor; `None` where the file has no such tensor.
+    pub fn integers(&self, name: &str) -> Option<Vec<i64>> {
+        let has = self.tensors().names().contains(&name);
+        has.then(|| self.elements(name, i64::from_le_bytes))
+    }
+
+    /// The noise of training: the difference of the two Gumbel draws of each bit.
+    pub fn logistic_noise(&self) -> Vec<f32> {
+        let gumbel = self.floats("noise");
+        gumbel.chunks(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    fn elements<const N: usize, T>(&self, name: &str, read: fn([u8; N]) -> T) -> Vec<T> {
+        let tensors = self.tensors();
+        let tensor = tensors.tensor(name).expect("a tensor of the golden file");
+        let elements = tensor.data().chunks_exact(N);
+        elements
+            .map(|bytes| read(bytes.try_into().expect("N bytes")))
+            .collect()
+    }
+
+    fn tensors(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.bytes).expect("a safetensors file")
+    }
+}
