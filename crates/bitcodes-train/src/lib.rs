@@ -32,6 +32,7 @@ mod mixer;
 mod picture;
 mod progress;
 mod run;
+mod seed;
 mod step;
 mod train;
 

@@ -127,7 +127,7 @@ impl Metric for ReconstructionMetric {
         self.epoch += *error;
         let unit = self.unit.map_or(String::new(), |unit| format!(" {unit}"));
         let [epoch, batch] = [&self.epoch, &self.batch]
-            .map(|error| format_float((self.of_mse)(error.mean()), 3) + &unit);
+            .map(|error| format_float((self.of_mse)(error.mean()), 4) + &unit);
         SerializedEntry::new(
             format!("epoch {epoch} - batch {batch}"),
             self.entry(&self.batch).serialize(),

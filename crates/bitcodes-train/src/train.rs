@@ -12,6 +12,7 @@ use burn::record::Recorder;
 use burn::tensor::backend::AutodiffBackend;
 use burn::train::checkpoint::KeepLastNCheckpoints;
 use burn::train::{Interrupter, Learner, SupervisedTraining};
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::autoencoder::AutoencoderConfig;
@@ -22,6 +23,7 @@ use crate::metrics::{ReconstructionMetric, psnr_db};
 use crate::picture::side_by_side;
 use crate::progress::{EpochLog, NoDashboard};
 use crate::run::{RunError, RunFolder, WholeFileRecorder, files};
+use crate::seed;
 
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,7 +125,7 @@ pub fn train<B: AutodiffBackend>(
         &RunConfig::new(config.clone(), model_config.clone()),
     )?;
 
-    B::seed(device, config.seed);
+    B::seed(device, seed::of_epoch(config.seed, 0).random());
     let model = model_config.init::<B>(device);
     let optimizer = AdamWConfig::new()
         .with_epsilon(1e-8)

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::tensor::{Tensor, backend::Backend};
-use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use rand::{RngExt, seq::SliceRandom};
 
 use super::ImageSet;
+use crate::seed;
 
 /// Images of one step of training or testing.
 #[derive(Debug, Clone)]
@@ -54,7 +55,7 @@ pub struct ImageLoader<B: Backend> {
 #[derive(Debug, Clone)]
 struct Shuffle {
     seed: u64,
-    epoch: Arc<AtomicU64>,
+    epochs_done: Arc<AtomicU64>,
 }
 
 impl<B: Backend> ImageLoader<B> {
@@ -86,7 +87,7 @@ impl<B: Backend> ImageLoader<B> {
     pub fn shuffled(set: Arc<ImageSet>, batch_size: usize, seed: u64, device: &B::Device) -> Self {
         let shuffle = Shuffle {
             seed,
-            epoch: Arc::default(),
+            epochs_done: Arc::default(),
         };
         Self {
             shuffle: Some(shuffle),
@@ -112,11 +113,8 @@ impl<B: Backend> DataLoader<B, ImageBatch<B>> for ImageLoader<B> {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<ImageBatch<B>> + 'a> {
         let mut order: Vec<usize> = self.range.clone().collect();
         if let Some(shuffle) = &self.shuffle {
-            let epoch = shuffle.epoch.fetch_add(1, Ordering::Relaxed);
-            let mut bytes = [0; 32];
-            bytes[..8].copy_from_slice(&shuffle.seed.to_le_bytes());
-            bytes[8..16].copy_from_slice(&epoch.to_le_bytes());
-            let mut rng = StdRng::from_seed(bytes);
+            let epoch = 1 + shuffle.epochs_done.fetch_add(1, Ordering::Relaxed);
+            let mut rng = seed::of_epoch(shuffle.seed, epoch);
             order.shuffle(&mut rng);
             B::seed(&self.device, rng.random());
         }
