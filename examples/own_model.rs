@@ -68,7 +68,7 @@ fn report<B: Backend>(model: &Model<B>, device: &B::Device) {
     println!(
         "mean squared error {:.4}, bits of the first point {}",
         mse.into_scalar(),
-        out.bits.slice([0..1]).into_data()
+        out.bits.narrow(0, 0, 1).into_data()
     );
 }
 

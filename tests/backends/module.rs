@@ -28,14 +28,14 @@ fn any_rank_gives_what_a_matrix_gives<B: Backend>(device: &B::Device) {
     let out = quantizer.forward(vectors.clone());
     let (y, bits) = (out.quantized, out.bits);
 
-    let one = quantizer.forward(vectors.clone().slice([3..4]).reshape([5]));
+    let one = quantizer.forward(vectors.clone().narrow(0, 3, 1).reshape([5]));
     assert_eq!(
         one.quantized.into_data(),
-        y.clone().slice([3..4]).reshape([5]).into_data()
+        y.clone().narrow(0, 3, 1).reshape([5]).into_data()
     );
     assert_eq!(
         one.bits.into_data(),
-        bits.clone().slice([3..4]).reshape([7]).into_data()
+        bits.clone().narrow(0, 3, 1).reshape([7]).into_data()
     );
 
     macro_rules! rank {
@@ -163,7 +163,7 @@ fn decimals_of_the_reference_and_back<B: Backend>(device: &B::Device) {
     let back: Tensor<B, 2, Int> = to_bits(decimal, 4).unwrap();
     assert_eq!(back.into_data(), bits.clone().into_data());
 
-    let row: Tensor<B, 1, Int> = bits.slice([1..2]).reshape([4]);
+    let row: Tensor<B, 1, Int> = bits.narrow(0, 1, 1).reshape([4]);
     let decimal: Tensor<B, 1, Int> = to_decimal(row).unwrap();
     assert_eq!(decimal.into_data().iter::<i64>().collect::<Vec<_>>(), [11]);
 
