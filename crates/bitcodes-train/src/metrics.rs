@@ -53,6 +53,16 @@ pub struct BatchError<B: Backend> {
     pub pixels: usize,
 }
 
+impl<B: Backend> BatchError<B> {
+    /// The error of a batch from what its parts add to it, `[1]` each.
+    pub(crate) fn of_parts(parts: Vec<Tensor<B, 1>>, pixels: usize) -> Self {
+        Self {
+            mse: Tensor::cat(parts, 0).sum(),
+            pixels,
+        }
+    }
+}
+
 impl<B: Backend> ItemLazy for BatchError<B> {
     type ItemSync = SquaredError;
 

@@ -4,11 +4,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::record::{
     FileRecorder, FullPrecisionSettings, NamedMpkBytesRecorder, Recorder, RecorderError,
 };
 use burn::tensor::backend::Backend;
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::autoencoder::Autoencoder;
 
 /// Names of the files of a run.
 pub mod files {
@@ -138,6 +141,18 @@ impl RunFolder {
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), RunError> {
         let path = self.path.join(name);
         write_whole(&path, contents).map_err(RunError::at(&path))
+    }
+
+    /// Writes the model.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`] where it cannot be written.
+    pub fn write_model<B: Backend>(&self, model: Autoencoder<B>) -> Result<(), RunError> {
+        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+        let bytes = Recorder::<B>::record(&recorder, model.into_record(), ())
+            .map_err(|error| RunError::at(&self.path)(io::Error::other(error)))?;
+        self.write(files::MODEL, &bytes)
     }
 
     /// Writes a value as JSON.

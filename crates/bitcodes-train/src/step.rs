@@ -46,9 +46,8 @@ impl<B: AutodiffBackend> Autoencoder<B> {
             .map(|(images, noise)| {
                 // A fork has a graph of its own: no two threads wait for one another.
                 let model = self.clone().fork(&images.device());
-                let share = images.shape().num_elements() as f64 / pixels as f64;
                 let reconstructed = model.forward_with_noise(images.clone(), noise);
-                let mse = MseLoss::new().forward(reconstructed, images, Reduction::Mean) * share;
+                let mse = mse_share(reconstructed, images, pixels);
                 let gradients = GradientsParams::from_grads(mse.backward(), &model);
                 (mse.inner(), gradients)
             })
@@ -62,10 +61,7 @@ impl<B: AutodiffBackend> Autoencoder<B> {
         }
         TrainOutput {
             grads: sum.grads(),
-            item: BatchError {
-                mse: Tensor::cat(mses, 0).sum(),
-                pixels,
-            },
+            item: BatchError::of_parts(mses, pixels),
         }
     }
 }
@@ -74,15 +70,25 @@ impl<B: Backend> InferenceStep for Autoencoder<B> {
     type Input = ImageBatch<B>;
     type Output = BatchError<B>;
 
+    /// Each part of the batch on a thread of its own.
     fn step(&self, batch: Self::Input) -> Self::Output {
         let pixels = batch.pixels();
-        let images = Tensor::cat(batch.parts, 0);
-        let reconstructed = self.forward(images.clone());
-        BatchError {
-            mse: MseLoss::new().forward(reconstructed, images, Reduction::Mean),
-            pixels,
-        }
+        let parts = batch.parts.into_par_iter();
+        let mses = parts
+            .map(|images| mse_share(self.forward(images.clone()), images, pixels))
+            .collect();
+        BatchError::of_parts(mses, pixels)
     }
+}
+
+/// What a part of a batch adds to the batch's mean squared error, `[1]`.
+fn mse_share<B: Backend>(
+    reconstructed: Tensor<B, 3>,
+    images: Tensor<B, 3>,
+    pixels_of_batch: usize,
+) -> Tensor<B, 1> {
+    let share = images.shape().num_elements() as f64 / pixels_of_batch as f64;
+    MseLoss::new().forward(reconstructed, images, Reduction::Mean) * share
 }
 
 #[cfg(all(test, feature = "flex"))]

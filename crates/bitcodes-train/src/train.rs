@@ -6,16 +6,14 @@ use std::time::Instant;
 
 use bitcodes_core::CodesError;
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
-use burn::module::Module;
 use burn::optim::AdamWConfig;
-use burn::record::Recorder;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::train::checkpoint::KeepLastNCheckpoints;
 use burn::train::{Interrupter, Learner, SupervisedTraining};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::autoencoder::AutoencoderConfig;
+use crate::autoencoder::{Autoencoder, AutoencoderConfig};
 use crate::config::{RunConfig, TrainConfig, TrainConfigError};
 use crate::data::{ImageLoader, Images};
 use crate::evaluate::Reconstructions;
@@ -101,6 +99,9 @@ pub enum TrainError {
     Diverged(f64),
 }
 
+/// Images that are tested together.
+const TEST_BATCH: usize = 256;
+
 /// What Burn's dashboard gives as the reason where its user stops the training.
 const STOPPED_BY_USER: &str = "Stopping training from user input.";
 
@@ -120,79 +121,24 @@ pub fn train<B: AutodiffBackend>(
     config.validate()?;
     let (height, width) = images.train.size();
     let model_config = AutoencoderConfig::new(height, width, config.quantizer());
-    run.write_json(
-        files::CONFIG,
-        &RunConfig::new(config.clone(), model_config.clone()),
-    )?;
+    let run_config = RunConfig::new(config.clone(), model_config.clone());
+    run.write_json(files::CONFIG, &run_config)?;
 
     B::seed(device, seed::of_epoch(config.seed, 0).random());
     let model = model_config.init::<B>(device);
-    let optimizer = AdamWConfig::new()
-        .with_epsilon(1e-8)
-        .with_weight_decay(0.01)
-        .init();
-    let steps = config.epochs * images.train.len().div_ceil(config.batch_size);
-    let schedule = CosineAnnealingLrSchedulerConfig::new(config.learning_rate, steps)
-        .init()
-        .expect("the learning rate and the number of steps are checked");
+    let Fit {
+        model,
+        epochs,
+        seconds,
+    } = fit(model, config, images, run, execution, progress, device)?;
 
-    let part_size = execution.images_per_thread.unwrap_or(config.batch_size);
-    let train = images.train.clone();
-    let train = ImageLoader::shuffled(train, config.batch_size, config.seed, device);
-    let test = ImageLoader::in_order(images.test.clone(), config.batch_size.max(256), device);
-    let interrupter = Interrupter::new();
-    let lines = (progress == Progress::Lines).then_some(config.epochs);
-    let metrics = run.path().join(files::METRICS);
-    let (log, outcome) = EpochLog::create(&metrics, lines, interrupter.clone())?;
-    let training = SupervisedTraining::new(
-        run.path(),
-        Arc::new(train.in_parts_of(part_size)),
-        Arc::new(test),
-    )
-    .metrics((ReconstructionMetric::mse(), ReconstructionMetric::psnr()))
-    .with_metric_logger(log)
-    .with_file_checkpointer(WholeFileRecorder::default())
-    .with_checkpointing_strategy(KeepLastNCheckpoints::new(1))
-    .with_interrupter(interrupter.clone())
-    .with_application_logger(None)
-    .num_epochs(config.epochs);
-    let training = match progress {
-        Progress::Dashboard => training,
-        Progress::Lines | Progress::Silent => training.renderer(NoDashboard),
-    };
-
-    let start = Instant::now();
-    let result = training.launch(Learner::new(model, optimizer, schedule));
-    let seconds = start.elapsed().as_secs_f64();
-    // The dashboard leaves the screen when it is dropped.
-    drop(result.renderer);
-    if let Some(error) = outcome.take_error() {
-        return Err(error.into());
-    }
-    let epochs = outcome.epochs();
-    match interrupter.get_message() {
-        Some(reason) if reason != STOPPED_BY_USER => {
-            return Err(TrainError::Stopped { epochs, reason });
-        }
-        _ => {}
-    }
-
-    let model = result.model;
     let test = &images.test;
     let reconstructions = Reconstructions::of(&model, test, device)?;
     let mse = reconstructions.error().mean();
     if !mse.is_finite() {
         return Err(TrainError::Diverged(mse));
     }
-    Recorder::<B::InnerBackend>::record(
-        &WholeFileRecorder::default(),
-        model.into_record(),
-        run.path().join(files::MODEL),
-    )
-    .map_err(|error| TrainError::Stopped {
-        epochs,
-        reason: error.to_string(),
-    })?;
+    run.write_model(model)?;
     run.write(files::RECONSTRUCTIONS, &reconstructions.to_npy()?)?;
     let picture = side_by_side(test, &reconstructions).map_err(io::Error::other)?;
     run.write(files::PICTURE, &picture)?;
@@ -209,4 +155,71 @@ pub fn train<B: AutodiffBackend>(
     };
     run.write_json(files::SUMMARY, &summary)?;
     Ok(summary)
+}
+
+struct Fit<B: Backend> {
+    model: Autoencoder<B>,
+    /// Epochs that were done.
+    epochs: usize,
+    seconds: f64,
+}
+
+/// Burn's learner on a model.
+fn fit<B: AutodiffBackend>(
+    model: Autoencoder<B>,
+    config: &TrainConfig,
+    images: &Images,
+    run: &RunFolder,
+    execution: &Execution,
+    progress: Progress,
+    device: &B::Device,
+) -> Result<Fit<B::InnerBackend>, TrainError> {
+    let optimizer = AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(0.01)
+        .init();
+    let steps = config.epochs * images.train.len().div_ceil(config.batch_size);
+    let schedule = CosineAnnealingLrSchedulerConfig::new(config.learning_rate, steps)
+        .init()
+        .expect("the learning rate and the number of steps are checked");
+
+    let Images { train, test } = images.clone();
+    let part_of = |batch| execution.images_per_thread.unwrap_or(batch);
+    let train = ImageLoader::shuffled(train, config.batch_size, config.seed, device)
+        .in_parts_of(part_of(config.batch_size));
+    let test = ImageLoader::in_order(test, TEST_BATCH, device).in_parts_of(part_of(TEST_BATCH));
+    let interrupter = Interrupter::new();
+    let lines = (progress == Progress::Lines).then_some(config.epochs);
+    let (log, outcome) =
+        EpochLog::create(&run.path().join(files::METRICS), lines, interrupter.clone())?;
+    let training = SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(test))
+        .metrics((ReconstructionMetric::mse(), ReconstructionMetric::psnr()))
+        .with_metric_logger(log)
+        .with_file_checkpointer(WholeFileRecorder::default())
+        .with_checkpointing_strategy(KeepLastNCheckpoints::new(1))
+        .with_interrupter(interrupter.clone())
+        .with_application_logger(None)
+        .num_epochs(config.epochs);
+    let training = match progress {
+        Progress::Dashboard => training,
+        Progress::Lines | Progress::Silent => training.renderer(NoDashboard),
+    };
+
+    let start = Instant::now();
+    let result = training.launch(Learner::new(model, optimizer, schedule));
+    let seconds = start.elapsed().as_secs_f64();
+    // The dashboard leaves the screen when it is dropped.
+    drop(result.renderer);
+    if let Some(error) = outcome.take_error() {
+        return Err(error.into());
+    }
+    let epochs = outcome.epochs();
+    match interrupter.get_message() {
+        Some(reason) if reason != STOPPED_BY_USER => Err(TrainError::Stopped { epochs, reason }),
+        _ => Ok(Fit {
+            model: result.model,
+            epochs,
+            seconds,
+        }),
+    }
 }
