@@ -5,4 +5,4 @@ use bitcodes_cli as _;
 
 mod golden;
 mod module;
-mod seeds;
+mod sampling;

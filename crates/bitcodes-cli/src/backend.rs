@@ -1,5 +1,7 @@
 //! The backends that the program can be told to use.
 
+use std::num::NonZeroUsize;
+
 use clap::ValueEnum;
 
 use crate::error::CliError;
@@ -55,9 +57,9 @@ impl Backend {
 
     /// The most images that a thread is to work on in a step of training; `None` on a GPU, which
     /// wants the whole step at once.
-    pub fn images_per_thread(self) -> Option<usize> {
+    pub fn images_per_thread(self) -> Option<NonZeroUsize> {
         match self {
-            Self::Flex | Self::Ndarray => Some(32),
+            Self::Flex | Self::Ndarray => NonZeroUsize::new(32),
             Self::Wgpu | Self::Cuda => None,
         }
     }

@@ -32,9 +32,9 @@ pub(crate) enum CliError {
     /// The folder of the run cannot be had.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The model that is in the way.
-    #[error("{0}; --overwrite replaces it")]
-    ModelExists(RunError),
+    /// A run that is in the way.
+    #[error("{0}; --overwrite replaces the run")]
+    Taken(RunError),
     /// The training failed.
     #[error(transparent)]
     Train(#[from] TrainError),

@@ -18,27 +18,27 @@ use crate::error::CliError;
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
     /// Passes over the images to train on
-    #[arg(long, default_value_t = TrainConfig::new().epochs)]
+    #[arg(long, default_value_t = TrainConfig::new().epochs, allow_hyphen_values = true)]
     epochs: usize,
 
     /// Bits of a token; an image has a token for each 4x4 pixels
-    #[arg(long, default_value_t = TrainConfig::new().bits)]
+    #[arg(long, default_value_t = TrainConfig::new().bits, allow_hyphen_values = true)]
     bits: usize,
 
     /// Temperature of the quantizer: the lower, the more its gradient is the step's
-    #[arg(long, default_value_t = TrainConfig::new().temperature, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = TrainConfig::new().temperature, allow_hyphen_values = true)]
     temperature: f64,
 
     /// Images of a step
-    #[arg(long, default_value_t = TrainConfig::new().batch_size)]
+    #[arg(long, default_value_t = TrainConfig::new().batch_size, allow_hyphen_values = true)]
     batch_size: usize,
 
     /// Learning rate of the first step; it falls to 0 along a cosine
-    #[arg(long, default_value_t = TrainConfig::new().learning_rate, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = TrainConfig::new().learning_rate, allow_hyphen_values = true)]
     learning_rate: f64,
 
     /// Seed of all that is random: the same gives the same run on one backend
-    #[arg(long, default_value_t = TrainConfig::new().seed)]
+    #[arg(long, default_value_t = TrainConfig::new().seed, allow_hyphen_values = true)]
     seed: u64,
 
     /// Folder with MNIST's four files, gzipped or not [default: 8x8 digits, built in]
@@ -49,7 +49,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// Replace a model that is in the folder for the results
+    /// Replace the run that is in the folder for the results, from the start
     #[arg(long)]
     overwrite: bool,
 
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     };
     let run = match &args.out {
         Some(path) => RunFolder::at(path, args.overwrite).map_err(|error| match error {
-            RunError::ModelExists(_) => CliError::ModelExists(error),
+            RunError::Taken(_) => CliError::Taken(error),
             _ => CliError::Run(error),
         })?,
         None => RunFolder::next_in(Path::new("runs"))?,
@@ -149,6 +149,10 @@ impl Job {
             bits @ ..64 => (1u64 << bits).to_string(),
             bits => format!("2^{bits}"),
         };
+        let trained = match summary.epochs_wanted {
+            wanted if wanted == summary.epochs => format!("{wanted} epochs"),
+            wanted => format!("{} of {wanted} epochs (stopped)", summary.epochs),
+        };
         let out = self.run.path();
         writeln!(
             io::stdout(),
@@ -156,7 +160,7 @@ impl Job {
              test PSNR       {:.2} dB, decoded from packed bits alone\n\
              bits an image   {} ({} a token)\n\
              codes used      {} of {codes}, by {} tokens of the test images\n\
-             trained         {} epochs in {:.1} s on {}\n\
+             trained         {trained} in {:.1} s on {}\n\
              model           {}\n\
              picture         {}",
             summary.test_psnr_db,
@@ -164,7 +168,6 @@ impl Job {
             summary.bits_per_token,
             summary.codes_used,
             summary.test_tokens,
-            summary.epochs,
             summary.seconds,
             summary.backend,
             out.join(files::MODEL).display(),

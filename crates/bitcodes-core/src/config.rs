@@ -20,8 +20,8 @@ pub struct BitcodesConfig {
     pub features: usize,
     /// Bits that a vector is quantized to; the codebook has two rows for each.
     pub num_bits: usize,
-    /// Temperature of the sigmoid whose gradient stands in for the step's in training. Finite and
-    /// above zero. Default: 1.0
+    /// Temperature of the sigmoid whose gradient stands in for the step's in training. Above zero
+    /// and finite, also as an f32. Default: 1.0
     #[config(default = 1.0)]
     pub temperature: f64,
 }
@@ -36,8 +36,8 @@ pub enum ConfigError {
     /// `num_bits` is zero.
     #[error("num_bits is 0, expected at least 1")]
     NoBits,
-    /// `temperature` is zero, negative, NaN or infinite.
-    #[error("temperature is {0}, expected a finite number above 0")]
+    /// `temperature` is zero, negative, NaN or infinite, or would be as an f32.
+    #[error("temperature is {0}, expected a finite number above 0, in the range of f32")]
     Temperature(f64),
     /// The codebook would have more elements than can be addressed.
     #[error("a codebook of 2 x {num_bits} bits x {features} features is too large to address")]
@@ -62,7 +62,8 @@ impl BitcodesConfig {
         if self.num_bits == 0 {
             return Err(ConfigError::NoBits);
         }
-        if !(self.temperature.is_finite() && self.temperature > 0.0) {
+        let temperature = self.temperature as f32;
+        if !(temperature.is_normal() && temperature > 0.0) {
             return Err(ConfigError::Temperature(self.temperature));
         }
         // In bytes of the widest element, as an allocation may take at most isize::MAX.
@@ -97,5 +98,52 @@ impl BitcodesConfig {
         let normal = Distribution::Normal(0.0, 1.0);
         let codebook = Tensor::random([2 * self.num_bits, self.features], normal, device);
         Ok(Bitcodes::new(codebook, self.temperature))
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::backend::Flex;
+
+    #[test]
+    fn what_no_quantizer_can_have_is_an_error_that_names_it() {
+        let valid = BitcodesConfig::new(3, 2);
+        assert_eq!(valid.validate(), Ok(()));
+        let message = |config: BitcodesConfig| {
+            let error = config.try_init::<Flex>(&Default::default()).unwrap_err();
+            let message = alloc::format!("{error}");
+            assert_eq!(
+                alloc::format!("{}", config.validate().unwrap_err()),
+                message
+            );
+            message
+        };
+        assert_eq!(
+            message(BitcodesConfig::new(0, 2)),
+            "features is 0, expected at least 1"
+        );
+        assert_eq!(
+            message(BitcodesConfig::new(3, 0)),
+            "num_bits is 0, expected at least 1"
+        );
+        let wrong = [0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+        for temperature in wrong.into_iter().chain([1e-50, 1e300]) {
+            let message = message(valid.clone().with_temperature(temperature));
+            assert!(
+                message.starts_with(&alloc::format!("temperature is {temperature}, expected")),
+                "{message}"
+            );
+        }
+        for (features, num_bits) in [(usize::MAX, 1), (1, usize::MAX), (1 << 32, 1 << 31)] {
+            let message = message(BitcodesConfig::new(features, num_bits));
+            assert!(message.ends_with("too large to address"), "{message}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "BitcodesConfig: num_bits is 0, expected at least 1")]
+    fn init_panics_with_the_error() {
+        BitcodesConfig::new(3, 0).init::<Flex>(&Default::default());
     }
 }

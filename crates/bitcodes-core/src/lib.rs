@@ -18,7 +18,7 @@
 //! assert_eq!(out.quantized.dims(), [1, 6, 8]);
 //! assert_eq!(out.bits.dims(), [1, 6, 4]);
 //!
-//! // Half a byte a vector, packed; and the same vectors back.
+//! // Whole bytes a vector, packed; and the same vectors back.
 //! let codes = PackedCodes::from_bits(out.bits).unwrap();
 //! assert_eq!(codes.as_bytes().len(), 6);
 //! let y = bitcodes.decode(codes.to_bits::<Flex, 3>(&device));

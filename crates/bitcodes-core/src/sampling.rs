@@ -8,7 +8,8 @@ use burn::tensor::{DType, Distribution, FloatDType, Shape, Tensor, backend::Back
 /// reference perturbs a pair, at half the draws. `logits + noise > 0` is then 1 with probability
 /// `sigmoid(logits)` ([Maddison et al. 2017](https://arxiv.org/abs/1611.00712), appendix B).
 ///
-/// The values lie in [-16.7, 16.7]: f32 holds no `u` nearer to 0 or 1 that is as near to the other.
+/// The values lie in [-16.64, 16.64]: `u` is kept within [2^-24, 1 - 2^-24], whose end is the
+/// largest f32 below 1.
 pub fn logistic_noise<B: Backend, const D: usize>(
     shape: impl Into<Shape>,
     device: &B::Device,

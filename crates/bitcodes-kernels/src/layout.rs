@@ -127,6 +127,8 @@ fn check_row_bytes(packed: &[u8], num_bits: usize) -> Result<(), LayoutError> {
 
 #[cfg(test)]
 mod tests {
+    extern crate alloc;
+
     use super::*;
     use alloc::{vec, vec::Vec};
 

@@ -13,6 +13,4 @@
 //! ```
 #![no_std]
 
-extern crate alloc;
-
 pub mod layout;

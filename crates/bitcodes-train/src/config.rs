@@ -35,12 +35,14 @@ pub enum TrainConfigError {
     /// There is nothing to do, or nothing to do it with.
     #[error("{0} is 0, expected at least 1")]
     Zero(&'static str),
-    /// More bits than a toy has use for.
-    #[error("bits is {found}, expected at most {max}")]
-    Bits {
+    /// More than a toy has use for.
+    #[error("{name} is {found}, expected at most {max}")]
+    TooMany {
+        /// Bits or epochs.
+        name: &'static str,
         /// What was asked for.
         found: usize,
-        /// [`TrainConfig::MAX_BITS`].
+        /// The most.
         max: usize,
     },
     /// The learning rate is not a number above 0 and at most 1.
@@ -54,6 +56,8 @@ pub enum TrainConfigError {
 impl TrainConfig {
     /// The most bits of a token; the reference is used with 8 to 32.
     pub const MAX_BITS: usize = 4096;
+    /// The most epochs, so that the number of steps can be counted.
+    pub const MAX_EPOCHS: usize = 1_000_000_000;
 
     /// Checks the values.
     ///
@@ -62,18 +66,17 @@ impl TrainConfig {
     /// The first [`TrainConfigError`] that applies.
     pub fn validate(&self) -> Result<(), TrainConfigError> {
         let counts = [
-            ("bits", self.bits),
-            ("epochs", self.epochs),
-            ("batch size", self.batch_size),
+            ("bits", self.bits, Self::MAX_BITS),
+            ("epochs", self.epochs, Self::MAX_EPOCHS),
+            ("batch size", self.batch_size, usize::MAX),
         ];
-        if let Some((name, _)) = counts.into_iter().find(|&(_, count)| count == 0) {
-            return Err(TrainConfigError::Zero(name));
-        }
-        if self.bits > Self::MAX_BITS {
-            return Err(TrainConfigError::Bits {
-                found: self.bits,
-                max: Self::MAX_BITS,
-            });
+        for (name, found, max) in counts {
+            if found == 0 {
+                return Err(TrainConfigError::Zero(name));
+            }
+            if found > max {
+                return Err(TrainConfigError::TooMany { name, found, max });
+            }
         }
         if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
             return Err(TrainConfigError::LearningRate(self.learning_rate));

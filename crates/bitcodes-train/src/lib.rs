@@ -11,7 +11,7 @@
 //!
 //! let folder = tempfile::tempdir().unwrap();
 //! let run = RunFolder::next_in(folder.path()).unwrap();
-//! let execution = Execution { backend: "flex".into(), images_per_thread: Some(32) };
+//! let execution = Execution { backend: "flex".into(), images_per_thread: None };
 //! let config = TrainConfig::new().with_epochs(1);
 //! let summary = train::<Autodiff<Flex>>(
 //!     &config, &Images::digits(), &run, &execution, Progress::Silent, &Default::default(),
@@ -42,5 +42,5 @@ pub use evaluate::Reconstructions;
 pub use metrics::{BatchError, ReconstructionMetric, SquaredError, psnr_db};
 pub use mixer::{Mixer, MixerBlock, Mlp};
 pub use picture::side_by_side;
-pub use run::{RunError, RunFolder, WholeFileRecorder, files};
+pub use run::{RunError, RunFolder, Unwritten, WholeFileRecorder, files};
 pub use train::{Execution, Progress, Summary, TrainError, train};

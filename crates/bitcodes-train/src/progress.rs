@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -17,9 +17,12 @@ use burn::train::renderer::{
 };
 use burn::train::{Interrupter, LearnerSummary};
 
+use crate::run::Unwritten;
+
 /// Writes the metrics of each epoch to a CSV file, `epoch,split,mse,psnr_db`, and prints a line an
 /// epoch where asked to.
 pub(crate) struct EpochLog {
+    path: PathBuf,
     file: File,
     names: HashMap<MetricId, String>,
     /// The running values of the split that is being measured, by metric.
@@ -49,7 +52,7 @@ pub(crate) struct Outcome(Arc<Mutex<OutcomeState>>);
 #[derive(Default)]
 struct OutcomeState {
     epochs: usize,
-    error: Option<io::Error>,
+    error: Option<Unwritten>,
 }
 
 impl Outcome {
@@ -59,7 +62,7 @@ impl Outcome {
     }
 
     /// The first error of writing.
-    pub fn take_error(&self) -> Option<io::Error> {
+    pub fn take_error(&self) -> Option<Unwritten> {
         self.state().error.take()
     }
 
@@ -71,14 +74,15 @@ impl Outcome {
 impl EpochLog {
     /// Starts the file; `lines` is the number of epochs where lines are to be printed.
     pub fn create(
-        path: &Path,
+        path: PathBuf,
         lines: Option<usize>,
         interrupter: Interrupter,
-    ) -> io::Result<(Self, Outcome)> {
-        let mut file = File::create(path)?;
-        writeln!(file, "epoch,split,mse,psnr_db")?;
+    ) -> Result<(Self, Outcome), Unwritten> {
+        let mut file = File::create(&path).map_err(Unwritten::to(&path))?;
+        writeln!(file, "epoch,split,mse,psnr_db").map_err(Unwritten::to(&path))?;
         let outcome = Outcome::default();
         let log = Self {
+            path,
             file,
             names: HashMap::new(),
             running: HashMap::new(),
@@ -93,29 +97,30 @@ impl EpochLog {
         Ok((log, outcome))
     }
 
-    fn end_of_split(&mut self, epoch: usize, split: &str) -> io::Result<Measures> {
+    /// The values of the split that ends; the next starts anew.
+    fn end_of_split(&mut self) -> Measures {
         let running = core::mem::take(&mut self.running);
         let of = |name| running.get(name).copied().unwrap_or(f64::NAN);
-        let measures = Measures {
+        Measures {
             mse: of("MSE"),
             psnr_db: of("PSNR"),
-        };
-        let Measures { mse, psnr_db } = measures;
-        // One write a line, so that a killed training leaves whole lines.
-        let line = format!("{epoch},{split},{mse},{psnr_db}\n");
-        self.file.write_all(line.as_bytes())?;
-        Ok(measures)
+        }
     }
 
-    fn end_of_epoch(&mut self, summary: &EpochSummary) -> io::Result<()> {
-        let epoch = summary.epoch_number;
-        if summary.split == Split::Train {
-            self.train = Some(self.end_of_split(epoch, "train")?);
-            return Ok(());
-        }
-        let test = self.end_of_split(epoch, "test")?;
-        if let (Some(lines), Some(train)) = (&mut self.lines, self.train.take()) {
-            let Lines { epochs, since } = lines;
+    /// Writes an epoch once both its halves are there, in one call, so that a training that is
+    /// killed leaves whole epochs.
+    fn end_of_epoch(
+        &mut self,
+        epoch: usize,
+        train: Measures,
+        test: Measures,
+    ) -> Result<(), Unwritten> {
+        let row = |split, of: Measures| format!("{epoch},{split},{},{}\n", of.mse, of.psnr_db);
+        let rows = row("train", train) + &row("test", test);
+        self.file
+            .write_all(rows.as_bytes())
+            .map_err(Unwritten::to(&self.path))?;
+        if let Some(Lines { epochs, since }) = &mut self.lines {
             let width = epochs.to_string().len();
             writeln!(
                 io::stdout(),
@@ -126,7 +131,8 @@ impl EpochLog {
                 test.mse,
                 test.psnr_db,
                 since.elapsed().as_secs_f64()
-            )?;
+            )
+            .map_err(Unwritten::to("standard output"))?;
             *since = Instant::now();
         }
         self.outcome.state().epochs = epoch;
@@ -154,7 +160,20 @@ impl MetricLogger for EpochLog {
     }
 
     fn log_epoch_summary(&mut self, summary: EpochSummary) {
-        if let Err(error) = self.end_of_epoch(&summary) {
+        let measures = self.end_of_split();
+        if summary.split == Split::Train {
+            self.train = Some(measures);
+            return;
+        }
+        // An epoch that was stopped half-way is none.
+        let Some(train) = self
+            .train
+            .take()
+            .filter(|_| !self.interrupter.should_stop())
+        else {
+            return;
+        };
+        if let Err(error) = self.end_of_epoch(summary.epoch_number, train, measures) {
             self.outcome.state().error.get_or_insert(error);
             self.interrupter.stop(Some("the metrics cannot be written"));
         }

@@ -1,17 +1,16 @@
-//! The folder that a training leaves behind. Each file is whole or not there.
+//! The folder that a training leaves behind. Whenever the program is killed, each file is whole or
+//! not there; of the metrics whole epochs are there.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
-use burn::module::Module;
 use burn::record::{
     FileRecorder, FullPrecisionSettings, NamedMpkBytesRecorder, Recorder, RecorderError,
 };
 use burn::tensor::backend::Backend;
 use serde::{Serialize, de::DeserializeOwned};
-
-use crate::autoencoder::Autoencoder;
 
 /// Names of the files of a run.
 pub mod files {
@@ -31,28 +30,33 @@ pub mod files {
     pub const CHECKPOINTS: &str = "checkpoint";
 }
 
+/// What cannot be written, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {source}")]
+pub struct Unwritten {
+    /// A file or a folder, or standard output.
+    pub what: String,
+    /// What went wrong.
+    pub source: io::Error,
+}
+
+impl Unwritten {
+    pub(crate) fn to(what: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.as_ref().display().to_string();
+        |source| Self { what, source }
+    }
+}
+
 /// A folder for a run that cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// It holds a model already.
-    #[error("{}: a model is there already, expected none (or to be told to overwrite it)", .0.display())]
-    ModelExists(PathBuf),
-    /// A file or folder cannot be written or removed.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What went wrong.
-        source: io::Error,
-    },
-}
-
-impl RunError {
-    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_path_buf();
-        |source| Self::Io { path, source }
-    }
+    /// It holds files of a run already.
+    #[error("{}: a file of a run is there already, expected none", .0.display())]
+    Taken(PathBuf),
+    /// It cannot be made or cleared.
+    #[error(transparent)]
+    Unwritten(#[from] Unwritten),
 }
 
 /// The folder of a run.
@@ -62,22 +66,24 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder and what lies above it, or takes one that holds no model.
+    /// Makes the folder and what lies above it, or takes one that holds no run.
+    ///
+    /// With `overwrite` it may hold one, whose files are removed; other files stay.
     ///
     /// # Errors
     ///
-    /// [`RunError::ModelExists`] where there is a model and `overwrite` is not set,
-    /// [`RunError::Io`] where the folder cannot be written to.
+    /// [`RunError::Taken`] where there is a file of a run and `overwrite` is not set,
+    /// [`RunError::Unwritten`] where the folder cannot be written to.
     pub fn at(path: &Path, overwrite: bool) -> Result<Self, RunError> {
-        let model = path.join(files::MODEL);
-        if model.exists() && !overwrite {
-            return Err(RunError::ModelExists(model));
-        }
-        fs::create_dir_all(path).map_err(RunError::at(path))?;
         let run = Self {
             path: path.to_path_buf(),
         };
-        run.clear()?;
+        let there: Vec<PathBuf> = run.files_of_a_run()?;
+        match there.into_iter().next() {
+            Some(file) if !overwrite => return Err(RunError::Taken(file)),
+            Some(_) => run.clear()?,
+            None => fs::create_dir_all(path).map_err(Unwritten::to(path))?,
+        }
         Ok(run)
     }
 
@@ -85,16 +91,16 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::Io`] where it cannot be made.
+    /// [`RunError::Unwritten`] where it cannot be made.
     pub fn next_in(parent: &Path) -> Result<Self, RunError> {
-        fs::create_dir_all(parent).map_err(RunError::at(parent))?;
+        fs::create_dir_all(parent).map_err(Unwritten::to(parent))?;
         let mut number = 1u64;
         loop {
             let path = parent.join(number.to_string());
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(Self { path }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(RunError::at(&path)(error)),
+                Err(error) => return Err(Unwritten::to(&path)(error).into()),
             }
         }
     }
@@ -104,31 +110,32 @@ impl RunFolder {
         &self.path
     }
 
-    /// Removes what an earlier run left, the model first: what remains of a clearing that is cut
+    /// The files of a run that are there, the model first: what remains of a clearing that is cut
     /// short is a run without a model.
-    fn clear(&self) -> Result<(), RunError> {
+    fn files_of_a_run(&self) -> Result<Vec<PathBuf>, Unwritten> {
         use files::*;
-        for name in [
-            MODEL,
-            SUMMARY,
-            RECONSTRUCTIONS,
-            PICTURE,
-            METRICS,
-            CONFIG,
-            CHECKPOINTS,
-        ] {
-            let path = self.path.join(name);
-            let removed = if path.is_dir() {
-                fs::remove_dir_all(&path)
-            } else {
-                fs::remove_file(&path)
-            };
-            match removed {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(RunError::at(&path)(error));
+        let names = [MODEL, SUMMARY, RECONSTRUCTIONS, PICTURE, METRICS, CONFIG];
+        let mut found: Vec<PathBuf> = names.iter().map(|name| self.path.join(name)).collect();
+        found.retain(|path| path.exists());
+
+        let checkpoints = self.path.join(CHECKPOINTS);
+        if checkpoints.is_dir() {
+            for entry in fs::read_dir(&checkpoints).map_err(Unwritten::to(&checkpoints))? {
+                let entry = entry.map_err(Unwritten::to(&checkpoints))?;
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                let kinds = ["model-", "optim-", "scheduler-"];
+                if kinds.iter().any(|kind| name.starts_with(kind)) && name.ends_with(".mpk") {
+                    found.push(entry.path());
                 }
-                _ => {}
             }
+        }
+        Ok(found)
+    }
+
+    fn clear(&self) -> Result<(), Unwritten> {
+        for path in self.files_of_a_run()? {
+            fs::remove_file(&path).map_err(Unwritten::to(&path))?;
         }
         Ok(())
     }
@@ -137,33 +144,20 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::Io`] where it cannot be written.
-    pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), RunError> {
+    /// Where it cannot be written.
+    pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), Unwritten> {
         let path = self.path.join(name);
-        write_whole(&path, contents).map_err(RunError::at(&path))
-    }
-
-    /// Writes the model.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Io`] where it cannot be written.
-    pub fn write_model<B: Backend>(&self, model: Autoencoder<B>) -> Result<(), RunError> {
-        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
-        let bytes = Recorder::<B>::record(&recorder, model.into_record(), ())
-            .map_err(|error| RunError::at(&self.path)(io::Error::other(error)))?;
-        self.write(files::MODEL, &bytes)
+        write_whole(&path, contents).map_err(Unwritten::to(&path))
     }
 
     /// Writes a value as JSON.
     ///
     /// # Errors
     ///
-    /// [`RunError::Io`] where it cannot be written.
-    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
-        let path = self.path.join(name);
-        let mut json =
-            serde_json::to_vec_pretty(value).map_err(|error| RunError::at(&path)(error.into()))?;
+    /// Where it cannot be written.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Unwritten> {
+        let json = serde_json::to_vec_pretty(value);
+        let mut json = json.map_err(|error| Unwritten::to(self.path.join(name))(error.into()))?;
         json.push(b'\n');
         self.write(name, &json)
     }
@@ -187,9 +181,18 @@ fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
 ///
 /// The bytes are those of Burn's `NamedMpkFileRecorder<FullPrecisionSettings>`, which deletes the
 /// old file and writes in place, and takes what follows a dot in a file's name for its extension.
+/// Clones share the first error of writing: Burn's learner passes on no more than its text.
 #[derive(Debug, Default, Clone)]
 pub struct WholeFileRecorder {
     bytes: NamedMpkBytesRecorder<FullPrecisionSettings>,
+    error: Arc<Mutex<Option<Unwritten>>>,
+}
+
+impl WholeFileRecorder {
+    /// The first error of writing.
+    pub fn take_error(&self) -> Option<Unwritten> {
+        self.error.lock().expect("no holder panics").take()
+    }
 }
 
 impl<B: Backend> FileRecorder<B> for WholeFileRecorder {
@@ -207,8 +210,13 @@ impl<B: Backend> Recorder<B> for WholeFileRecorder {
     fn save_item<I: Serialize>(&self, item: I, path: PathBuf) -> Result<(), RecorderError> {
         let bytes = Recorder::<B>::save_item(&self.bytes, item, ())?;
         let path = with_extension(path);
-        write_whole(&path, &bytes)
-            .map_err(|error| RecorderError::Unknown(format!("{}: {error}", path.display())))
+        write_whole(&path, &bytes).map_err(|error| {
+            let error = Unwritten::to(&path)(error);
+            let text = error.to_string();
+            let mut first = self.error.lock().expect("no holder panics");
+            first.get_or_insert(error);
+            RecorderError::Unknown(text)
+        })
     }
 
     fn load_item<I: DeserializeOwned>(&self, path: &mut PathBuf) -> Result<I, RecorderError> {

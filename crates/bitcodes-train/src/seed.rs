@@ -2,14 +2,10 @@
 
 use rand::{SeedableRng, rngs::StdRng};
 
-/// Version of the derivation below: another gives other runs.
-const DERIVATION: u8 = 1;
-
 /// The random numbers of an epoch: what comes before the first, the weights, is epoch 0.
 pub(crate) fn of_epoch(seed: u64, epoch: u64) -> StdRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     bytes[8..16].copy_from_slice(&epoch.to_le_bytes());
-    bytes[16] = DERIVATION;
     StdRng::from_seed(bytes)
 }

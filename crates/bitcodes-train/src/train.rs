@@ -1,12 +1,15 @@
 //! Training an autoencoder from a configuration to a folder of results.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bitcodes_core::CodesError;
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use burn::module::Module;
 use burn::optim::AdamWConfig;
+use burn::record::Recorder;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::train::checkpoint::KeepLastNCheckpoints;
 use burn::train::{Interrupter, Learner, SupervisedTraining};
@@ -20,7 +23,7 @@ use crate::evaluate::Reconstructions;
 use crate::metrics::{ReconstructionMetric, psnr_db};
 use crate::picture::side_by_side;
 use crate::progress::{EpochLog, NoDashboard};
-use crate::run::{RunError, RunFolder, WholeFileRecorder, files};
+use crate::run::{RunFolder, Unwritten, WholeFileRecorder, files};
 use crate::seed;
 
 /// What came of a run.
@@ -36,8 +39,10 @@ pub struct Summary {
     pub codes_used: usize,
     /// Tokens of all test images.
     pub test_tokens: usize,
-    /// Epochs trained; fewer than asked for where the training was stopped.
+    /// Whole epochs trained.
     pub epochs: usize,
+    /// Epochs asked for; more than trained where the training was stopped.
+    pub epochs_wanted: usize,
     /// Time of the training with its tests, in seconds.
     pub seconds: f64,
     /// The seed.
@@ -53,7 +58,7 @@ pub struct Execution {
     pub backend: String,
     /// The most images that a thread works on in a step; `None` leaves a step in one piece, as a
     /// GPU wants it.
-    pub images_per_thread: Option<usize>,
+    pub images_per_thread: Option<NonZeroUsize>,
 }
 
 /// How a training shows that it goes on.
@@ -74,16 +79,13 @@ pub enum TrainError {
     /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] TrainConfigError),
-    /// The folder of the run cannot be written to.
+    /// Progress, a checkpoint or a result cannot be written.
     #[error(transparent)]
-    Run(#[from] RunError),
-    /// Progress or results cannot be written.
-    #[error("{0}")]
-    Io(#[from] io::Error),
+    Unwritten(#[from] Unwritten),
     /// The backend gave codes that are none.
     #[error(transparent)]
     Codes(#[from] CodesError),
-    /// A checkpoint or the model cannot be written.
+    /// Burn's learner stopped before its end, unasked.
     #[error("the training stopped after {epochs} epochs: {reason}")]
     Stopped {
         /// Epochs that were done.
@@ -119,7 +121,7 @@ pub fn train<B: AutodiffBackend>(
     device: &B::Device,
 ) -> Result<Summary, TrainError> {
     config.validate()?;
-    let (height, width) = images.train.size();
+    let (height, width) = images.train().size();
     let model_config = AutoencoderConfig::new(height, width, config.quantizer());
     let run_config = RunConfig::new(config.clone(), model_config.clone());
     run.write_json(files::CONFIG, &run_config)?;
@@ -132,15 +134,23 @@ pub fn train<B: AutodiffBackend>(
         seconds,
     } = fit(model, config, images, run, execution, progress, device)?;
 
-    let test = &images.test;
+    let test = images.test();
     let reconstructions = Reconstructions::of(&model, test, device)?;
     let mse = reconstructions.error().mean();
     if !mse.is_finite() {
         return Err(TrainError::Diverged(mse));
     }
-    run.write_model(model)?;
-    run.write(files::RECONSTRUCTIONS, &reconstructions.to_npy()?)?;
-    let picture = side_by_side(test, &reconstructions).map_err(io::Error::other)?;
+    let recorder = WholeFileRecorder::default();
+    let path = run.path().join(files::MODEL);
+    Recorder::<B::InnerBackend>::record(&recorder, model.into_record(), path.clone())
+        .map_err(|error| Unwritten::to(&path)(io::Error::other(error)))
+        .map_err(|error| recorder.take_error().unwrap_or(error))?;
+    let npy = reconstructions.to_npy();
+    let npy = npy.map_err(Unwritten::to(files::RECONSTRUCTIONS))?;
+    run.write(files::RECONSTRUCTIONS, &npy)?;
+    let picture = side_by_side(test, &reconstructions);
+    let picture =
+        picture.map_err(|error| Unwritten::to(files::PICTURE)(io::Error::other(error)))?;
     run.write(files::PICTURE, &picture)?;
     let summary = Summary {
         test_psnr_db: psnr_db(mse),
@@ -149,6 +159,7 @@ pub fn train<B: AutodiffBackend>(
         codes_used: reconstructions.codes_used(),
         test_tokens: test.len() * model_config.tokens(),
         epochs,
+        epochs_wanted: config.epochs,
         seconds,
         seed: config.seed,
         backend: execution.backend.clone(),
@@ -178,24 +189,25 @@ fn fit<B: AutodiffBackend>(
         .with_epsilon(1e-8)
         .with_weight_decay(0.01)
         .init();
-    let steps = config.epochs * images.train.len().div_ceil(config.batch_size);
+    let steps = config.epochs * images.train().len().div_ceil(config.batch_size);
     let schedule = CosineAnnealingLrSchedulerConfig::new(config.learning_rate, steps)
         .init()
         .expect("the learning rate and the number of steps are checked");
 
-    let Images { train, test } = images.clone();
-    let part_of = |batch| execution.images_per_thread.unwrap_or(batch);
+    let (train, test) = (images.train().clone(), images.test().clone());
+    let part_of = |batch| execution.images_per_thread.map_or(batch, NonZeroUsize::get);
     let train = ImageLoader::shuffled(train, config.batch_size, config.seed, device)
         .in_parts_of(part_of(config.batch_size));
     let test = ImageLoader::in_order(test, TEST_BATCH, device).in_parts_of(part_of(TEST_BATCH));
     let interrupter = Interrupter::new();
     let lines = (progress == Progress::Lines).then_some(config.epochs);
-    let (log, outcome) =
-        EpochLog::create(&run.path().join(files::METRICS), lines, interrupter.clone())?;
+    let metrics = run.path().join(files::METRICS);
+    let (log, outcome) = EpochLog::create(metrics, lines, interrupter.clone())?;
+    let recorder = WholeFileRecorder::default();
     let training = SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(test))
         .metrics((ReconstructionMetric::mse(), ReconstructionMetric::psnr()))
         .with_metric_logger(log)
-        .with_file_checkpointer(WholeFileRecorder::default())
+        .with_file_checkpointer(recorder.clone())
         .with_checkpointing_strategy(KeepLastNCheckpoints::new(1))
         .with_interrupter(interrupter.clone())
         .with_application_logger(None)
@@ -210,7 +222,7 @@ fn fit<B: AutodiffBackend>(
     let seconds = start.elapsed().as_secs_f64();
     // The dashboard leaves the screen when it is dropped.
     drop(result.renderer);
-    if let Some(error) = outcome.take_error() {
+    if let Some(error) = outcome.take_error().or_else(|| recorder.take_error()) {
         return Err(error.into());
     }
     let epochs = outcome.epochs();

@@ -13,7 +13,7 @@ fn wrong_calls_end_with_2_and_name_the_value() {
             "'abacus' for '--backend <BACKEND>' [possible values: flex,",
         ),
         ("train --bits 0", "bits is 0, expected at least 1"),
-        ("train --bits -1", "'-1'"),
+        ("train --bits -1", "'-1' for '--bits <BITS>'"),
         ("train --bits 5000", "bits is 5000, expected at most 4096"),
         ("train --bits many", "'many' for '--bits <BITS>'"),
         ("train --epochs 0", "epochs is 0, expected at least 1"),
@@ -49,7 +49,23 @@ fn wrong_calls_end_with_2_and_name_the_value() {
             "train --learning-rate 1.5",
             "learning rate is 1.5, expected a number above 0",
         ),
-        ("train --seed -1", "'-1'"),
+        ("train --seed -1", "'-1' for '--seed <SEED>'"),
+        (
+            "train --temperature -inf",
+            "temperature is -inf, expected a finite number above 0",
+        ),
+        (
+            "train --temperature 1e-50",
+            "expected a finite number above 0, in the range of f32",
+        ),
+        (
+            "train --learning-rate -1e-3",
+            "learning rate is -0.001, expected a number above 0",
+        ),
+        (
+            "train --epochs 2305843009213693952",
+            "epochs is 2305843009213693952, expected at most 1000000000",
+        ),
         ("train --wings 2", "unexpected argument '--wings'"),
         ("fly", "unrecognized subcommand 'fly'"),
     ] {
@@ -63,7 +79,7 @@ fn wrong_calls_end_with_2_and_name_the_value() {
 fn broken_data_ends_with_1_and_names_the_file() {
     let place = Place::new();
     let images = "data/t10k-images-idx3-ubyte";
-    let breakages: [(&str, &dyn Fn(), &str); 8] = [
+    let breakages: [(&str, &dyn Fn(), &str); 9] = [
         (
             "a missing file",
             &|| fs::remove_file(place.path(images)).unwrap(),
@@ -95,7 +111,12 @@ fn broken_data_ends_with_1_and_names_the_file() {
         (
             "no whole patches",
             &|| place.write_idx(images, 0x803, &[4, 6, 8], &[0; 192]),
-            "6 x 8 pixels, expected multiples of 4",
+            "6 x 8 pixels, expected multiples of 4 up to 128",
+        ),
+        (
+            "images that are too large",
+            &|| place.write_idx(images, 0x803, &[4, 132, 8], &[0; 4 * 132 * 8]),
+            "132 x 8 pixels, expected multiples of 4 up to 128",
         ),
         (
             "fewer images than labels",

@@ -17,7 +17,8 @@ pub struct NoAdapter {
     pub reason: String,
 }
 
-/// The adapter that Burn's WGPU backend takes for its default device.
+/// The adapter that Burn's WGPU backend takes for its default device, unless the environment
+/// variable `CUBECL_WGPU_DEFAULT_DEVICE` tells it to take another.
 ///
 /// Burn itself panics at the first tensor where there is none.
 ///

@@ -12,25 +12,20 @@ use super::CodesError;
 /// # Shapes
 ///
 /// - bits: `[.., num_bits]`
-/// - output: the leading axes; `D2` is `D - 1`, and 1 where `D` is 1
+/// - output: the leading axes; `D2` is `D - 1`, and 1 where `D` is 1, or it does not compile
 ///
 /// # Errors
 ///
 /// [`CodesError::TooManyBits`] for more bits than the tensor's integer type holds (31 for i32, 63
 /// for i64), [`CodesError::OutOfRange`] for bits that are not 0 or 1. The check reads two numbers
-/// back from the device.
-///
-/// # Panics
-///
-/// Where `D2` is another number.
+/// back from the device, synchronously, which a GPU in a browser does not allow.
 pub fn to_decimal<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
 ) -> Result<Tensor<B, D2, Int>, CodesError> {
-    assert_eq!(
-        D2,
-        (D - 1).max(1),
-        "to_decimal: rank of the output (left) for bits of rank {D} (right)"
-    );
+    const {
+        let leading = if D == 1 { 1 } else { D - 1 };
+        assert!(D2 == leading, "D2 is D - 1, and 1 where D is 1");
+    }
     let dims = bits.dims();
     let num_bits = dims[D - 1];
     check_bits_fit(num_bits, bits.dtype())?;
@@ -56,26 +51,18 @@ pub fn to_decimal<B: Backend, const D: usize, const D2: usize>(
 /// # Shapes
 ///
 /// - indices: `[..]`
-/// - output: `[.., num_bits]`; `D2` is `D + 1`
+/// - output: `[.., num_bits]`; `D2` is `D + 1`, or it does not compile
 ///
 /// # Errors
 ///
 /// [`CodesError::TooManyBits`] for more bits than the tensor's integer type holds (31 for i32, 63
 /// for i64), [`CodesError::OutOfRange`] for a number below 0 or from 2^`num_bits`. The check reads
-/// two numbers back from the device.
-///
-/// # Panics
-///
-/// Where `D2` is another number.
+/// two numbers back from the device, synchronously, which a GPU in a browser does not allow.
 pub fn to_bits<B: Backend, const D: usize, const D2: usize>(
     indices: Tensor<B, D, Int>,
     num_bits: usize,
 ) -> Result<Tensor<B, D2, Int>, CodesError> {
-    assert_eq!(
-        D2,
-        D + 1,
-        "to_bits: rank of the output (left) for indices of rank {D} (right)"
-    );
+    const { assert!(D2 == D + 1, "D2 is D + 1") };
     check_bits_fit(num_bits, indices.dtype())?;
     check_range(&indices, ((1u64 << num_bits) - 1) as i64)?;
     if indices.dims().contains(&0) {
@@ -123,8 +110,12 @@ fn check_range<B: Backend, const D: usize>(
         return Ok(());
     }
     let ends = [values.clone().min(), values.clone().max()];
-    let ends = ends.map(|end| end.into_scalar().elem::<i64>());
-    match ends.into_iter().find(|end| !(0..=max).contains(end)) {
+    // As data: a scalar would pass through the backend's own integer type, which may be narrower.
+    let mut ends = ends.into_iter().flat_map(|end| {
+        let end: Vec<i64> = end.into_data().iter().collect();
+        end
+    });
+    match ends.find(|end| !(0..=max).contains(end)) {
         Some(value) => Err(CodesError::OutOfRange { value, max }),
         None => Ok(()),
     }

@@ -19,7 +19,8 @@ pub struct PackedCodes {
 }
 
 impl PackedCodes {
-    /// Packs bits, which are read back from their device.
+    /// Packs bits, which are read back from their device, synchronously, which a GPU in a browser
+    /// does not allow.
     ///
     /// # Shapes
     ///

@@ -11,10 +11,8 @@ use crate::autoencoder::AutoencoderConfig;
 /// Images to train on and images to test with, of the same size.
 #[derive(Debug, Clone)]
 pub struct Images {
-    /// Images to train on.
-    pub train: Arc<ImageSet>,
-    /// Images to test with.
-    pub test: Arc<ImageSet>,
+    train: Arc<ImageSet>,
+    test: Arc<ImageSet>,
 }
 
 /// Grey images of one size with a label each.
@@ -36,11 +34,12 @@ pub enum DataError {
     /// A file of images holds none.
     #[error("{}: no images, expected at least 1", .0.display())]
     Empty(PathBuf),
-    /// Images cannot be cut into whole patches.
+    /// Images cannot be cut into whole patches, or into too many.
     #[error(
-        "{}: images of {height} x {width} pixels, expected multiples of {}",
+        "{}: images of {height} x {width} pixels, expected multiples of {} up to {}",
         path.display(),
-        AutoencoderConfig::PATCH
+        AutoencoderConfig::PATCH,
+        AutoencoderConfig::MAX_SIDE
     )]
     Size {
         /// The file.
@@ -109,6 +108,16 @@ impl Images {
         }
     }
 
+    /// Images to train on.
+    pub fn train(&self) -> &Arc<ImageSet> {
+        &self.train
+    }
+
+    /// Images to test with.
+    pub fn test(&self) -> &Arc<ImageSet> {
+        &self.test
+    }
+
     /// Reads MNIST's four files from a folder, each gzipped or not: `train-images-idx3-ubyte`,
     /// `train-labels-idx1-ubyte`, and the same with `t10k` for the test.
     ///
@@ -146,11 +155,14 @@ impl ImageSet {
 
         let [count, height, width] = images.shape;
         let path = folder.join(images_name);
-        const PATCH: usize = AutoencoderConfig::PATCH;
         if count == 0 {
             return Err(DataError::Empty(path));
         }
-        if height == 0 || width == 0 || height % PATCH != 0 || width % PATCH != 0 {
+        const PATCH: usize = AutoencoderConfig::PATCH;
+        let fits = |side: usize| {
+            (PATCH..=AutoencoderConfig::MAX_SIDE).contains(&side) && side.is_multiple_of(PATCH)
+        };
+        if !(fits(height) && fits(width)) {
             return Err(DataError::Size {
                 path,
                 height,
