@@ -85,6 +85,10 @@ impl<B: Backend> Autoencoder<B> {
     ///
     /// - images: `[batch, height, width]` in [0, 1]
     /// - output: the same
+    ///
+    /// # Panics
+    ///
+    /// Where the images have another height or width than the configuration's.
     pub fn forward(&self, images: Tensor<B, 3>) -> Tensor<B, 3> {
         let tokens = self.encoder.forward(self.patches(images));
         let tokens = self.quantizer.forward(tokens).quantized;
@@ -98,6 +102,11 @@ impl<B: Backend> Autoencoder<B> {
     /// - images: `[batch, height, width]` in [0, 1]
     /// - noise: `[batch, tokens, num_bits]`
     /// - output: as `images`
+    ///
+    /// # Panics
+    ///
+    /// Where the images have another height or width than the configuration's, or the noise
+    /// another shape.
     pub fn forward_with_noise(&self, images: Tensor<B, 3>, noise: Tensor<B, 3>) -> Tensor<B, 3> {
         let tokens = self.encoder.forward(self.patches(images));
         let noise = noise.swap_dims(0, 1);
@@ -111,6 +120,10 @@ impl<B: Backend> Autoencoder<B> {
     ///
     /// - images: `[batch, height, width]` in [0, 1]
     /// - output: `[batch, tokens, num_bits]`, each 0 or 1
+    ///
+    /// # Panics
+    ///
+    /// Where the images have another height or width than the configuration's.
     pub fn encode(&self, images: Tensor<B, 3>) -> Tensor<B, 3, Int> {
         let tokens = self.encoder.forward(self.patches(images));
         self.quantizer.encode(tokens).swap_dims(0, 1)
