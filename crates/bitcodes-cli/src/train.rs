@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bitcodes_train::data::Images;
 use bitcodes_train::{
-    Execution, Progress, RunError, RunFolder, Summary, TrainConfig, TrainError, files, train,
+    Execution, Job, Progress, RunError, RunFolder, Summary, TrainConfig, TrainError, files, train,
 };
 use burn::backend::Autodiff;
-use burn::tensor::backend::AutodiffBackend;
 use clap::Args;
 
 use crate::backend::Backend;
@@ -86,92 +85,65 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         None => RunFolder::next_in(Path::new("runs"))?,
     };
 
-    let progress = match io::stdout().is_terminal() && !args.plain {
-        true => Progress::Dashboard,
-        false => Progress::Lines,
-    };
     let job = Job {
         config,
         images,
         run,
-        progress,
-        backend: args.backend,
+        execution: Execution {
+            backend: args.backend.name().into(),
+            images_per_thread: args.backend.images_per_thread(),
+        },
+        progress: match io::stdout().is_terminal() && !args.plain {
+            true => Progress::Dashboard,
+            false => Progress::Lines,
+        },
     };
-    let summary = job.train()?;
-    job.report(&summary)?;
+    let summary = train_on(args.backend, &job)?;
+    report(job.run.path(), &summary)?;
     Ok(())
 }
 
-struct Job {
-    config: TrainConfig,
-    images: Images,
-    run: RunFolder,
-    progress: Progress,
-    backend: Backend,
+fn train_on(backend: Backend, job: &Job) -> Result<Summary, TrainError> {
+    match backend {
+        #[cfg(feature = "flex")]
+        Backend::Flex => train::<Autodiff<burn::backend::Flex>>(job, &Default::default()),
+        #[cfg(feature = "ndarray")]
+        Backend::Ndarray => train::<Autodiff<burn::backend::NdArray>>(job, &Default::default()),
+        #[cfg(feature = "wgpu")]
+        Backend::Wgpu => train::<Autodiff<burn::backend::Wgpu>>(job, &Default::default()),
+        #[cfg(feature = "cuda")]
+        Backend::Cuda => train::<Autodiff<burn::backend::Cuda>>(job, &Default::default()),
+        #[allow(unreachable_patterns, reason = "with every backend there is no other")]
+        _ => unreachable!("Backend::check refuses what is not compiled in"),
+    }
 }
 
-impl Job {
-    fn train(&self) -> Result<Summary, TrainError> {
-        match self.backend {
-            #[cfg(feature = "flex")]
-            Backend::Flex => self.train_on::<burn::backend::Flex>(),
-            #[cfg(feature = "ndarray")]
-            Backend::Ndarray => self.train_on::<burn::backend::NdArray>(),
-            #[cfg(feature = "wgpu")]
-            Backend::Wgpu => self.train_on::<burn::backend::Wgpu>(),
-            #[cfg(feature = "cuda")]
-            Backend::Cuda => self.train_on::<burn::backend::Cuda>(),
-            #[allow(unreachable_patterns, reason = "with every backend there is no other")]
-            _ => unreachable!("Backend::check refuses what is not compiled in"),
-        }
-    }
-
-    fn train_on<B: burn::tensor::backend::Backend>(&self) -> Result<Summary, TrainError>
-    where
-        Autodiff<B>: AutodiffBackend<InnerBackend = B, Device = B::Device>,
-    {
-        let execution = Execution {
-            backend: self.backend.name().into(),
-            images_per_thread: self.backend.images_per_thread(),
-        };
-        train::<Autodiff<B>>(
-            &self.config,
-            &self.images,
-            &self.run,
-            &execution,
-            self.progress,
-            &Default::default(),
-        )
-    }
-
-    fn report(&self, summary: &Summary) -> io::Result<()> {
-        let codes = match summary.bits_per_token {
-            bits @ ..64 => (1u64 << bits).to_string(),
-            bits => format!("2^{bits}"),
-        };
-        let trained = match summary.epochs_wanted {
-            wanted if wanted == summary.epochs => format!("{wanted} epochs"),
-            wanted => format!("{} of {wanted} epochs (stopped)", summary.epochs),
-        };
-        let out = self.run.path();
-        writeln!(
-            io::stdout(),
-            "\n\
-             test PSNR       {:.2} dB, decoded from packed bits alone\n\
-             bits an image   {} ({} a token)\n\
-             codes used      {} of {codes}, by {} tokens of the test images\n\
-             trained         {trained} in {:.1} s on {}\n\
-             model           {}\n\
-             picture         {}",
-            summary.test_psnr_db,
-            summary.bits_per_image,
-            summary.bits_per_token,
-            summary.codes_used,
-            summary.test_tokens,
-            summary.seconds,
-            summary.backend,
-            out.join(files::MODEL).display(),
-            out.join(files::PICTURE).display(),
-        )
-    }
+fn report(out: &Path, summary: &Summary) -> io::Result<()> {
+    let codes = match summary.bits_per_token {
+        bits @ ..64 => (1u64 << bits).to_string(),
+        bits => format!("2^{bits}"),
+    };
+    let trained = match summary.epochs_wanted {
+        wanted if wanted == summary.epochs => format!("{wanted} epochs"),
+        wanted => format!("{} of {wanted} epochs (stopped)", summary.epochs),
+    };
+    writeln!(
+        io::stdout(),
+        "\n\
+         test PSNR       {:.2} dB, decoded from packed bits alone\n\
+         bits an image   {} ({} a token)\n\
+         codes used      {} of {codes}, by {} tokens of the test images\n\
+         trained         {trained} in {:.1} s on {}\n\
+         model           {}\n\
+         picture         {}",
+        summary.test_psnr_db,
+        summary.bits_per_image,
+        summary.bits_per_token,
+        summary.codes_used,
+        summary.test_tokens,
+        summary.seconds,
+        summary.backend,
+        out.join(files::MODEL).display(),
+        out.join(files::PICTURE).display(),
+    )
 }

@@ -6,16 +6,18 @@
 //!
 //! ```
 //! # #[cfg(feature = "flex")] {
-//! use bitcodes_train::{Execution, Progress, RunFolder, TrainConfig, data::Images, train};
+//! use bitcodes_train::{Execution, Job, Progress, RunFolder, TrainConfig, data::Images, train};
 //! use burn::backend::{Autodiff, Flex};
 //!
 //! let folder = tempfile::tempdir().unwrap();
-//! let run = RunFolder::next_in(folder.path()).unwrap();
-//! let execution = Execution { backend: "flex".into(), images_per_thread: None };
-//! let config = TrainConfig::new().with_epochs(1);
-//! let summary = train::<Autodiff<Flex>>(
-//!     &config, &Images::digits(), &run, &execution, Progress::Silent, &Default::default(),
-//! ).unwrap();
+//! let job = Job {
+//!     config: TrainConfig::new().with_epochs(1),
+//!     images: Images::digits(),
+//!     run: RunFolder::next_in(folder.path()).unwrap(),
+//!     execution: Execution { backend: "flex".into(), images_per_thread: None },
+//!     progress: Progress::Silent,
+//! };
+//! let summary = train::<Autodiff<Flex>>(&job, &Default::default()).unwrap();
 //! assert_eq!(summary.bits_per_image, 32);
 //! # }
 //! ```
@@ -43,4 +45,4 @@ pub use metrics::{BatchError, ReconstructionMetric, SquaredError, psnr_db};
 pub use mixer::{Mixer, MixerBlock, Mlp};
 pub use picture::side_by_side;
 pub use run::{RunError, RunFolder, Unwritten, WholeFileRecorder, files};
-pub use train::{Execution, Progress, Summary, TrainError, train};
+pub use train::{Execution, Job, Progress, Summary, TrainError, train};

@@ -72,6 +72,21 @@ pub enum Progress {
     Silent,
 }
 
+/// A training to be done.
+#[derive(Debug)]
+pub struct Job {
+    /// How to train.
+    pub config: TrainConfig,
+    /// What to train on, and to test with.
+    pub images: Images,
+    /// Where the results go.
+    pub run: RunFolder,
+    /// How the backend is used.
+    pub execution: Execution,
+    /// What is shown meanwhile.
+    pub progress: Progress,
+}
+
 /// A training that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -107,19 +122,19 @@ const TEST_BATCH: usize = 256;
 /// What Burn's dashboard gives as the reason where its user stops the training.
 const STOPPED_BY_USER: &str = "Stopping training from user input.";
 
-/// Trains an autoencoder on `images` and leaves in `run` the files of [`files`].
+/// Trains an autoencoder and leaves the files of [`files`] in the folder of the run.
 ///
 /// # Errors
 ///
 /// See [`TrainError`].
-pub fn train<B: AutodiffBackend>(
-    config: &TrainConfig,
-    images: &Images,
-    run: &RunFolder,
-    execution: &Execution,
-    progress: Progress,
-    device: &B::Device,
-) -> Result<Summary, TrainError> {
+pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summary, TrainError> {
+    let Job {
+        config,
+        images,
+        run,
+        execution,
+        ..
+    } = job;
     config.validate()?;
     let (height, width) = images.train().size();
     let model_config = AutoencoderConfig::new(height, width, config.quantizer());
@@ -132,7 +147,7 @@ pub fn train<B: AutodiffBackend>(
         model,
         epochs,
         seconds,
-    } = fit(model, config, images, run, execution, progress, device)?;
+    } = fit(model, job, device)?;
 
     let test = images.test();
     let reconstructions = Reconstructions::of(&model, test, device)?;
@@ -178,13 +193,16 @@ struct Fit<B: Backend> {
 /// Burn's learner on a model.
 fn fit<B: AutodiffBackend>(
     model: Autoencoder<B>,
-    config: &TrainConfig,
-    images: &Images,
-    run: &RunFolder,
-    execution: &Execution,
-    progress: Progress,
+    job: &Job,
     device: &B::Device,
 ) -> Result<Fit<B::InnerBackend>, TrainError> {
+    let Job {
+        config,
+        images,
+        run,
+        execution,
+        progress,
+    } = job;
     let optimizer = AdamWConfig::new()
         .with_epsilon(1e-8)
         .with_weight_decay(0.01)
@@ -200,7 +218,7 @@ fn fit<B: AutodiffBackend>(
         .in_parts_of(part_of(config.batch_size));
     let test = ImageLoader::in_order(test, TEST_BATCH, device).in_parts_of(part_of(TEST_BATCH));
     let interrupter = Interrupter::new();
-    let lines = (progress == Progress::Lines).then_some(config.epochs);
+    let lines = (*progress == Progress::Lines).then_some(config.epochs);
     let metrics = run.path().join(files::METRICS);
     let (log, outcome) = EpochLog::create(metrics, lines, interrupter.clone())?;
     let recorder = WholeFileRecorder::default();
