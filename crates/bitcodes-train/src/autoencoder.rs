@@ -79,23 +79,7 @@ pub struct Autoencoder<B: Backend> {
 }
 
 impl<B: Backend> Autoencoder<B> {
-    /// Images through the bottleneck and back; in training the bits are sampled.
-    ///
-    /// # Shapes
-    ///
-    /// - images: `[batch, height, width]` in [0, 1]
-    /// - output: the same
-    ///
-    /// # Panics
-    ///
-    /// Where the images have another height or width than the configuration's.
-    pub fn forward(&self, images: Tensor<B, 3>) -> Tensor<B, 3> {
-        let tokens = self.encoder.forward(self.patches(images));
-        let tokens = self.quantizer.forward(tokens).quantized;
-        self.picture(self.decoder.forward(tokens))
-    }
-
-    /// The forward pass of training with the noise given.
+    /// Images through sampled bits and back, as in training, with the noise given.
     ///
     /// # Shapes
     ///

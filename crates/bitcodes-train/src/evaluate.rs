@@ -18,7 +18,7 @@ pub struct Reconstructions {
     width: usize,
     pixels: Vec<f32>,
     error: SquaredError,
-    codes: HashSet<Vec<u8>>,
+    codes_used: usize,
 }
 
 impl Reconstructions {
@@ -58,7 +58,7 @@ impl Reconstructions {
             width,
             pixels,
             error,
-            codes,
+            codes_used: codes.len(),
         })
     }
 
@@ -69,7 +69,7 @@ impl Reconstructions {
 
     /// How many different codes the tokens of the images have.
     pub fn codes_used(&self) -> usize {
-        self.codes.len()
+        self.codes_used
     }
 
     /// The pixels of image `index` in [0, 1], row by row.
@@ -86,7 +86,7 @@ impl Reconstructions {
     ///
     /// # Errors
     ///
-    /// None that memory does not give.
+    /// Where the writer gives one; writing to memory gives it none.
     pub fn to_npy(&self) -> io::Result<Vec<u8>> {
         let (height, width) = (self.height as u64, self.width as u64);
         let images = self.pixels.len() as u64 / (height * width);

@@ -78,12 +78,14 @@ impl RunFolder {
         let run = Self {
             path: path.to_path_buf(),
         };
-        let there: Vec<PathBuf> = run.files_of_a_run()?;
-        match there.into_iter().next() {
-            Some(file) if !overwrite => return Err(RunError::Taken(file)),
-            Some(_) => run.clear()?,
-            None => fs::create_dir_all(path).map_err(Unwritten::to(path))?,
+        let there = run.files_of_a_run()?;
+        if let (Some(file), false) = (there.first(), overwrite) {
+            return Err(RunError::Taken(file.clone()));
         }
+        for file in there {
+            fs::remove_file(&file).map_err(Unwritten::to(&file))?;
+        }
+        fs::create_dir_all(path).map_err(Unwritten::to(path))?;
         Ok(run)
     }
 
@@ -131,13 +133,6 @@ impl RunFolder {
             }
         }
         Ok(found)
-    }
-
-    fn clear(&self) -> Result<(), Unwritten> {
-        for path in self.files_of_a_run()? {
-            fs::remove_file(&path).map_err(Unwritten::to(&path))?;
-        }
-        Ok(())
     }
 
     /// Writes a file of the run, whole or not at all.
