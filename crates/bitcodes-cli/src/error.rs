@@ -66,9 +66,14 @@ pub(crate) fn exit_for_arguments(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(WRONG_CALL);
     }
+    // What is wrong, and clap's tip where it has one; then come usage and a pointer to the help.
     let text = error.to_string();
-    let paragraph = text.lines().take_while(|line| !line.trim().is_empty());
-    print(&paragraph.map(str::trim).collect::<Vec<_>>().join(" "));
+    let said = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty());
+    print(&said.collect::<Vec<_>>().join(" "));
     ExitCode::from(WRONG_CALL)
 }
 

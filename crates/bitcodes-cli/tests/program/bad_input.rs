@@ -67,6 +67,10 @@ fn wrong_calls_end_with_2_and_name_the_value() {
             "epochs is 2305843009213693952, expected at most 1000000000",
         ),
         ("train --wings 2", "unexpected argument '--wings'"),
+        (
+            "train --temprature 2",
+            "'--temprature' found tip: a similar argument exists: '--temperature'",
+        ),
         ("fly", "unrecognized subcommand 'fly'"),
     ] {
         let error = place.fail(2, arguments);
