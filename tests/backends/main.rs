@@ -4,5 +4,6 @@
 use bitcodes_cli as _;
 
 mod golden;
+mod gradients;
 mod module;
 mod sampling;

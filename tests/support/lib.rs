@@ -7,4 +7,5 @@ struct Readme;
 
 pub mod backends;
 pub mod golden;
+pub mod losses;
 pub mod plain;

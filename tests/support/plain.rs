@@ -115,16 +115,24 @@ pub struct PlainStep {
 impl Plain {
     /// The quantizer of a golden file.
     pub fn of(golden: &Golden) -> Self {
+        Self::new(
+            &golden.floats("codebook"),
+            golden.features,
+            golden.temperature,
+        )
+    }
+
+    /// The quantizer with a codebook `[2 * num_bits * features]`.
+    pub fn new(codebook: &[f32], features: usize, temperature: f64) -> Self {
         let exact = |row: &[f32]| row.iter().map(|&c| Bounded::exact(c)).collect();
-        let codebook = golden.floats("codebook");
-        let rows: Vec<Vec<Bounded>> = codebook.chunks(golden.features).map(exact).collect();
+        let rows: Vec<Vec<Bounded>> = codebook.chunks(features).map(exact).collect();
         let minus = |pair: &[Vec<Bounded>]| {
             let both = pair[1].iter().zip(&pair[0]);
             both.map(|(&one, &zero)| one - zero).collect()
         };
         Self {
-            features: golden.features,
-            temperature: golden.temperature,
+            features,
+            temperature,
             zeros: rows.chunks(2).map(|pair| pair[0].clone()).collect(),
             delta: rows.chunks(2).map(minus).collect(),
         }

@@ -49,7 +49,7 @@ impl Backend {
         }
         #[cfg(feature = "wgpu")]
         if self == Self::Wgpu {
-            use bitcodes_train::bitcodes_core::backend::wgpu::default_adapter;
+            use bitcodes_core::backend::wgpu::default_adapter;
             pollster::block_on(default_adapter())?;
         }
         Ok(())
@@ -64,3 +64,35 @@ impl Backend {
         }
     }
 }
+
+/// Computes an expression on a backend that [`Backend::check`] has let pass, as the type that is
+/// named first.
+macro_rules! on_backend {
+    ($backend:expr, $B:ident => $value:expr) => {
+        match $backend {
+            #[cfg(feature = "flex")]
+            $crate::backend::Backend::Flex => {
+                type $B = burn::backend::Flex;
+                $value
+            }
+            #[cfg(feature = "ndarray")]
+            $crate::backend::Backend::Ndarray => {
+                type $B = burn::backend::NdArray;
+                $value
+            }
+            #[cfg(feature = "wgpu")]
+            $crate::backend::Backend::Wgpu => {
+                type $B = burn::backend::Wgpu;
+                $value
+            }
+            #[cfg(feature = "cuda")]
+            $crate::backend::Backend::Cuda => {
+                type $B = burn::backend::Cuda;
+                $value
+            }
+            #[allow(unreachable_patterns, reason = "with every backend there is no other")]
+            _ => unreachable!("Backend::check refuses what is not compiled in"),
+        }
+    };
+}
+pub(crate) use on_backend;

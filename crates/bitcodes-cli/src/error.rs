@@ -1,9 +1,16 @@
 //! Errors, and how the program ends with them.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bitcodes_train::{RunError, TrainConfigError, TrainError, data::DataError};
+use bitcodes_core::CodesError;
+use bitcodes_train::{
+    LoadError, RunError, TrainConfigError, TrainError, Unwritten, data::DataError,
+};
+
+use crate::model::ModelError;
+use crate::npy::NpyError;
 
 /// Why the program ends without success.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +32,43 @@ pub(crate) enum CliError {
     /// The backend has no device to run on.
     #[cfg(feature = "wgpu")]
     #[error("the backend wgpu has no device here: {0}")]
-    NoAdapter(#[from] bitcodes_train::bitcodes_core::backend::wgpu::NoAdapter),
+    NoAdapter(#[from] bitcodes_core::backend::wgpu::NoAdapter),
     /// The images cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Images of another size than the model's.
+    #[error(
+        "test images of {found:?} pixels (height, width), expected {wanted:?} as the model has"
+    )]
+    ImageSize {
+        /// Height and width of the images.
+        found: (usize, usize),
+        /// Height and width of the model's.
+        wanted: (usize, usize),
+    },
+    /// The quantizer cannot be loaded.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The autoencoder cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Vectors or codes cannot be read.
+    #[error(transparent)]
+    Npy(#[from] NpyError),
+    /// Codes that are none.
+    #[error("{}: {source}", path.display())]
+    Codes {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: CodesError,
+    },
+    /// The backend gave bits that are none.
+    #[error(transparent)]
+    Bits(#[from] CodesError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Unwritten(#[from] Unwritten),
     /// The folder of the run cannot be had.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -50,7 +90,9 @@ const WRONG_CALL: u8 = 2;
 pub(crate) fn exit_for(error: &CliError) -> ExitCode {
     print(&format!("error: {error}"));
     ExitCode::from(match error {
-        CliError::Config(_) | CliError::NotCompiledIn { .. } => WRONG_CALL,
+        CliError::Config(_)
+        | CliError::NotCompiledIn { .. }
+        | CliError::Model(ModelError::Prefix { .. }) => WRONG_CALL,
         _ => FAILED,
     })
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use bitcodes_core::Schedule;
 use bitcodes_train::data::Images;
 use bitcodes_train::{
     Execution, Job, Progress, RunError, RunFolder, Summary, TrainConfig, TrainError, files, train,
@@ -10,7 +11,8 @@ use bitcodes_train::{
 use burn::backend::Autodiff;
 use clap::Args;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, on_backend};
+use crate::codes_used;
 use crate::error::CliError;
 
 /// Train the toy VQ autoencoder on handwritten digits, or on a data set in MNIST's files.
@@ -24,9 +26,23 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value_t = TrainConfig::new().bits, allow_hyphen_values = true)]
     bits: usize,
 
-    /// Temperature of the quantizer: the lower, the more its gradient is the step's
+    /// Temperature of the quantizer: the lower, the more its gradient is the step's; a number, or
+    /// linear, exponential or cosine with :START:END:STEPS
     #[arg(long, default_value_t = TrainConfig::new().temperature, allow_hyphen_values = true)]
-    temperature: f64,
+    temperature: Schedule,
+
+    /// What the noise of the quantizer is multiplied by, 0 for none; a number or a schedule as
+    /// for the temperature
+    #[arg(long, default_value_t = TrainConfig::new().noise, allow_hyphen_values = true)]
+    noise: Schedule,
+
+    /// Weight of the quantizer's commitment loss
+    #[arg(long, default_value_t = TrainConfig::new().commitment, allow_hyphen_values = true)]
+    commitment: f64,
+
+    /// Weight of the quantizer's entropy loss: bits that are certain, and balanced over a batch
+    #[arg(long, default_value_t = TrainConfig::new().entropy, allow_hyphen_values = true)]
+    entropy: f64,
 
     /// Images of a step
     #[arg(long, default_value_t = TrainConfig::new().batch_size, allow_hyphen_values = true)]
@@ -66,6 +82,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let config = TrainConfig {
         bits: args.bits,
         temperature: args.temperature,
+        noise: args.noise,
+        commitment: args.commitment,
+        entropy: args.entropy,
         epochs: args.epochs,
         batch_size: args.batch_size,
         learning_rate: args.learning_rate,
@@ -104,25 +123,16 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
 }
 
 fn train_on(backend: Backend, job: &Job) -> Result<Summary, TrainError> {
-    match backend {
-        #[cfg(feature = "flex")]
-        Backend::Flex => train::<Autodiff<burn::backend::Flex>>(job, &Default::default()),
-        #[cfg(feature = "ndarray")]
-        Backend::Ndarray => train::<Autodiff<burn::backend::NdArray>>(job, &Default::default()),
-        #[cfg(feature = "wgpu")]
-        Backend::Wgpu => train::<Autodiff<burn::backend::Wgpu>>(job, &Default::default()),
-        #[cfg(feature = "cuda")]
-        Backend::Cuda => train::<Autodiff<burn::backend::Cuda>>(job, &Default::default()),
-        #[allow(unreachable_patterns, reason = "with every backend there is no other")]
-        _ => unreachable!("Backend::check refuses what is not compiled in"),
-    }
+    on_backend!(backend, B => train::<Autodiff<B>>(job, &Default::default()))
 }
 
 fn report(out: &Path, summary: &Summary) -> io::Result<()> {
-    let codes = match summary.bits_per_token {
-        bits @ ..64 => (1u64 << bits).to_string(),
-        bits => format!("2^{bits}"),
-    };
+    let codes = codes_used(
+        summary.codes_used as f64,
+        summary.codes_used_exact,
+        summary.bits_per_token,
+        summary.test_tokens,
+    );
     let trained = match summary.epochs_wanted {
         wanted if wanted == summary.epochs => format!("{wanted} epochs"),
         wanted => format!("{} of {wanted} epochs (stopped)", summary.epochs),
@@ -132,15 +142,13 @@ fn report(out: &Path, summary: &Summary) -> io::Result<()> {
         "\n\
          test PSNR       {:.2} dB, decoded from packed bits alone\n\
          bits an image   {} ({} a token)\n\
-         codes used      {} of {codes}, by {} tokens of the test images\n\
+         codes used      {codes}\n\
          trained         {trained} in {:.1} s on {}\n\
          model           {}\n\
          picture         {}",
         summary.test_psnr_db,
         summary.bits_per_image,
         summary.bits_per_token,
-        summary.codes_used,
-        summary.test_tokens,
         summary.seconds,
         summary.backend,
         out.join(files::MODEL).display(),

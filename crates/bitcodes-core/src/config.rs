@@ -1,20 +1,25 @@
 //! What a quantizer is made from, checked before it is made.
 
 use burn::config::Config;
-use burn::tensor::{Distribution, Tensor, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
 
-use crate::Bitcodes;
+use crate::init::{Initializer, around_sample};
+use crate::{Bitcodes, Schedule};
 
 /// Configuration of a [`Bitcodes`] quantizer.
 ///
 /// ```
-/// use bitcodes_core::BitcodesConfig;
+/// use bitcodes_core::{BitcodesConfig, Schedule};
 ///
 /// let config = BitcodesConfig::new(64, 32).with_temperature(0.5);
 /// assert!(config.validate().is_ok());
 /// assert!(BitcodesConfig::new(64, 0).validate().is_err());
+///
+/// let annealed = config.with_noise(Schedule::linear(1.0, 0.0, 10_000));
+/// assert!(annealed.validate().is_ok());
 /// ```
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BitcodesConfig {
     /// Length of a vector.
     pub features: usize,
@@ -22,9 +27,37 @@ pub struct BitcodesConfig {
     pub num_bits: usize,
     /// Temperature of the sigmoid whose gradient stands in for the step's in training. Above zero
     /// and finite, also as an f32. Default: 1.0
-    #[config(default = 1.0)]
-    pub temperature: f64,
+    #[serde(default = "one")]
+    pub temperature: Schedule,
+    /// What the noise of training is multiplied by: 1 samples each bit by its logit, 0 makes
+    /// training deterministic. Default: 1.0
+    #[serde(default = "one")]
+    pub noise: Schedule,
+    /// How the codebook is drawn. Default: [`Initializer::Normal`]
+    #[serde(default)]
+    pub initializer: Initializer,
+    /// Weight of the [`CommitmentLoss`](crate::CommitmentLoss) in the loss of an output.
+    /// Default: 0.0, off
+    #[serde(default)]
+    pub commitment_weight: f64,
+    /// Weight of the [`EntropyLoss`](crate::EntropyLoss) in the loss of an output.
+    /// Default: 0.0, off
+    #[serde(default)]
+    pub entropy_weight: f64,
+    /// How much the entropy loss asks for balanced bits, against certain ones. Default: 1.0
+    #[serde(default = "one_f64")]
+    pub diversity: f64,
 }
+
+fn one() -> Schedule {
+    Schedule::Constant(1.0)
+}
+
+fn one_f64() -> f64 {
+    1.0
+}
+
+impl Config for BitcodesConfig {}
 
 /// A configuration that no quantizer can have.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -36,9 +69,26 @@ pub enum ConfigError {
     /// `num_bits` is zero.
     #[error("num_bits is 0, expected at least 1")]
     NoBits,
-    /// `temperature` is zero, negative, NaN or infinite, or would be as an f32.
+    /// `temperature` is zero, negative, NaN or infinite somewhere, or would be as an f32.
     #[error("temperature is {0}, expected a finite number above 0, in the range of f32")]
     Temperature(f64),
+    /// `noise` is negative, NaN or infinite somewhere, or would be as an f32.
+    #[error("noise is {0}, expected a finite number of at least 0, in the range of f32")]
+    Noise(f64),
+    /// A schedule has no steps.
+    #[error("the schedule {0} has 0 steps, expected at least 1")]
+    NoSteps(Schedule),
+    /// An exponential schedule starts or ends at 0.
+    #[error("the schedule {0} cannot reach 0, expected both ends above 0")]
+    ExponentialToZero(Schedule),
+    /// The weight of a loss is negative, NaN or infinite.
+    #[error("{name} is {found}, expected a finite number of at least 0, in the range of f32")]
+    Weight {
+        /// Which weight.
+        name: &'static str,
+        /// What it is.
+        found: f64,
+    },
     /// The codebook would have more elements than can be addressed.
     #[error("a codebook of 2 x {num_bits} bits x {features} features is too large to address")]
     TooLarge {
@@ -47,9 +97,81 @@ pub enum ConfigError {
         /// Features that were asked for.
         features: usize,
     },
+    /// A codebook has other dimensions than the configuration.
+    #[error("the codebook has shape {found:?}, expected {wanted:?} (2 x bits, features)")]
+    CodebookShape {
+        /// Shape of the codebook.
+        found: [usize; 2],
+        /// Shape by the configuration.
+        wanted: [usize; 2],
+    },
+    /// A sample to initialise from has vectors of another length.
+    #[error("the sample has {found} features, expected {wanted}")]
+    SampleFeatures {
+        /// Length of the sample's vectors.
+        found: usize,
+        /// Features of the configuration.
+        wanted: usize,
+    },
+    /// A sample to initialise from is too small.
+    #[error("the sample has {0} vectors, expected at least 2")]
+    SampleSize(usize),
+    /// A sample to initialise from holds NaN or infinite values.
+    #[error("the sample has a mean of {0} somewhere, expected finite numbers")]
+    SampleNotFinite(f64),
 }
 
 impl BitcodesConfig {
+    /// The configuration of the reference: temperature 1, noise, no additional loss.
+    pub fn new(features: usize, num_bits: usize) -> Self {
+        Self {
+            features,
+            num_bits,
+            temperature: one(),
+            noise: one(),
+            initializer: Initializer::Normal,
+            commitment_weight: 0.0,
+            entropy_weight: 0.0,
+            diversity: 1.0,
+        }
+    }
+
+    /// Sets the [`temperature`](Self::temperature), a number or a [`Schedule`].
+    pub fn with_temperature(mut self, temperature: impl Into<Schedule>) -> Self {
+        self.temperature = temperature.into();
+        self
+    }
+
+    /// Sets the [`noise`](Self::noise), a number or a [`Schedule`].
+    pub fn with_noise(mut self, noise: impl Into<Schedule>) -> Self {
+        self.noise = noise.into();
+        self
+    }
+
+    /// Sets the [`initializer`](Self::initializer).
+    pub fn with_initializer(mut self, initializer: Initializer) -> Self {
+        self.initializer = initializer;
+        self
+    }
+
+    /// Sets the [`commitment_weight`](Self::commitment_weight).
+    pub fn with_commitment_weight(mut self, weight: f64) -> Self {
+        self.commitment_weight = weight;
+        self
+    }
+
+    /// Sets the [`entropy_weight`](Self::entropy_weight).
+    pub fn with_entropy_weight(mut self, weight: f64) -> Self {
+        self.entropy_weight = weight;
+        self
+    }
+
+    /// Sets the [`diversity`](Self::diversity).
+    pub fn with_diversity(mut self, diversity: f64) -> Self {
+        self.diversity = diversity;
+        self
+    }
+
     /// Checks the values.
     ///
     /// # Errors
@@ -62,9 +184,28 @@ impl BitcodesConfig {
         if self.num_bits == 0 {
             return Err(ConfigError::NoBits);
         }
-        let temperature = self.temperature as f32;
-        if !(temperature.is_normal() && temperature > 0.0) {
-            return Err(ConfigError::Temperature(self.temperature));
+        for end in self.temperature.ends() {
+            let single = end as f32;
+            if !(single.is_normal() && single > 0.0) {
+                return Err(ConfigError::Temperature(end));
+            }
+        }
+        for end in self.noise.ends() {
+            if !is_weight(end) {
+                return Err(ConfigError::Noise(end));
+            }
+        }
+        for schedule in [self.temperature, self.noise] {
+            schedule.validate()?;
+        }
+        for (name, found) in [
+            ("commitment weight", self.commitment_weight),
+            ("entropy weight", self.entropy_weight),
+            ("diversity", self.diversity),
+        ] {
+            if !is_weight(found) {
+                return Err(ConfigError::Weight { name, found });
+            }
         }
         // In bytes of the widest element, as an allocation may take at most isize::MAX.
         self.num_bits
@@ -78,7 +219,7 @@ impl BitcodesConfig {
             })
     }
 
-    /// Makes the quantizer, its codebook drawn from N(0, 1) as the reference does.
+    /// Makes the quantizer, its codebook drawn by the [`initializer`](Self::initializer).
     ///
     /// # Panics
     ///
@@ -88,22 +229,60 @@ impl BitcodesConfig {
             .unwrap_or_else(|error| panic!("BitcodesConfig: {error}"))
     }
 
-    /// Makes the quantizer, its codebook drawn from N(0, 1) as the reference does.
+    /// Makes the quantizer, its codebook drawn by the [`initializer`](Self::initializer).
     ///
     /// # Errors
     ///
     /// Where [`validate`](Self::validate) gives one.
     pub fn try_init<B: Backend>(&self, device: &B::Device) -> Result<Bitcodes<B>, ConfigError> {
         self.validate()?;
-        let normal = Distribution::Normal(0.0, 1.0);
-        let codebook = Tensor::random([2 * self.num_bits, self.features], normal, device);
-        Ok(Bitcodes::new(codebook, self.temperature))
+        let codebook = self.initializer.draw(self.num_bits, self.features, device);
+        Ok(Bitcodes::new(codebook, self))
     }
+
+    /// Makes the quantizer with a codebook whose outputs have the mean and the covariance of a
+    /// sample of the vectors that it is to quantize; see [`init`](crate::init) for how. The
+    /// [`initializer`](Self::initializer) is not used.
+    ///
+    /// # Shapes
+    ///
+    /// - sample: `[.., features]`, at least two vectors; more than `num_bits` is better
+    ///
+    /// # Errors
+    ///
+    /// Where [`validate`](Self::validate) gives one, and for a sample of other features, of fewer
+    /// than two vectors, or with values that are not finite, which is read back from the device.
+    pub fn init_from_sample<B: Backend, const D: usize>(
+        &self,
+        sample: Tensor<B, D>,
+    ) -> Result<Bitcodes<B>, ConfigError> {
+        self.validate()?;
+        let dims = sample.dims();
+        let (vectors, features) = (dims[..D - 1].iter().product(), dims[D - 1]);
+        if features != self.features {
+            return Err(ConfigError::SampleFeatures {
+                found: features,
+                wanted: self.features,
+            });
+        }
+        if vectors < 2 {
+            return Err(ConfigError::SampleSize(vectors));
+        }
+        let sample = sample.reshape([vectors, features]);
+        let codebook = around_sample(sample, self.num_bits)?;
+        Ok(Bitcodes::new(codebook, self))
+    }
+}
+
+/// Whether a number can be a weight: finite and not negative, also as an f32.
+fn is_weight(value: f64) -> bool {
+    value >= 0.0 && (value as f32).is_finite()
 }
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
+    use alloc::format;
     use burn::backend::Flex;
 
     #[test]
@@ -112,11 +291,8 @@ mod tests {
         assert_eq!(valid.validate(), Ok(()));
         let message = |config: BitcodesConfig| {
             let error = config.try_init::<Flex>(&Default::default()).unwrap_err();
-            let message = alloc::format!("{error}");
-            assert_eq!(
-                alloc::format!("{}", config.validate().unwrap_err()),
-                message
-            );
+            let message = format!("{error}");
+            assert_eq!(format!("{}", config.validate().unwrap_err()), message);
             message
         };
         assert_eq!(
@@ -129,12 +305,38 @@ mod tests {
         );
         let wrong = [0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
         for temperature in wrong.into_iter().chain([1e-50, 1e300]) {
-            let message = message(valid.clone().with_temperature(temperature));
-            assert!(
-                message.starts_with(&alloc::format!("temperature is {temperature}, expected")),
-                "{message}"
-            );
+            let wanted = format!("temperature is {temperature}, expected");
+            for schedule in [
+                Schedule::from(temperature),
+                Schedule::linear(1.0, temperature, 9),
+            ] {
+                let message = message(valid.clone().with_temperature(schedule));
+                assert!(message.starts_with(&wanted), "{message}");
+            }
         }
+        for weight in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
+            for (config, name) in [
+                (valid.clone().with_noise(weight), "noise"),
+                (
+                    valid.clone().with_commitment_weight(weight),
+                    "commitment weight",
+                ),
+                (valid.clone().with_entropy_weight(weight), "entropy weight"),
+                (valid.clone().with_diversity(weight), "diversity"),
+            ] {
+                let message = message(config);
+                let wanted = format!("{name} is {weight}, expected a finite number");
+                assert!(message.starts_with(&wanted), "{message}");
+            }
+        }
+        assert_eq!(
+            message(valid.clone().with_noise(Schedule::cosine(1.0, 0.0, 0))),
+            "the schedule cosine:1:0:0 has 0 steps, expected at least 1"
+        );
+        assert_eq!(
+            message(valid.clone().with_noise(Schedule::exponential(1.0, 0.0, 5))),
+            "the schedule exponential:1:0:5 cannot reach 0, expected both ends above 0"
+        );
         for (features, num_bits) in [(usize::MAX, 1), (1, usize::MAX), (1 << 32, 1 << 31)] {
             let message = message(BitcodesConfig::new(features, num_bits));
             assert!(message.ends_with("too large to address"), "{message}");
@@ -145,5 +347,12 @@ mod tests {
     #[should_panic(expected = "BitcodesConfig: num_bits is 0, expected at least 1")]
     fn init_panics_with_the_error() {
         BitcodesConfig::new(3, 0).init::<Flex>(&Default::default());
+    }
+
+    #[test]
+    fn a_configuration_of_the_first_fields_alone_is_read_with_the_defaults() {
+        let json = r#"{"features": 16, "num_bits": 8, "temperature": 1.0}"#;
+        let config = BitcodesConfig::load_binary(json.as_bytes()).unwrap();
+        assert_eq!(config, BitcodesConfig::new(16, 8));
     }
 }

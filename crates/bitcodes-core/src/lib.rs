@@ -33,7 +33,8 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | `std` (default) | Burn's `std` |
+//! | `std` (default) | Burn's `std`, and records that are checked before they are loaded |
+//! | `checkpoints` (default) | checkpoints of PyTorch |
 //! | `flex` (default), `ndarray` | Burn's backends for the CPU, with SIMD and threads |
 //! | `wgpu`, `cuda` | Burn's backends for the GPU |
 //!
@@ -41,17 +42,37 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 #[doc(no_inline)]
 pub use burn;
 
 pub mod backend;
+#[cfg(feature = "checkpoints")]
+mod checkpoint;
 mod codes;
 mod config;
+pub mod init;
+mod losses;
+mod precision;
 mod quantizer;
+#[cfg(feature = "std")]
+pub mod record;
 mod sampling;
+mod schedule;
+mod statistics;
 
-pub use codes::{CodesError, PackedCodes, to_bits, to_decimal};
+#[cfg(feature = "checkpoints")]
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use codes::{
+    CodesError, PackedCodes, join_bits, join_rows, pack_words, split_bits, split_rows, to_bits,
+    to_decimal, unpack_words,
+};
 pub use config::{BitcodesConfig, ConfigError};
+pub use init::Initializer;
+pub use losses::{CommitmentLoss, EntropyLoss};
 pub use quantizer::{Bitcodes, BitcodesOutput, BitcodesRecord};
 pub use sampling::logistic_noise;
+pub use schedule::{Curve, Schedule, ScheduleParseError};
+pub use statistics::{BitStatistics, Estimate};

@@ -24,15 +24,18 @@ pub fn logistic_noise<B: Backend, const D: usize>(
 /// Bits that are sampled forward and soft backward, as a float tensor of the logits' shape.
 ///
 /// Forward `logits + noise > 0`, exactly 0 or 1; backward the derivative of
-/// `sigmoid((logits + noise) / temperature)`. NaN logits give 0 and spread as NaN from there, so
-/// that a diverged training shows.
-pub(crate) fn sample_straight_through<B: Backend>(
-    logits: Tensor<B, 2>,
-    noise: Tensor<B, 2>,
+/// `sigmoid((logits + noise) / temperature)`. Without noise both are functions of the logits alone.
+/// NaN logits give 0 and spread as NaN from there, so that a diverged training shows.
+pub(crate) fn sample_straight_through<B: Backend, const N: usize>(
+    logits: Tensor<B, N>,
+    noise: Option<Tensor<B, N>>,
     temperature: f64,
-) -> Tensor<B, 2> {
+) -> Tensor<B, N> {
     let dtype: FloatDType = logits.dtype().into();
-    let perturbed = logits + noise.cast(dtype);
+    let perturbed = match noise {
+        Some(noise) => logits + noise.cast(dtype),
+        None => logits,
+    };
     let hard = perturbed.clone().detach().greater_elem(0.0).float();
     let soft = burn::tensor::activation::sigmoid(perturbed / temperature);
     // In this order the forward value is `hard` to the last bit: what is added is zero.

@@ -12,6 +12,11 @@ pub const fn row_bytes(num_bits: usize) -> usize {
     num_bits.div_ceil(8)
 }
 
+/// 32-bit words that a row of `num_bits` bits takes where it is packed into words.
+pub const fn row_words(num_bits: usize) -> usize {
+    num_bits.div_ceil(32)
+}
+
 /// A row that cannot be packed or unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayoutError {
@@ -127,8 +132,6 @@ fn check_row_bytes(packed: &[u8], num_bits: usize) -> Result<(), LayoutError> {
 
 #[cfg(test)]
 mod tests {
-    extern crate alloc;
-
     use super::*;
     use alloc::{vec, vec::Vec};
 

@@ -1,7 +1,8 @@
 //! The bit layout of [Bitcodes](https://docs.rs/bitcodes-core), on plain slices.
 //!
 //! Nothing here knows a tensor library: slices go in, slices come out. [`layout`] is the one place
-//! that says which bit of a code lies where.
+//! that says which bit of a code lies where; [`distance`] counts the bits in which codes differ,
+//! [`columns`] how often bits are set, alone and together.
 //!
 //! ```
 //! use bitcodes_kernels::layout;
@@ -13,4 +14,8 @@
 //! ```
 #![no_std]
 
+extern crate alloc;
+
+pub mod columns;
+pub mod distance;
 pub mod layout;

@@ -1,6 +1,6 @@
 //! The toy VQ autoencoder: images to tokens of bits and back.
 
-use bitcodes_core::{Bitcodes, BitcodesConfig};
+use bitcodes_core::{Bitcodes, BitcodesConfig, ConfigError};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, activation::sigmoid, backend::Backend};
@@ -18,6 +18,35 @@ pub struct AutoencoderConfig {
     pub quantizer: BitcodesConfig,
 }
 
+/// A configuration that no autoencoder can have.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AutoencoderConfigError {
+    /// Images cannot be cut into whole patches, or into too many.
+    #[error(
+        "images of {height} x {width} pixels, expected multiples of {} up to {}",
+        AutoencoderConfig::PATCH,
+        AutoencoderConfig::MAX_SIDE
+    )]
+    Size {
+        /// Height in pixels.
+        height: usize,
+        /// Width in pixels.
+        width: usize,
+    },
+    /// More features or bits than a toy has use for.
+    #[error("{name} is {found}, expected at most {}", AutoencoderConfig::MAX_DIM)]
+    TooLarge {
+        /// Features or bits.
+        name: &'static str,
+        /// What was asked for.
+        found: usize,
+    },
+    /// The quantizer cannot be made.
+    #[error(transparent)]
+    Quantizer(#[from] ConfigError),
+}
+
 impl AutoencoderConfig {
     /// Height and width in pixels of the patch that a token stands for.
     pub const PATCH: usize = 4;
@@ -25,6 +54,8 @@ impl AutoencoderConfig {
     pub const MAX_SIDE: usize = 128;
     /// Size of a token.
     pub const FEATURES: usize = 16;
+    /// The largest size of a token, and the most bits of one: more than a toy has use for.
+    pub const MAX_DIM: usize = 4096;
 
     /// Tokens of an image.
     pub fn tokens(&self) -> usize {
@@ -36,22 +67,38 @@ impl AutoencoderConfig {
         self.tokens() * self.quantizer.num_bits
     }
 
+    /// Checks the values.
+    ///
+    /// # Errors
+    ///
+    /// The first [`AutoencoderConfigError`] that applies.
+    pub fn validate(&self) -> Result<(), AutoencoderConfigError> {
+        let (height, width) = (self.height, self.width);
+        let fits = |side: usize| {
+            (Self::PATCH..=Self::MAX_SIDE).contains(&side) && side.is_multiple_of(Self::PATCH)
+        };
+        if !(fits(height) && fits(width)) {
+            return Err(AutoencoderConfigError::Size { height, width });
+        }
+        let BitcodesConfig {
+            features, num_bits, ..
+        } = self.quantizer;
+        for (name, found) in [("features", features), ("num_bits", num_bits)] {
+            if found > Self::MAX_DIM {
+                return Err(AutoencoderConfigError::TooLarge { name, found });
+            }
+        }
+        Ok(self.quantizer.validate()?)
+    }
+
     /// Makes the autoencoder with random weights.
     ///
     /// # Panics
     ///
-    /// Where the height or the width is not a multiple of [`PATCH`](Self::PATCH), or the
-    /// quantizer's configuration not valid.
+    /// Where [`validate`](Self::validate) gives an error.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Autoencoder<B> {
-        for side in [self.height, self.width] {
-            assert!(
-                side > 0 && side.is_multiple_of(Self::PATCH),
-                "AutoencoderConfig: images of {} x {} pixels, expected multiples of {}",
-                self.height,
-                self.width,
-                Self::PATCH
-            );
-        }
+        self.validate()
+            .unwrap_or_else(|error| panic!("AutoencoderConfig: {error}"));
         let pixels = Self::PATCH * Self::PATCH;
         let features = self.quantizer.features;
         let autoencoder = Autoencoder {
@@ -78,6 +125,17 @@ pub struct Autoencoder<B: Backend> {
     width: usize,
 }
 
+/// What [`Autoencoder::forward_with_noise`] returns.
+#[derive(Debug, Clone)]
+pub struct AutoencoderOutput<B: Backend> {
+    /// The images again, `[batch, height, width]` in [0, 1].
+    pub images: Tensor<B, 3>,
+    /// The bits that made them, `[batch, tokens, num_bits]`.
+    pub bits: Tensor<B, 3, Int>,
+    /// The quantizer's loss `[1]`, where its configuration gives one a weight.
+    pub loss: Option<Tensor<B, 1>>,
+}
+
 impl<B: Backend> Autoencoder<B> {
     /// Images through sampled bits and back, as in training, with the noise given.
     ///
@@ -85,17 +143,24 @@ impl<B: Backend> Autoencoder<B> {
     ///
     /// - images: `[batch, height, width]` in [0, 1]
     /// - noise: `[batch, tokens, num_bits]`
-    /// - output: as `images`
     ///
     /// # Panics
     ///
     /// Where the images have another height or width than the configuration's, or the noise
     /// another shape.
-    pub fn forward_with_noise(&self, images: Tensor<B, 3>, noise: Tensor<B, 3>) -> Tensor<B, 3> {
+    pub fn forward_with_noise(
+        &self,
+        images: Tensor<B, 3>,
+        noise: Tensor<B, 3>,
+    ) -> AutoencoderOutput<B> {
         let tokens = self.encoder.forward(self.patches(images));
         let noise = noise.swap_dims(0, 1);
-        let tokens = self.quantizer.forward_with_noise(tokens, noise).quantized;
-        self.picture(self.decoder.forward(tokens))
+        let quantized = self.quantizer.forward_with_noise(tokens, noise);
+        AutoencoderOutput {
+            images: self.picture(self.decoder.forward(quantized.quantized)),
+            bits: quantized.bits.swap_dims(0, 1),
+            loss: quantized.loss,
+        }
     }
 
     /// The codes of images.

@@ -1,6 +1,6 @@
 //! What a training is made from, checked before it starts.
 
-use bitcodes_core::{BitcodesConfig, ConfigError};
+use bitcodes_core::{BitcodesConfig, ConfigError, Schedule};
 use burn::config::Config;
 
 use crate::autoencoder::AutoencoderConfig;
@@ -11,9 +11,18 @@ pub struct TrainConfig {
     /// Bits of a token.
     #[config(default = 8)]
     pub bits: usize,
-    /// Temperature of the quantizer.
-    #[config(default = 1.0)]
-    pub temperature: f64,
+    /// Temperature of the quantizer over the steps.
+    #[config(default = "Schedule::Constant(1.0)")]
+    pub temperature: Schedule,
+    /// What the noise of the quantizer is multiplied by, over the steps.
+    #[config(default = "Schedule::Constant(1.0)")]
+    pub noise: Schedule,
+    /// Weight of the quantizer's commitment loss.
+    #[config(default = 0.0)]
+    pub commitment: f64,
+    /// Weight of the quantizer's entropy loss.
+    #[config(default = 0.0)]
+    pub entropy: f64,
     /// Passes over the images to train on.
     #[config(default = 60)]
     pub epochs: usize,
@@ -55,7 +64,7 @@ pub enum TrainConfigError {
 
 impl TrainConfig {
     /// The most bits of a token; the reference is used with 8 to 32.
-    pub const MAX_BITS: usize = 4096;
+    pub const MAX_BITS: usize = AutoencoderConfig::MAX_DIM;
     /// The most epochs, so that the number of steps can be counted.
     pub const MAX_EPOCHS: usize = 1_000_000_000;
 
@@ -87,6 +96,9 @@ impl TrainConfig {
     pub(crate) fn quantizer(&self) -> BitcodesConfig {
         BitcodesConfig::new(AutoencoderConfig::FEATURES, self.bits)
             .with_temperature(self.temperature)
+            .with_noise(self.noise)
+            .with_commitment_weight(self.commitment)
+            .with_entropy_weight(self.entropy)
     }
 }
 

@@ -1,15 +1,14 @@
 //! How well a trained autoencoder does, judged by what its packed bits decode to.
 
-use std::collections::HashSet;
 use std::io;
 
-use bitcodes_core::{CodesError, PackedCodes};
+use bitcodes_core::{BitStatistics, CodesError, PackedCodes};
 use burn::tensor::backend::Backend;
-use npyz::WriterBuilder;
 
 use crate::autoencoder::Autoencoder;
 use crate::data::ImageSet;
 use crate::metrics::SquaredError;
+use crate::npy::npy;
 
 /// Images as their packed bits give them back.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub struct Reconstructions {
     width: usize,
     pixels: Vec<f32>,
     error: SquaredError,
-    codes_used: usize,
+    statistics: BitStatistics,
 }
 
 impl Reconstructions {
@@ -38,11 +37,11 @@ impl Reconstructions {
     ) -> Result<Self, CodesError> {
         let (height, width) = set.size();
         let mut pixels = Vec::with_capacity(set.len() * height * width);
-        let mut codes = HashSet::new();
+        let mut statistics = BitStatistics::new(model.quantizer.num_bits());
         let indices: Vec<usize> = (0..set.len()).collect();
         for batch in indices.chunks(Self::BATCH) {
             let packed = PackedCodes::from_bits(model.encode(set.tensor(batch, device)))?;
-            codes.extend(packed.rows().map(<[u8]>::to_vec));
+            statistics.update(&packed)?;
             let images = model.decode(packed.to_bits(device)).into_data();
             pixels.extend(images.iter::<f32>());
         }
@@ -58,7 +57,7 @@ impl Reconstructions {
             width,
             pixels,
             error,
-            codes_used: codes.len(),
+            statistics,
         })
     }
 
@@ -67,9 +66,9 @@ impl Reconstructions {
         self.error
     }
 
-    /// How many different codes the tokens of the images have.
-    pub fn codes_used(&self) -> usize {
-        self.codes_used
+    /// How the codes of the tokens of the images use their bits.
+    pub fn statistics(&self) -> &BitStatistics {
+        &self.statistics
     }
 
     /// The pixels of image `index` in [0, 1], row by row.
@@ -90,14 +89,6 @@ impl Reconstructions {
     pub fn to_npy(&self) -> io::Result<Vec<u8>> {
         let (height, width) = (self.height as u64, self.width as u64);
         let images = self.pixels.len() as u64 / (height * width);
-        let mut bytes = Vec::new();
-        let mut writer = npyz::WriteOptions::new()
-            .default_dtype()
-            .shape(&[images, height, width])
-            .writer(&mut bytes)
-            .begin_nd()?;
-        writer.extend(self.pixels.iter().copied())?;
-        writer.finish()?;
-        Ok(bytes)
+        npy(&[images, height, width], &self.pixels)
     }
 }

@@ -26,11 +26,14 @@
 pub use bitcodes_core;
 
 mod autoencoder;
+mod code_metrics;
 mod config;
 pub mod data;
 mod evaluate;
+mod load;
 mod metrics;
 mod mixer;
+mod npy;
 mod picture;
 mod progress;
 mod run;
@@ -38,11 +41,14 @@ mod seed;
 mod step;
 mod train;
 
-pub use autoencoder::{Autoencoder, AutoencoderConfig};
+pub use autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderConfigError, AutoencoderOutput};
+pub use code_metrics::CodeMetric;
 pub use config::{RunConfig, TrainConfig, TrainConfigError};
 pub use evaluate::Reconstructions;
-pub use metrics::{BatchError, ReconstructionMetric, SquaredError, psnr_db};
+pub use load::{LoadError, load_model};
+pub use metrics::{BatchMeasures, BatchOutput, ReconstructionMetric, SquaredError, psnr_db};
 pub use mixer::{Mixer, MixerBlock, Mlp};
+pub use npy::npy;
 pub use picture::side_by_side;
-pub use run::{RunError, RunFolder, Unwritten, WholeFileRecorder, files};
+pub use run::{RunError, RunFolder, Unwritten, WholeFileRecorder, files, write_file};
 pub use train::{Execution, Job, Progress, Summary, TrainError, train};

@@ -1,8 +1,9 @@
-//! What is measured while training: the squared error over all pixels, as MSE and as PSNR.
+//! What is measured while training, and the squared error over all pixels, as MSE and as PSNR.
 
 use std::sync::Arc;
 
-use burn::tensor::{ElementConversion, Tensor, backend::Backend};
+use bitcodes_core::PackedCodes;
+use burn::tensor::{ElementConversion, Int, Tensor, backend::Backend};
 use burn::train::metric::{
     Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes,
     NumericEntry, SerializedEntry,
@@ -39,38 +40,64 @@ impl core::ops::AddAssign for SquaredError {
     }
 }
 
-impl Adaptor<SquaredError> for SquaredError {
-    fn adapt(&self) -> SquaredError {
-        *self
-    }
-}
-
-/// The squared error of a batch, still on its device.
-pub struct BatchError<B: Backend> {
+/// What a batch gave, still on its device.
+pub struct BatchOutput<B: Backend> {
     /// Mean squared error `[1]`.
     pub mse: Tensor<B, 1>,
     /// Number of pixels compared.
     pub pixels: usize,
+    /// The bits of its tokens `[images, tokens, num_bits]`.
+    pub bits: Tensor<B, 3, Int>,
 }
 
-impl<B: Backend> BatchError<B> {
-    /// The error of a batch from what its parts add to it, `[1]` each.
-    pub(crate) fn of_parts(parts: Vec<Tensor<B, 1>>, pixels: usize) -> Self {
+impl<B: Backend> BatchOutput<B> {
+    /// The output of a batch of `pixels` from that of its parts: what each adds to the error `[1]`,
+    /// and its bits.
+    pub(crate) fn of_parts(
+        parts: impl IntoIterator<Item = (Tensor<B, 1>, Tensor<B, 3, Int>)>,
+        pixels: usize,
+    ) -> Self {
+        let (mses, bits) = parts.into_iter().unzip();
         Self {
-            mse: Tensor::cat(parts, 0).sum(),
+            mse: Tensor::cat(mses, 0).sum(),
             pixels,
+            bits: Tensor::cat(bits, 0),
         }
     }
 }
 
-impl<B: Backend> ItemLazy for BatchError<B> {
-    type ItemSync = SquaredError;
+/// What a batch gave, for the metrics.
+#[derive(Debug, Clone)]
+pub struct BatchMeasures {
+    /// The error of its reconstructions.
+    pub error: SquaredError,
+    /// The codes of its tokens.
+    pub codes: PackedCodes,
+}
 
-    fn sync(self) -> SquaredError {
-        SquaredError {
-            sum: self.mse.into_scalar().elem::<f64>() * self.pixels as f64,
-            pixels: self.pixels,
+impl<B: Backend> ItemLazy for BatchOutput<B> {
+    type ItemSync = BatchMeasures;
+
+    fn sync(self) -> BatchMeasures {
+        BatchMeasures {
+            error: SquaredError {
+                sum: self.mse.into_scalar().elem::<f64>() * self.pixels as f64,
+                pixels: self.pixels,
+            },
+            codes: PackedCodes::from_bits(self.bits).expect("a quantizer's bits are 0 or 1"),
         }
+    }
+}
+
+impl Adaptor<SquaredError> for BatchMeasures {
+    fn adapt(&self) -> SquaredError {
+        self.error
+    }
+}
+
+impl Adaptor<PackedCodes> for BatchMeasures {
+    fn adapt(&self) -> PackedCodes {
+        self.codes.clone()
     }
 }
 

@@ -141,8 +141,7 @@ impl RunFolder {
     ///
     /// Where it cannot be written.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), Unwritten> {
-        let path = self.path.join(name);
-        write_whole(&path, contents).map_err(Unwritten::to(&path))
+        write_file(&self.path.join(name), contents)
     }
 
     /// Writes a value as JSON.
@@ -158,9 +157,22 @@ impl RunFolder {
     }
 }
 
+/// Writes a file, whole or not at all; one that is there is replaced.
+///
+/// # Errors
+///
+/// Where it cannot be written.
+pub fn write_file(path: &Path, contents: &[u8]) -> Result<(), Unwritten> {
+    write_whole(path, contents).map_err(Unwritten::to(path))
+}
+
 /// Writes under another name in the same folder, then renames.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // A bare name has the empty path for a parent.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".unfinished-");
     // As any new file's: the umask takes away what it takes away elsewhere.

@@ -1,9 +1,9 @@
 //! One step of training and of testing, for Burn's learner.
 
 use bitcodes_core::logistic_noise;
-use burn::module::Module;
+use burn::module::{AutodiffModule, Module};
 use burn::nn::loss::{MseLoss, Reduction};
-use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::optim::{GradientsAccumulator, GradientsParams, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
@@ -11,33 +11,49 @@ use rayon::prelude::*;
 
 use crate::autoencoder::Autoencoder;
 use crate::data::ImageBatch;
-use crate::metrics::BatchError;
+use crate::metrics::BatchOutput;
 
 impl<B: AutodiffBackend> TrainStep for Autoencoder<B> {
     type Input = ImageBatch<B>;
-    type Output = BatchError<B::InnerBackend>;
+    type Output = BatchOutput<B::InnerBackend>;
 
     /// Draws the noise for all parts of the batch at once, so that their threads do not race for
     /// it, and computes.
     fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
         let images = batch.parts.iter().map(|part| part.dims()[0]).sum();
-        let noise = logistic_noise(
-            [images, self.tokens(), self.quantizer.num_bits()],
-            &batch.parts[0].device(),
-        );
+        let shape = [images, self.tokens(), self.quantizer.num_bits()];
+        let device = batch.parts[0].device();
+        let noise = match self.quantizer.noise() {
+            0.0 => Tensor::zeros(shape, &device),
+            scale => logistic_noise(shape, &device) * scale,
+        };
         self.step_with_noise(batch, noise)
+    }
+
+    /// The quantizer's schedules move on with the optimizer.
+    fn optimize<A, O>(self, optimizer: &mut O, learning_rate: f64, grads: GradientsParams) -> Self
+    where
+        A: AutodiffBackend,
+        O: Optimizer<Self, A>,
+        Self: AutodiffModule<A>,
+    {
+        let mut model = optimizer.step(learning_rate, self, grads);
+        model.quantizer.advance();
+        model
     }
 }
 
 impl<B: AutodiffBackend> Autoencoder<B> {
     /// Forward and backward, each part of the batch on a thread of its own.
     ///
-    /// `noise` is `[images, tokens, num_bits]`.
+    /// `noise` is `[images, tokens, num_bits]`. A loss of the quantizer counts for a part as much
+    /// as its images do; that of the entropy is over a part, so a batch has to be one for it to be
+    /// over the batch.
     fn step_with_noise(
         &self,
         batch: ImageBatch<B>,
         noise: Tensor<B, 3>,
-    ) -> TrainOutput<BatchError<B::InnerBackend>> {
+    ) -> TrainOutput<BatchOutput<B::InnerBackend>> {
         let pixels = batch.pixels();
         let sizes = batch.parts.iter().map(|part| part.dims()[0]).collect();
         let noise = noise.split_with_sizes(sizes, 0);
@@ -45,38 +61,44 @@ impl<B: AutodiffBackend> Autoencoder<B> {
         let parts = in_parallel(parts, |(images, noise)| {
             // A fork has a graph of its own: no two threads wait for one another.
             let model = self.clone().fork(&images.device());
-            let reconstructed = model.forward_with_noise(images.clone(), noise);
-            let mse = mse_share(reconstructed, images, pixels);
-            let gradients = GradientsParams::from_grads(mse.backward(), &model);
-            (mse.inner(), gradients)
+            let share = share(&images, pixels);
+            let output = model.forward_with_noise(images.clone(), noise);
+            let mse = mse(output.images, images) * share;
+            let loss = match output.loss {
+                Some(loss) => mse.clone() + loss * share,
+                None => mse.clone(),
+            };
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            (mse.inner(), output.bits.inner(), gradients)
         });
 
         let mut sum = GradientsAccumulator::new();
-        let mut mses = Vec::with_capacity(parts.len());
-        for (mse, gradients) in parts {
+        let mut outputs = Vec::with_capacity(parts.len());
+        for (mse, bits, gradients) in parts {
             sum.accumulate(self, gradients);
-            mses.push(mse);
+            outputs.push((mse, bits));
         }
         TrainOutput {
             grads: sum.grads(),
-            item: BatchError::of_parts(mses, pixels),
+            item: BatchOutput::of_parts(outputs, pixels),
         }
     }
 }
 
 impl<B: Backend> InferenceStep for Autoencoder<B> {
     type Input = ImageBatch<B>;
-    type Output = BatchError<B>;
+    type Output = BatchOutput<B>;
 
     /// Through the bits and back, without noise on any backend, each part of the batch on a thread
     /// of its own.
     fn step(&self, batch: Self::Input) -> Self::Output {
         let pixels = batch.pixels();
-        let mses = in_parallel(batch.parts, |images| {
-            let reconstructed = self.decode(self.encode(images.clone()));
-            mse_share(reconstructed, images, pixels)
+        let parts = in_parallel(batch.parts, |images| {
+            let bits = self.encode(images.clone());
+            let share = share(&images, pixels);
+            (mse(self.decode(bits.clone()), images) * share, bits)
         });
-        BatchError::of_parts(mses, pixels)
+        BatchOutput::of_parts(parts, pixels)
     }
 }
 
@@ -88,14 +110,14 @@ fn in_parallel<P: Send, R: Send>(parts: Vec<P>, compute: impl Fn(P) -> R + Send 
     }
 }
 
-/// What a part of a batch adds to the batch's mean squared error, `[1]`.
-fn mse_share<B: Backend>(
-    reconstructed: Tensor<B, 3>,
-    images: Tensor<B, 3>,
-    pixels_of_batch: usize,
-) -> Tensor<B, 1> {
-    let share = images.shape().num_elements() as f64 / pixels_of_batch as f64;
-    MseLoss::new().forward(reconstructed, images, Reduction::Mean) * share
+/// How much of a batch of so many pixels a part of it is.
+fn share<B: Backend>(images: &Tensor<B, 3>, pixels_of_batch: usize) -> f64 {
+    images.shape().num_elements() as f64 / pixels_of_batch as f64
+}
+
+/// The mean squared error `[1]`.
+fn mse<B: Backend>(reconstructed: Tensor<B, 3>, images: Tensor<B, 3>) -> Tensor<B, 1> {
+    MseLoss::new().forward(reconstructed, images, Reduction::Mean)
 }
 
 #[cfg(all(test, feature = "flex"))]
@@ -103,10 +125,11 @@ mod tests {
     use super::*;
     use crate::autoencoder::AutoencoderConfig;
     use crate::data::{ImageLoader, Images};
-    use bitcodes_core::BitcodesConfig;
+    use bitcodes_core::{BitcodesConfig, Schedule, record};
     use burn::backend::{Autodiff, Flex};
     use burn::data::dataloader::DataLoader;
     use burn::module::{ModuleMapper, ModuleVisitor, Param};
+    use burn::optim::AdamWConfig;
     use burn::tensor::TensorData;
     use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -147,10 +170,32 @@ mod tests {
     }
 
     #[test]
+    fn the_schedules_move_on_with_the_optimizer_and_a_checkpoint_keeps_where_they_are() {
+        let device = Default::default();
+        let quantizer = BitcodesConfig::new(16, 8).with_noise(Schedule::linear(1.0, 0.0, 4));
+        let config = AutoencoderConfig::new(8, 8, quantizer);
+        let mut model = config.init::<Train>(&device);
+        let mut optimizer = AdamWConfig::new().init::<Train, Autoencoder<Train>>();
+        let loader = ImageLoader::in_order(Images::digits().train().clone(), 500, &device);
+        for batch in loader.iter() {
+            let output = TrainStep::step(&model, batch);
+            model = model.optimize::<Train, _>(&mut optimizer, 1e-3, output.grads);
+        }
+        assert_eq!((model.quantizer.step(), model.quantizer.noise()), (3, 0.25));
+
+        let checkpoint = record::save::<Train, _>(&model).unwrap();
+        let resumed = config.init::<Train>(&device);
+        assert_eq!(resumed.quantizer.noise(), 1.0);
+        let resumed = record::load::<Train, _>(&resumed, &checkpoint, &device).unwrap();
+        assert_eq!(resumed.quantizer.noise(), 0.25);
+    }
+
+    #[test]
     fn parts_change_neither_the_error_nor_the_gradients() {
         let device = Default::default();
         let mut draw = Draw(StdRng::seed_from_u64(1));
-        let config = AutoencoderConfig::new(8, 8, BitcodesConfig::new(16, 8));
+        let config =
+            AutoencoderConfig::new(8, 8, BitcodesConfig::new(16, 8).with_commitment_weight(0.3));
         let model = config.init::<Train>(&device).map(&mut draw);
         let noise = draw.tensor([50, 4, 8], 3.0);
         let step = |part_size| {
@@ -163,14 +208,19 @@ mod tests {
                 values: Vec::new(),
             };
             model.visit(&mut collect);
-            (burn::train::ItemLazy::sync(output.item), collect.values)
+            let measures = burn::train::ItemLazy::sync(output.item);
+            (measures.error, measures.codes, collect.values)
         };
 
-        let (whole_error, whole) = step(50);
+        let (whole_error, whole_codes, whole) = step(50);
         let largest = whole.iter().fold(0.0f32, |max, g| max.max(g.abs()));
         for part_size in [17, 25, 1] {
-            let (error, gradients) = step(part_size);
+            let (error, codes, gradients) = step(part_size);
             assert_eq!(error.pixels, 50 * 64);
+            assert_eq!(codes.dims(), [50, 4]);
+            // A bit may differ where rounding decides it.
+            let distance: u32 = codes.hamming_distances(&whole_codes).unwrap().iter().sum();
+            assert!(distance <= 2, "{distance} bits differ");
             assert_eq!(gradients.len(), model.num_params());
             // Far above what rounding changes, far below what a part lost, doubled or weighted
             // wrongly does: at least a 50th of the whole.

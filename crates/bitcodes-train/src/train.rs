@@ -17,6 +17,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::autoencoder::{Autoencoder, AutoencoderConfig};
+use crate::code_metrics::CodeMetric;
 use crate::config::{RunConfig, TrainConfig, TrainConfigError};
 use crate::data::{ImageLoader, Images};
 use crate::evaluate::Reconstructions;
@@ -37,6 +38,15 @@ pub struct Summary {
     pub bits_per_token: usize,
     /// Different codes that the tokens of the test images have.
     pub codes_used: usize,
+    /// Whether they were counted; otherwise estimated, see
+    /// [`BitStatistics`](bitcodes_core::BitStatistics).
+    pub codes_used_exact: bool,
+    /// Perplexity of those codes.
+    pub perplexity: f64,
+    /// Mean entropy of a bit in those codes, 0 to 1.
+    pub bit_entropy: f64,
+    /// Mean magnitude of the correlation of two bits in those codes, 0 to 1.
+    pub bit_correlation: f64,
     /// Tokens of all test images.
     pub test_tokens: usize,
     /// Whole epochs trained.
@@ -167,11 +177,17 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
     let picture =
         picture.map_err(|error| Unwritten::to(files::PICTURE)(io::Error::other(error)))?;
     run.write(files::PICTURE, &picture)?;
+    let statistics = reconstructions.statistics();
+    let codes_used = statistics.codes_used();
     let summary = Summary {
         test_psnr_db: psnr_db(mse),
         bits_per_image: model_config.bits_per_image(),
         bits_per_token: config.bits,
-        codes_used: reconstructions.codes_used(),
+        codes_used: codes_used.value.round() as usize,
+        codes_used_exact: codes_used.exact,
+        perplexity: statistics.perplexity().value,
+        bit_entropy: statistics.mean_entropy(),
+        bit_correlation: statistics.mean_correlation(),
         test_tokens: test.len() * model_config.tokens(),
         epochs,
         epochs_wanted: config.epochs,
@@ -213,7 +229,11 @@ fn fit<B: AutodiffBackend>(
         .expect("the learning rate and the number of steps are checked");
 
     let (train, test) = (images.train().clone(), images.test().clone());
-    let part_of = |batch| execution.images_per_thread.map_or(batch, NonZeroUsize::get);
+    // Balance is asked of all bits of a batch together.
+    let in_parts = execution
+        .images_per_thread
+        .filter(|_| config.entropy == 0.0);
+    let part_of = |batch| in_parts.map_or(batch, NonZeroUsize::get);
     let train = ImageLoader::shuffled(train, config.batch_size, config.seed, device)
         .in_parts_of(part_of(config.batch_size));
     let test = ImageLoader::in_order(test, TEST_BATCH, device).in_parts_of(part_of(TEST_BATCH));
@@ -223,7 +243,14 @@ fn fit<B: AutodiffBackend>(
     let (log, outcome) = EpochLog::create(metrics, lines, interrupter.clone())?;
     let recorder = WholeFileRecorder::default();
     let training = SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(test))
-        .metrics((ReconstructionMetric::mse(), ReconstructionMetric::psnr()))
+        .metrics((
+            ReconstructionMetric::mse(),
+            ReconstructionMetric::psnr(),
+            CodeMetric::bit_entropy(),
+            CodeMetric::bit_correlation(),
+            CodeMetric::codes_used(),
+            CodeMetric::perplexity(),
+        ))
         .with_metric_logger(log)
         .with_file_checkpointer(recorder.clone())
         .with_checkpointing_strategy(KeepLastNCheckpoints::new(1))

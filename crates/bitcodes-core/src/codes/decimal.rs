@@ -102,7 +102,7 @@ fn check_bits_fit(num_bits: usize, dtype: DType) -> Result<(), CodesError> {
     }
 }
 
-fn check_range<B: Backend, const D: usize>(
+pub(super) fn check_range<B: Backend, const D: usize>(
     values: &Tensor<B, D, Int>,
     max: i64,
 ) -> Result<(), CodesError> {

@@ -2,9 +2,13 @@
 
 mod decimal;
 mod packed;
+mod rows;
+mod words;
 
 pub use decimal::{to_bits, to_decimal};
 pub use packed::PackedCodes;
+pub use rows::{join_bits, join_rows, split_bits, split_rows};
+pub use words::{pack_words, unpack_words};
 
 use alloc::vec::Vec;
 use bitcodes_kernels::layout::LayoutError;
@@ -35,9 +39,47 @@ pub enum CodesError {
         /// The largest value allowed; the smallest is 0.
         max: i64,
     },
+    /// Rows or bits cannot be cut into parts of equal size.
+    #[error("{number} {what} cannot be divided by {parts}, expected a multiple of it")]
+    NotDivisible {
+        /// Rows or bits.
+        what: &'static str,
+        /// How many there are.
+        number: usize,
+        /// How many were to be one, or to be made of one.
+        parts: usize,
+    },
+    /// A row has more or fewer words than its bits need.
+    #[error("rows of {found} words for codes of {num_bits} bits, expected {wanted}")]
+    WordCount {
+        /// Words of a row.
+        found: usize,
+        /// Words that are needed.
+        wanted: usize,
+        /// Bits of a code.
+        num_bits: usize,
+    },
+    /// An integer type cannot hold a word.
+    #[error("words of type {dtype:?}, expected I32, U32 or I64")]
+    WordType {
+        /// Type of the tensor's elements.
+        dtype: DType,
+    },
+    /// A bit past the last one of a row is set.
+    #[error(
+        "the last word of a row of {num_bits} bits is {found:#010x}, \
+         expected zeros past the last bit"
+    )]
+    TailWord {
+        /// Bits of a code.
+        num_bits: usize,
+        /// The word.
+        found: u32,
+    },
     /// The bytes of packed codes are more or fewer than their dimensions need.
     #[error(
-        "{found} bytes for codes of {num_bits} bits and dimensions {dims:?}, expected {wanted:?}"
+        "{found} bytes for codes of {num_bits} bits and dimensions {dims:?}, expected {}",
+        wanted.map_or("fewer than can be addressed".into(), |bytes| alloc::format!("{bytes}"))
     )]
     ByteCount {
         /// Bytes that were given.
@@ -56,5 +98,20 @@ pub enum CodesError {
         row: usize,
         /// What is wrong with it.
         source: LayoutError,
+    },
+    /// Codes that are to be compared have other dimensions or bits.
+    #[error(
+        "codes of {found_bits} bits and dimensions {found:?}, \
+         expected {wanted_bits} bits and {wanted:?}"
+    )]
+    Mismatch {
+        /// Dimensions of the second.
+        found: Vec<usize>,
+        /// Bits of the second.
+        found_bits: usize,
+        /// Dimensions of the first.
+        wanted: Vec<usize>,
+        /// Bits of the first.
+        wanted_bits: usize,
     },
 }

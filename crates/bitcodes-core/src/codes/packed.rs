@@ -1,16 +1,31 @@
 //! Codes packed to bytes, on the host.
 
+use core::ops::{Index, Range};
+
 use alloc::vec;
 use alloc::vec::Vec;
-use bitcodes_kernels::layout;
-use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+use bitcodes_kernels::layout::LayoutError;
+use bitcodes_kernels::{distance, layout};
+use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
 
 use super::CodesError;
+use super::words::check_word_tensor;
 
 /// Packed codes on the host: rows of `num_bits` bits, each row whole bytes.
 ///
 /// Bit `p` of a row is bit `p % 8` of its byte `p / 8`, bits past the last are zero: the order of
 /// `numpy.packbits(.., bitorder="little")`; see [`bitcodes_kernels::layout`].
+///
+/// ```
+/// use bitcodes_core::PackedCodes;
+///
+/// let codes = PackedCodes::from_bytes([3], 12, vec![0x0f, 0, 0xff, 0, 0x01, 0x02])?;
+/// assert_eq!(codes[1], [0xff, 0]);
+/// assert!(codes.bit(2, 9));
+/// assert_eq!(codes.slice(1..3), PackedCodes::from_bytes([2], 12, vec![0xff, 0, 0x01, 0x02])?);
+/// assert_eq!(codes.distances_to(&codes[0])?, [0, 4, 4]);
+/// # Ok::<(), bitcodes_core::CodesError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedCodes {
     dims: Vec<usize>,
@@ -94,6 +109,80 @@ impl PackedCodes {
         })
     }
 
+    /// Takes words from their device, as [`pack_words`](crate::pack_words) makes them, which is
+    /// synchronous, and which a GPU in a browser does not allow.
+    ///
+    /// # Shapes
+    ///
+    /// - words: `[.., ceil(num_bits / 32)]`; the leading axes become [`dims`](Self::dims)
+    ///
+    /// # Errors
+    ///
+    /// [`CodesError::NoBits`], [`CodesError::WordCount`], [`CodesError::WordType`] and
+    /// [`CodesError::OutOfRange`] as [`unpack_words`](crate::unpack_words), and
+    /// [`CodesError::Layout`] for a row with a bit set past its last.
+    pub fn from_words<B: Backend, const D: usize>(
+        words: Tensor<B, D, Int>,
+        num_bits: usize,
+    ) -> Result<Self, CodesError> {
+        check_word_tensor(&words, num_bits)?;
+        let shape = words.dims();
+        let num_words = shape[D - 1];
+        let words: Vec<u32> = words
+            .into_data()
+            .iter::<i64>()
+            // Of an i32 the 32 bits, of wider types what is known to fit.
+            .map(|word| word as u32)
+            .collect();
+        let mut bytes = Vec::with_capacity(words.len() * 4);
+        for row in words.chunks_exact(num_words) {
+            let row = row.iter().flat_map(|word| word.to_le_bytes());
+            let padded: Vec<u8> = row.collect();
+            let (row, rest) = padded.split_at(layout::row_bytes(num_bits));
+            // What does not fit into the bytes has to be zero as well.
+            let last = rest.iter().copied().find(|&byte| byte != 0);
+            if let Some(last_byte) = last {
+                let row = bytes.len() / layout::row_bytes(num_bits);
+                let source = LayoutError::TailBits {
+                    num_bits,
+                    last_byte,
+                };
+                return Err(CodesError::Layout { row, source });
+            }
+            bytes.extend_from_slice(row);
+        }
+        Self::from_bytes(&shape[..D - 1], num_bits, bytes)
+    }
+
+    /// The codes as words, in the form of [`pack_words`](crate::pack_words).
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[dims.., ceil(num_bits / 32)]`, of type [`DType::U32`]
+    ///
+    /// # Panics
+    ///
+    /// Where `D` is not one more than the number of [`dims`](Self::dims).
+    pub fn to_words<B: Backend, const D: usize>(&self, device: &B::Device) -> Tensor<B, D, Int> {
+        let mut shape = self.dims.clone();
+        shape.push(layout::row_words(self.num_bits));
+        assert_eq!(
+            shape.len(),
+            D,
+            "PackedCodes: the words have shape {shape:?}"
+        );
+        let word = |bytes: &[u8]| {
+            let mut word = [0; 4];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u32::from_le_bytes(word)
+        };
+        let words: Vec<u32> = self
+            .rows()
+            .flat_map(|row| row.chunks(4).map(word))
+            .collect();
+        Tensor::from_data(TensorData::new(words, shape), (device, DType::U32))
+    }
+
     /// The bits as a tensor.
     ///
     /// # Shapes
@@ -125,13 +214,110 @@ impl PackedCodes {
         self.num_bits
     }
 
-    /// The codes one after the other, `ceil(num_bits / 8)` bytes each.
+    /// How many codes there are: the product of [`dims`](Self::dims).
+    pub fn len(&self) -> usize {
+        self.bytes.len() / layout::row_bytes(self.num_bits)
+    }
+
+    /// Whether there are no codes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The codes one after the other, `ceil(num_bits / 8)` bytes each; `codes[i]` is one of them.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.bytes.chunks_exact(layout::row_bytes(self.num_bits))
+    }
+
+    /// Bit `bit` of code `row`.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such code or bit.
+    pub fn bit(&self, row: usize, bit: usize) -> bool {
+        let num_bits = self.num_bits;
+        assert!(
+            bit < num_bits,
+            "PackedCodes: bit {bit}, expected one below num_bits = {num_bits}"
+        );
+        (self[row][bit / 8] >> (bit % 8)) & 1 == 1
+    }
+
+    /// The codes at `range` of the first axis.
+    ///
+    /// # Panics
+    ///
+    /// Where the range does not lie within the first axis, or there is no axis.
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        let first = self.dims.first().copied();
+        let first = first.expect("PackedCodes: a single code has no axis to slice");
+        assert!(
+            range.start <= range.end && range.end <= first,
+            "PackedCodes: range {range:?}, expected one within 0..{first}"
+        );
+        let mut dims = self.dims.clone();
+        dims[0] = range.len();
+        let each = dims[1..].iter().product::<usize>() * layout::row_bytes(self.num_bits);
+        Self {
+            dims,
+            num_bits: self.num_bits,
+            bytes: self.bytes[range.start * each..range.end * each].to_vec(),
+        }
+    }
+
+    /// The Hamming distance of each code to one row, in bits.
+    ///
+    /// # Errors
+    ///
+    /// [`CodesError::Layout`] where `row` is no packed row of [`num_bits`](Self::num_bits) bits.
+    pub fn distances_to(&self, row: &[u8]) -> Result<Vec<u32>, CodesError> {
+        layout::check_row(row, self.num_bits)
+            .map_err(|source| CodesError::Layout { row: 0, source })?;
+        Ok(self
+            .rows()
+            .map(|code| distance::hamming(code, row))
+            .collect())
+    }
+
+    /// The Hamming distance of each code to the one at the same place, in bits.
+    ///
+    /// # Errors
+    ///
+    /// [`CodesError::Mismatch`] for codes of other dimensions or bits.
+    pub fn hamming_distances(&self, other: &Self) -> Result<Vec<u32>, CodesError> {
+        if (&self.dims, self.num_bits) != (&other.dims, other.num_bits) {
+            return Err(CodesError::Mismatch {
+                found: other.dims.clone(),
+                found_bits: other.num_bits,
+                wanted: self.dims.clone(),
+                wanted_bits: self.num_bits,
+            });
+        }
+        let pairs = self.rows().zip(other.rows());
+        Ok(pairs.map(|(a, b)| distance::hamming(a, b)).collect())
     }
 
     /// All rows one after the other.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// All rows one after the other.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// The bytes of one code.
+impl Index<usize> for PackedCodes {
+    type Output = [u8];
+
+    fn index(&self, row: usize) -> &[u8] {
+        let (codes, bytes) = (self.len(), layout::row_bytes(self.num_bits));
+        assert!(
+            row < codes,
+            "PackedCodes: code {row}, expected one below {codes}"
+        );
+        &self.bytes[row * bytes..][..bytes]
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 use super::idx::{self, Idx, IdxError};
-use crate::autoencoder::AutoencoderConfig;
+use crate::autoencoder::{AutoencoderConfig, AutoencoderConfigError};
+use crate::config::TrainConfig;
 
 /// Images to train on and images to test with, of the same size.
 #[derive(Debug, Clone)]
@@ -34,20 +35,13 @@ pub enum DataError {
     /// A file of images holds none.
     #[error("{}: no images, expected at least 1", .0.display())]
     Empty(PathBuf),
-    /// Images cannot be cut into whole patches, or into too many.
-    #[error(
-        "{}: images of {height} x {width} pixels, expected multiples of {} up to {}",
-        path.display(),
-        AutoencoderConfig::PATCH,
-        AutoencoderConfig::MAX_SIDE
-    )]
+    /// Images have a size that the autoencoder does not take.
+    #[error("{}: {source}", path.display())]
     Size {
         /// The file.
         path: PathBuf,
-        /// Height of its images in pixels.
-        height: usize,
-        /// Width of its images in pixels.
-        width: usize,
+        /// What is wrong with it.
+        source: AutoencoderConfigError,
     },
     /// Test images have another size than those to train on.
     #[error(
@@ -118,6 +112,16 @@ impl Images {
         &self.test
     }
 
+    /// Reads the images to test with alone, MNIST's `t10k-images-idx3-ubyte` and
+    /// `t10k-labels-idx1-ubyte`, each gzipped or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_folder`](Self::from_folder).
+    pub fn test_from_folder(folder: &Path) -> Result<Arc<ImageSet>, DataError> {
+        Ok(Arc::new(ImageSet::from_folder(folder, TEST)?))
+    }
+
     /// Reads MNIST's four files from a folder, each gzipped or not: `train-images-idx3-ubyte`,
     /// `train-labels-idx1-ubyte`, and the same with `t10k` for the test.
     ///
@@ -125,12 +129,12 @@ impl Images {
     ///
     /// Where a file is missing or broken, or sizes do not match; see [`DataError`].
     pub fn from_folder(folder: &Path) -> Result<Self, DataError> {
-        let [train, test] = ["train", "t10k"].map(|split| ImageSet::from_folder(folder, split));
+        let [train, test] = [TRAIN, TEST].map(|split| ImageSet::from_folder(folder, split));
         let (train, test) = (train?, test?);
         let (found, wanted) = (test.size(), train.size());
         if found != wanted {
             return Err(DataError::SizesDiffer {
-                path: folder.join(images_name("t10k")),
+                path: folder.join(images_name(TEST)),
                 found,
                 wanted,
             });
@@ -141,6 +145,10 @@ impl Images {
         })
     }
 }
+
+/// How the names of MNIST's files begin.
+const TRAIN: &str = "train";
+const TEST: &str = "t10k";
 
 fn images_name(split: &str) -> String {
     format!("{split}-images-idx3-ubyte")
@@ -158,16 +166,9 @@ impl ImageSet {
         if count == 0 {
             return Err(DataError::Empty(path));
         }
-        const PATCH: usize = AutoencoderConfig::PATCH;
-        let fits = |side: usize| {
-            (PATCH..=AutoencoderConfig::MAX_SIDE).contains(&side) && side.is_multiple_of(PATCH)
-        };
-        if !(fits(height) && fits(width)) {
-            return Err(DataError::Size {
-                path,
-                height,
-                width,
-            });
+        let model = AutoencoderConfig::new(height, width, TrainConfig::new().quantizer());
+        if let Err(source) = model.validate() {
+            return Err(DataError::Size { path, source });
         }
         if labels.data.len() != count {
             return Err(DataError::Labels {

@@ -1,0 +1,134 @@
+//! `bitcodes encode` and `bitcodes decode`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use bitcodes_core::PackedCodes;
+use bitcodes_train::{Unwritten, npy, write_file};
+use burn::tensor::{Tensor, TensorData};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::backend::{Backend, on_backend};
+use crate::error::CliError;
+use crate::model::ModelArgs;
+use crate::npy::read;
+
+/// Vectors that are computed together.
+const BLOCK: usize = 1 << 15;
+
+/// Turn vectors into codes.
+#[derive(Debug, Args)]
+pub(crate) struct EncodeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+
+    /// Vectors: a .npy file of float32 [n, features]
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+
+    /// Codes: a .npy file of uint8 [n, ceil(num_bits / 8)] to be written, as
+    /// numpy.packbits(bits, axis=1, bitorder="little") gives them
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = Backend::Flex)]
+    backend: Backend,
+}
+
+/// Turn codes back into vectors.
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+
+    /// Codes: a .npy file of uint8 [n, ceil(num_bits / 8)], as `encode` writes it
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+
+    /// Vectors: a .npy file of float32 [n, features] to be written
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = Backend::Flex)]
+    backend: Backend,
+}
+
+pub(crate) fn encode(args: &EncodeArgs) -> Result<(), CliError> {
+    args.backend.check()?;
+    on_backend!(args.backend, B => encode_on::<B>(args))
+}
+
+fn encode_on<B: burn::tensor::backend::Backend>(args: &EncodeArgs) -> Result<(), CliError> {
+    let device = B::Device::default();
+    let quantizer = args.model.load::<B>(&device)?;
+    let (features, num_bits) = (quantizer.features(), quantizer.num_bits());
+    let (vectors, x) = read::<f32>(&args.input, features)?;
+    let mut bytes = Vec::with_capacity(vectors * num_bits.div_ceil(8));
+    let progress = progress(vectors);
+    for block in x.chunks(BLOCK * features) {
+        let block_vectors = block.len() / features;
+        let block = TensorData::new(block.to_vec(), [block_vectors, features]);
+        let bits = quantizer.encode(Tensor::<B, 2>::from_data(block, &device));
+        bytes.extend_from_slice(PackedCodes::from_bits(bits)?.as_bytes());
+        progress.inc(block_vectors as u64);
+    }
+    progress.finish_and_clear();
+    let shape = [vectors as u64, num_bits.div_ceil(8) as u64];
+    let file = npy(&shape, &bytes).map_err(unwritten(&args.output))?;
+    write_file(&args.output, &file)?;
+    say(format_args!(
+        "{vectors} vectors of {features} features to codes of {num_bits} bits: {}",
+        args.output.display()
+    ))
+}
+
+pub(crate) fn decode(args: &DecodeArgs) -> Result<(), CliError> {
+    args.backend.check()?;
+    on_backend!(args.backend, B => decode_on::<B>(args))
+}
+
+fn decode_on<B: burn::tensor::backend::Backend>(args: &DecodeArgs) -> Result<(), CliError> {
+    let device = B::Device::default();
+    let quantizer = args.model.load::<B>(&device)?;
+    let (features, num_bits) = (quantizer.features(), quantizer.num_bits());
+    let (vectors, bytes) = read::<u8>(&args.input, num_bits.div_ceil(8))?;
+    let codes = PackedCodes::from_bytes([vectors], num_bits, bytes);
+    let codes = codes.map_err(|source| CliError::Codes {
+        path: args.input.clone(),
+        source,
+    })?;
+    let mut y: Vec<f32> = Vec::with_capacity(vectors * features);
+    let progress = progress(vectors);
+    for start in (0..vectors).step_by(BLOCK) {
+        let block = codes.slice(start..vectors.min(start + BLOCK));
+        let decoded = quantizer.decode(block.to_bits::<B, 2>(&device));
+        y.extend(decoded.into_data().iter::<f32>());
+        progress.inc(block.len() as u64);
+    }
+    progress.finish_and_clear();
+    let file = npy(&[vectors as u64, features as u64], &y).map_err(unwritten(&args.output))?;
+    write_file(&args.output, &file)?;
+    say(format_args!(
+        "{vectors} codes of {num_bits} bits to vectors of {features} features: {}",
+        args.output.display()
+    ))
+}
+
+fn unwritten(path: &std::path::Path) -> impl FnOnce(io::Error) -> Unwritten {
+    let what = path.display().to_string();
+    |source| Unwritten { what, source }
+}
+
+/// A bar on standard error, where that is a terminal.
+fn progress(vectors: usize) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} vectors, {eta} left");
+    ProgressBar::new(vectors as u64).with_style(style.expect("a template without a mistake"))
+}
+
+fn say(line: std::fmt::Arguments) -> Result<(), CliError> {
+    Ok(writeln!(io::stdout(), "{line}")?)
+}

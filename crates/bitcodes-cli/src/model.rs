@@ -1,0 +1,86 @@
+//! The quantizer that codes are made with.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use bitcodes_core::record::RecordError;
+use bitcodes_core::{Bitcodes, Checkpoint, CheckpointError};
+use bitcodes_train::{LoadError, load_model};
+use burn::tensor::backend::Backend;
+use clap::Args;
+
+/// Where the quantizer comes from.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// The quantizer: a .safetensors or .pt file of the reference or of ours, a .mpk record, or
+    /// the folder of a run, whose autoencoder has one
+    #[arg(long, value_name = "FILE|DIR")]
+    model: PathBuf,
+
+    /// Name under which the quantizer stands in a larger .safetensors or .pt file, as in
+    /// PREFIX.codebook [default: the only one there is]
+    #[arg(long)]
+    prefix: Option<String>,
+}
+
+/// A quantizer that cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ModelError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    /// The file is no checkpoint, or has no quantizer.
+    #[error("{}: {source}", path.display())]
+    Checkpoint {
+        path: PathBuf,
+        source: CheckpointError,
+    },
+    /// The file is no record of a quantizer.
+    #[error("{}: {source} (the record of an autoencoder is used by the folder of its run)", path.display())]
+    Record { path: PathBuf, source: RecordError },
+    /// The run has no autoencoder that could be loaded.
+    #[error(transparent)]
+    Run(#[from] LoadError),
+    /// A prefix where there is nothing that it could stand for.
+    #[error("--prefix {prefix}: {} is no .safetensors or .pt file, expected one", path.display())]
+    Prefix { prefix: String, path: PathBuf },
+}
+
+impl ModelArgs {
+    pub fn load<B: Backend>(&self, device: &B::Device) -> Result<Bitcodes<B>, ModelError> {
+        let path = &self.model;
+        let is_run = path.is_dir();
+        let is_record = path.extension().is_some_and(|extension| extension == "mpk");
+        if let (Some(prefix), true) = (&self.prefix, is_run || is_record) {
+            return Err(ModelError::Prefix {
+                prefix: prefix.clone(),
+                path: path.clone(),
+            });
+        }
+        if is_run {
+            let (_, model) = load_model::<B>(path, device)?;
+            return Ok(model.quantizer);
+        }
+        let bytes = read(path)?;
+        if is_record {
+            return Bitcodes::from_record_bytes(&bytes, device).map_err(|source| {
+                let path = path.clone();
+                ModelError::Record { path, source }
+            });
+        }
+        let checkpoint = Checkpoint::from_bytes(&bytes);
+        let quantizer =
+            checkpoint.and_then(|checkpoint| checkpoint.quantizer(self.prefix.as_deref(), device));
+        quantizer.map_err(|source| ModelError::Checkpoint {
+            path: path.clone(),
+            source,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+    fs::read(path).map_err(|source| ModelError::Io {
+        path: path.to_path_buf(),
+        source,
+    })
+}

@@ -1,0 +1,268 @@
+//! Checkpoints of the reference, and ours for Python.
+//!
+//! A state dict of the reference holds one tensor, `codebook [2 * num_bits, features]`, alone or
+//! among the tensors of a larger model under a prefix. Both forms in which PyTorch's users keep it
+//! are read, what `torch.save` writes (`.pt`, `.pth`) and safetensors; safetensors are written.
+//!
+//! Bytes go in, so that it works where there are no files. Each tensor's strides, its storage's
+//! length and its checksum are looked at: what is damaged is an error, never a row of zeros.
+
+mod pickle;
+mod pytorch;
+mod rebuild;
+mod safetensors;
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
+
+use self::pytorch::StateDict;
+use crate::{Bitcodes, BitcodesConfig, ConfigError};
+
+/// A state dict from Python, as the bytes of its file.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use bitcodes_core::{BitcodesConfig, Checkpoint};
+/// use bitcodes_core::burn::backend::Flex;
+///
+/// let device = Default::default();
+/// let bitcodes = BitcodesConfig::new(8, 4).init::<Flex>(&device);
+/// let bytes = bitcodes.to_safetensors(); // std::fs::write("bitcodes.safetensors", &bytes)
+///
+/// let checkpoint = Checkpoint::from_bytes(&bytes).unwrap();
+/// assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["codebook"]);
+/// let again = checkpoint.quantizer::<Flex>(None, &device).unwrap();
+/// assert_eq!(again.codebook.val().into_data(), bitcodes.codebook.val().into_data());
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Checkpoint<'a> {
+    format: Format<'a>,
+}
+
+#[derive(Debug)]
+enum Format<'a> {
+    Pytorch(StateDict<'a>),
+    Safetensors(::safetensors::SafeTensors<'a>, Option<BitcodesConfig>),
+}
+
+/// A tensor of a state dict: what is known before its data are read.
+#[derive(Debug, Clone, PartialEq)]
+struct TensorInfo {
+    shape: Vec<usize>,
+    /// `None` for a type that Burn does not have.
+    dtype: Option<DType>,
+}
+
+/// A checkpoint that cannot be read, or that has no quantizer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The bytes are neither a PyTorch file nor safetensors.
+    #[error(
+        "neither PyTorch's zip archive nor safetensors: {0} \
+         (torch.save of a state dict in its default form writes the one)"
+    )]
+    Format(String),
+    /// PyTorch's archive is damaged or has not the files of one.
+    #[error("PyTorch archive: {0}")]
+    Archive(String),
+    /// The pickle of a PyTorch file cannot be followed.
+    #[error("PyTorch archive: data.pkl, byte {position}: {reason}")]
+    Pickle {
+        /// Where in the pickle.
+        position: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A tensor's storage is shorter than its shape needs.
+    #[error("{name}: its storage has {found} bytes, expected {wanted}")]
+    Storage {
+        /// Which tensor.
+        name: String,
+        /// Bytes that are there.
+        found: usize,
+        /// Bytes that are needed.
+        wanted: String,
+    },
+    /// There is no codebook where one is wanted.
+    #[error("no tensor {wanted}, found {}", listed(found))]
+    NoCodebook {
+        /// The name that was looked for.
+        wanted: String,
+        /// The names that are there.
+        found: Vec<String>,
+    },
+    /// Without a prefix several codebooks could be meant.
+    #[error("{} codebooks, expected one, or a prefix that says which: {}", found.len(), listed(found))]
+    Ambiguous {
+        /// The names of all.
+        found: Vec<String>,
+    },
+    /// The codebook has dimensions that no quantizer has.
+    #[error("{name} has shape {found:?}, expected [2 * num_bits, features]")]
+    Shape {
+        /// The codebook.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// The codebook is not of floating-point numbers.
+    #[error("{name} has type {found}, expected F16, BF16, F32 or F64")]
+    Type {
+        /// The codebook.
+        name: String,
+        /// Its type.
+        found: String,
+    },
+    /// The dimensions of the codebook, or what is stored with it, cannot be a configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration that is stored with the codebook cannot be read.
+    #[error("its metadata has the configuration {found:?}: {reason}")]
+    Metadata {
+        /// What stands there.
+        found: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The first few names.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    match names {
+        [] => "none".into(),
+        names if names.len() <= SHOWN => names.join(", "),
+        names => format!(
+            "{} and {} more",
+            names[..SHOWN].join(", "),
+            names.len() - SHOWN
+        ),
+    }
+}
+
+impl<'a> Checkpoint<'a> {
+    /// Reads what there is; the tensors' data are read when they are asked for.
+    ///
+    /// # Errors
+    ///
+    /// Where the bytes are no whole state dict, [`CheckpointError`] says why.
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, CheckpointError> {
+        const ZIP: &[u8] = b"PK\x03\x04";
+        let format = match bytes.starts_with(ZIP) {
+            true => Format::Pytorch(StateDict::read(bytes)?),
+            false => {
+                let (tensors, config) = safetensors::read(bytes)?;
+                Format::Safetensors(tensors, config)
+            }
+        };
+        Ok(Self { format })
+    }
+
+    /// The names of all tensors, in the order of the alphabet; those of nested dicts are joined by
+    /// dots.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let mut names: Vec<&str> = match &self.format {
+            Format::Pytorch(dict) => dict.names().collect(),
+            Format::Safetensors(tensors, _) => tensors.names(),
+        };
+        names.sort_unstable();
+        names.into_iter()
+    }
+
+    /// The quantizer whose codebook is `PREFIX.codebook`; without a prefix the only one there is.
+    ///
+    /// Its dimensions are the codebook's, its numbers are converted to the backend's. What the
+    /// codebook does not tell (temperature, noise, weights of losses) comes from the metadata that
+    /// [`Bitcodes::to_safetensors`] writes; in a state dict of the reference there is nothing of
+    /// it, and the default configuration's is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`] where there is no such codebook, or it is none.
+    pub fn quantizer<B: Backend>(
+        &self,
+        prefix: Option<&str>,
+        device: &B::Device,
+    ) -> Result<Bitcodes<B>, CheckpointError> {
+        let name = self.codebook_name(prefix)?;
+        let info = self.info(&name);
+        let [rows, features] = info.shape[..] else {
+            return Err(CheckpointError::Shape {
+                name,
+                found: info.shape,
+            });
+        };
+        if rows % 2 != 0 {
+            return Err(CheckpointError::Shape {
+                name,
+                found: info.shape,
+            });
+        }
+        match info.dtype {
+            Some(DType::F16 | DType::BF16 | DType::F32 | DType::F64) => {}
+            other => {
+                return Err(CheckpointError::Type {
+                    name,
+                    found: other.map_or("unknown".into(), |dtype| format!("{dtype:?}")),
+                });
+            }
+        }
+        let config = match &self.format {
+            Format::Safetensors(_, Some(config)) => config.clone(),
+            _ => BitcodesConfig::new(features, rows / 2),
+        };
+        config.validate()?;
+        let data = self.data(&name)?.convert::<B::FloatElem>();
+        let codebook = Tensor::<B, 2>::from_data(data, device);
+        Ok(Bitcodes::from_codebook(codebook, &config)?)
+    }
+
+    fn codebook_name(&self, prefix: Option<&str>) -> Result<String, CheckpointError> {
+        const CODEBOOK: &str = "codebook";
+        let wanted = match prefix {
+            Some(prefix) if !prefix.is_empty() => format!("{prefix}.{CODEBOOK}"),
+            _ => CODEBOOK.to_string(),
+        };
+        if self.names().any(|name| name == wanted) {
+            return Ok(wanted);
+        }
+        let ends = |name: &&str| name.ends_with(&format!(".{CODEBOOK}"));
+        let mut found: Vec<String> = match prefix {
+            Some(_) => Vec::new(),
+            None => self.names().filter(ends).map(Into::into).collect(),
+        };
+        match found.len() {
+            0 => Err(CheckpointError::NoCodebook {
+                wanted,
+                found: self.names().map(Into::into).collect(),
+            }),
+            1 => Ok(found.remove(0)),
+            _ => Err(CheckpointError::Ambiguous { found }),
+        }
+    }
+
+    /// Of a tensor that is there.
+    fn info(&self, name: &str) -> TensorInfo {
+        match &self.format {
+            Format::Pytorch(dict) => dict.info(name),
+            Format::Safetensors(tensors, _) => safetensors::info(tensors, name),
+        }
+        .expect("the name is one of names()")
+    }
+
+    /// Of a tensor that is there, of a type that Burn has.
+    fn data(&self, name: &str) -> Result<TensorData, CheckpointError> {
+        let TensorInfo { shape, dtype } = self.info(name);
+        let dtype = dtype.expect("the type was looked at");
+        let bytes = match &self.format {
+            Format::Pytorch(dict) => dict.data(name, dtype)?,
+            Format::Safetensors(tensors, _) => safetensors::data(tensors, name)?,
+        };
+        Ok(TensorData::from_bytes_vec(bytes, shape, dtype))
+    }
+}

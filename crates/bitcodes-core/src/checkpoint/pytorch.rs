@@ -1,0 +1,221 @@
+//! What `torch.save` writes of a state dict: a zip archive of a pickle, which says what tensors
+//! there are, and of their storages, a file each
+//! ([format](https://docs.pytorch.org/docs/stable/notes/serialization.html)).
+
+use std::io::{Cursor, Read};
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use burn::tensor::DType;
+use zip::ZipArchive;
+
+use super::pickle::{self, Id, Value};
+use super::rebuild::StoredTensor;
+use super::{CheckpointError, TensorInfo};
+
+/// A PyTorch file and the tensors of its state dict.
+#[derive(Debug)]
+pub(super) struct StateDict<'a> {
+    bytes: &'a [u8],
+    /// The folder of the archive that holds all its files.
+    root: String,
+    tensors: BTreeMap<String, StoredTensor>,
+}
+
+impl<'a> StateDict<'a> {
+    pub fn read(bytes: &'a [u8]) -> Result<Self, CheckpointError> {
+        let mut archive = open(bytes)?;
+        let names: Vec<String> = archive
+            .file_names()
+            .map(|name| name.map(Into::into))
+            .collect::<Result<_, _>>()
+            .map_err(|error| CheckpointError::Archive(error.to_string()))?;
+        let Some(pickle) = names.iter().find(|name| is_pickle(name)) else {
+            let found = &names[..names.len().min(8)];
+            return Err(CheckpointError::Archive(format!(
+                "no data.pkl, found {found:?}"
+            )));
+        };
+        let root = pickle.trim_end_matches("data.pkl").to_string();
+        let order = format!("{root}byteorder");
+        if names.contains(&order) {
+            let order = read_file(&mut archive, &order)?;
+            if order != b"little" {
+                return Err(CheckpointError::Archive(format!(
+                    "byte order {:?}, expected little",
+                    String::from_utf8_lossy(&order)
+                )));
+            }
+        }
+        let (values, root_value) = pickle::read(&read_file(&mut archive, pickle)?)?;
+        let mut found = Found {
+            values: &values,
+            visited: 0,
+            tensors: BTreeMap::new(),
+        };
+        found.collect(root_value, String::new(), 0)?;
+        Ok(Self {
+            bytes,
+            root,
+            tensors: found.tensors,
+        })
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    pub fn info(&self, name: &str) -> Option<TensorInfo> {
+        let tensor = self.tensors.get(name)?;
+        let dtype = match tensor.storage.kind.as_str() {
+            "DoubleStorage" => Some(DType::F64),
+            "FloatStorage" => Some(DType::F32),
+            "HalfStorage" => Some(DType::F16),
+            "BFloat16Storage" => Some(DType::BF16),
+            "LongStorage" => Some(DType::I64),
+            "IntStorage" => Some(DType::I32),
+            _ => None,
+        };
+        Some(TensorInfo {
+            shape: tensor.shape.clone(),
+            dtype,
+        })
+    }
+
+    /// The elements of a tensor in the order of its shape, whatever their order in the storage.
+    pub fn data(&self, name: &str, dtype: DType) -> Result<Vec<u8>, CheckpointError> {
+        let StoredTensor {
+            storage,
+            offset,
+            shape,
+            strides,
+        } = &self.tensors[name];
+        let mut archive = open(self.bytes)?;
+        let file = format!("{}data/{}", self.root, storage.key);
+        let bytes = read_file(&mut archive, &file)?;
+
+        let size = dtype.size();
+        let too_short = |wanted: String| CheckpointError::Storage {
+            name: name.to_string(),
+            found: bytes.len(),
+            wanted,
+        };
+        if Some(bytes.len()) != storage.elements.checked_mul(size) {
+            let wanted = format!("{} elements of {size} bytes", storage.elements);
+            return Err(too_short(wanted));
+        }
+        if shape.contains(&0) {
+            return Ok(Vec::new());
+        }
+        // One past the last element: all others come before it.
+        let last = shape
+            .iter()
+            .zip(strides)
+            .try_fold(*offset, |last, (&dim, &stride)| {
+                last.checked_add((dim - 1).checked_mul(stride)?)
+            });
+        let end = last.and_then(|last| last.checked_add(1)?.checked_mul(size));
+        if end.is_none_or(|end| end > bytes.len()) {
+            let wanted =
+                format!("{end:?} for shape {shape:?}, strides {strides:?}, offset {offset}");
+            return Err(too_short(wanted));
+        }
+        // Strides of 0 could ask for more than the file holds.
+        let count = shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
+        let Some(count) = count.filter(|&count| count <= storage.elements) else {
+            return Err(too_short(format!(
+                "one element for each of shape {shape:?}"
+            )));
+        };
+        let mut data = Vec::with_capacity(count * size);
+        let mut index = alloc::vec![0; shape.len()];
+        for _ in 0..count {
+            let steps = index.iter().zip(strides);
+            let at = offset + steps.map(|(&i, &stride)| i * stride).sum::<usize>();
+            data.extend_from_slice(&bytes[at * size..][..size]);
+            for axis in (0..shape.len()).rev() {
+                index[axis] += 1;
+                if index[axis] < shape[axis] {
+                    break;
+                }
+                index[axis] = 0;
+            }
+        }
+        Ok(data)
+    }
+}
+
+/// The tensors of a pickle, by the keys that lead to them.
+struct Found<'a> {
+    values: &'a [Value],
+    visited: usize,
+    tensors: BTreeMap<String, StoredTensor>,
+}
+
+impl Found<'_> {
+    /// More than any state dict has; a dict that holds itself has no end.
+    const MAX_DEPTH: usize = 32;
+    const MAX_VISITED: usize = 1 << 20;
+
+    fn collect(&mut self, id: Id, path: String, depth: usize) -> Result<(), CheckpointError> {
+        self.visited += 1;
+        if depth > Self::MAX_DEPTH || self.visited > Self::MAX_VISITED {
+            return Err(CheckpointError::Archive(format!(
+                "{} entries, dicts {depth} deep, expected at most {} and {}",
+                self.visited,
+                Self::MAX_VISITED,
+                Self::MAX_DEPTH
+            )));
+        }
+        match &self.values[id] {
+            Value::Tensor(tensor) => {
+                self.tensors.insert(path, tensor.clone());
+            }
+            Value::Dict(entries) => {
+                for &(key, value) in entries {
+                    let key = match &self.values[key] {
+                        Value::Text(key) => key.clone(),
+                        Value::Int(key) => key.to_string(),
+                        _ => continue,
+                    };
+                    let path = match path.as_str() {
+                        "" => key,
+                        path => format!("{path}.{key}"),
+                    };
+                    self.collect(value, path, depth + 1)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn is_pickle(name: &str) -> bool {
+    name == "data.pkl" || (name.ends_with("/data.pkl") && name.matches('/').count() == 1)
+}
+
+fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, CheckpointError> {
+    ZipArchive::new(Cursor::new(bytes))
+        .map_err(|error| CheckpointError::Archive(format!("{error}, in {} bytes", bytes.len())))
+}
+
+/// A file of the archive, whole; its checksum is compared.
+fn read_file(
+    archive: &mut ZipArchive<Cursor<&[u8]>>,
+    name: &str,
+) -> Result<Vec<u8>, CheckpointError> {
+    let mut bytes = Vec::new();
+    archive
+        .by_name(name)
+        .map_err(|error| error.to_string())
+        .and_then(|mut file| {
+            file.read_to_end(&mut bytes)
+                .map_err(|error| error.to_string())
+        })
+        .map_err(|error| CheckpointError::Archive(format!("{name}: {error}")))?;
+    Ok(bytes)
+}

@@ -1,0 +1,98 @@
+//! What the pickles of PyTorch call to make a state dict: storages, tensors, parameters.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::pickle::{Id, Value};
+
+/// Where the elements of tensors lie.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Storage {
+    /// Name of its type, such as `FloatStorage`.
+    pub kind: String,
+    /// Name of its file.
+    pub key: String,
+    /// Number of elements.
+    pub elements: usize,
+}
+
+/// A tensor as a view of a storage; offset and strides in elements.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct StoredTensor {
+    pub storage: Storage,
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    pub strides: Vec<usize>,
+}
+
+/// `("storage", type, key, device, elements)`, by which PyTorch names a storage.
+pub(super) fn storage(values: &[Value], id: Id) -> Option<Storage> {
+    let Value::Tuple(parts) = &values[id] else {
+        return None;
+    };
+    let &[tag, kind, key, _, elements] = &parts[..] else {
+        return None;
+    };
+    let parts = [tag, kind, key, elements].map(|part| &values[part]);
+    let [
+        Value::Text(tag),
+        Value::Global(kind),
+        Value::Text(key),
+        Value::Int(elements),
+    ] = parts
+    else {
+        return None;
+    };
+    (tag == "storage").then_some(())?;
+    Some(Storage {
+        kind: kind.rsplit('.').next().unwrap_or(kind).to_string(),
+        key: key.clone(),
+        elements: usize::try_from(*elements).ok()?,
+    })
+}
+
+/// What a call gives: a dict, a tensor, or something that is not looked into.
+pub(super) fn call(values: &[Value], callable: Id, arguments: Id) -> Result<Value, String> {
+    let (Value::Global(name), Value::Tuple(arguments)) = (&values[callable], &values[arguments])
+    else {
+        return Ok(Value::Other);
+    };
+    let arguments: Vec<&Value> = arguments.iter().map(|&id| &values[id]).collect();
+    match (name.as_str(), &arguments[..]) {
+        ("collections.OrderedDict", []) => Ok(Value::Dict(Vec::new())),
+        (
+            "torch._utils._rebuild_tensor_v2",
+            [Value::Storage(storage), offset, shape, strides, ..],
+        ) => {
+            let (shape, strides) = (sizes(values, shape)?, sizes(values, strides)?);
+            if shape.len() != strides.len() {
+                return Err(format!("shape {shape:?} with strides {strides:?}"));
+            }
+            Ok(Value::Tensor(StoredTensor {
+                storage: storage.clone(),
+                offset: size(offset)?,
+                shape,
+                strides,
+            }))
+        }
+        ("torch._utils._rebuild_parameter", [Value::Tensor(tensor), ..]) => {
+            Ok(Value::Tensor(tensor.clone()))
+        }
+        _ => Ok(Value::Other),
+    }
+}
+
+fn sizes(values: &[Value], tuple: &Value) -> Result<Vec<usize>, String> {
+    match tuple {
+        Value::Tuple(items) => items.iter().map(|&id| size(&values[id])).collect(),
+        other => Err(format!("{other:?}, expected a tuple of sizes")),
+    }
+}
+
+fn size(value: &Value) -> Result<usize, String> {
+    match value {
+        Value::Int(size) => usize::try_from(*size).map_err(|_| format!("a size of {size}")),
+        other => Err(format!("{other:?}, expected a size")),
+    }
+}

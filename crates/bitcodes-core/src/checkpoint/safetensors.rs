@@ -1,0 +1,92 @@
+//! Safetensors, read and written.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use ::safetensors::tensor::TensorView;
+use ::safetensors::{Dtype, SafeTensors, serialize};
+use burn::tensor::{DType, backend::Backend};
+
+use super::{CheckpointError, TensorInfo};
+use crate::{Bitcodes, BitcodesConfig};
+
+/// The key of the metadata under which the configuration stands, as JSON.
+const CONFIG: &str = "bitcodes";
+
+pub(super) fn read(
+    bytes: &[u8],
+) -> Result<(SafeTensors<'_>, Option<BitcodesConfig>), CheckpointError> {
+    let refuse = |error: ::safetensors::SafeTensorError| {
+        let first = &bytes[..bytes.len().min(8)];
+        CheckpointError::Format(format!(
+            "{error}; {} bytes, the first {first:02x?}",
+            bytes.len()
+        ))
+    };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(refuse)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(refuse)?;
+    let metadata = header.metadata().as_ref();
+    let config = metadata.and_then(|metadata| metadata.get(CONFIG));
+    let config = config.map(|json| {
+        serde_json::from_str(json).map_err(|error| CheckpointError::Metadata {
+            found: json.clone(),
+            reason: error.to_string(),
+        })
+    });
+    Ok((tensors, config.transpose()?))
+}
+
+pub(super) fn info(tensors: &SafeTensors<'_>, name: &str) -> Option<TensorInfo> {
+    let view = tensors.tensor(name).ok()?;
+    let dtype = match view.dtype() {
+        Dtype::F64 => Some(DType::F64),
+        Dtype::F32 => Some(DType::F32),
+        Dtype::F16 => Some(DType::F16),
+        Dtype::BF16 => Some(DType::BF16),
+        Dtype::I64 => Some(DType::I64),
+        Dtype::I32 => Some(DType::I32),
+        _ => None,
+    };
+    Some(TensorInfo {
+        shape: view.shape().to_vec(),
+        dtype,
+    })
+}
+
+pub(super) fn data(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<u8>, CheckpointError> {
+    let view = tensors.tensor(name);
+    let view = view.map_err(|error| CheckpointError::Format(error.to_string()))?;
+    Ok(view.data().to_vec())
+}
+
+impl<B: Backend> Bitcodes<B> {
+    /// The codebook as safetensors, as `safetensors.torch` and the reference read it, with the
+    /// configuration in the metadata, which [`Checkpoint`](super::Checkpoint) reads again.
+    ///
+    /// In Python, with `reference.Bitcodes(features, num_bits)` as `module`,
+    /// `module.load_state_dict(safetensors.torch.load_file(path))`.
+    ///
+    /// # Panics
+    ///
+    /// Where the codebook is of a type that safetensors do not have.
+    pub fn to_safetensors(&self) -> Vec<u8> {
+        let data = self.codebook.val().into_data();
+        let dtype = match data.dtype {
+            DType::F64 => Dtype::F64,
+            DType::F16 => Dtype::F16,
+            DType::BF16 => Dtype::BF16,
+            DType::F32 | DType::Flex32 => Dtype::F32,
+            other => panic!("Bitcodes: a codebook of {other:?}, expected a float type"),
+        };
+        let view = TensorView::new(dtype, data.shape.to_vec(), data.as_bytes());
+        let view = view.expect("a tensor has the bytes of its shape");
+        let config = serde_json::to_string(&self.config()).expect("a configuration is plain");
+        let metadata: BTreeMap<String, String> = [("format", "pt".to_string()), (CONFIG, config)]
+            .map(|(key, value)| (key.to_string(), value))
+            .into();
+        serialize([("codebook", view)], Some(metadata.into_iter().collect()))
+            .expect("one tensor can be written to memory")
+    }
+}

@@ -1,0 +1,397 @@
+//! The quantizer.
+//!
+//! With `codebook [2 * num_bits, features]`, rows `2p` and `2p + 1` being the pair of bit `p`:
+//!
+//! ```text
+//! delta_p = codebook[2p + 1] - codebook[2p]        base = sum_p codebook[2p]
+//! logits  = x . delta^T
+//! bits    = logits > 0            (in training: logits + noise > 0)
+//! y       = base + bits . delta
+//! ```
+//!
+//! which chooses the same vectors and sums to the same output as taking the dot product with both
+//! rows of each pair, at half the products
+//! ([bitcodes-pytorch](https://pypi.org/project/bitcodes-pytorch/), the reference).
+//!
+//! Computed in f32, or in f64 where `x` or the codebook is; the output has the type of `x`.
+
+mod channel_first;
+mod pass;
+mod step;
+
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
+use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
+
+use self::pass::{Choice, Pass};
+pub use self::step::TrainingStep;
+use crate::precision::working;
+use crate::sampling::logistic_noise;
+use crate::{BitcodesConfig, ConfigError, Schedule};
+
+/// A vector quantizer with binary codes.
+///
+/// Made by [`BitcodesConfig`](crate::BitcodesConfig). Its record holds the codebook and the step
+/// that the schedules are at.
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct Bitcodes<B: Backend> {
+    /// `[2 * num_bits, features]`; rows `2p` and `2p + 1` are the vectors that bit `p` chooses
+    /// between when it is 0 and 1.
+    pub codebook: Param<Tensor<B, 2>>,
+    step: TrainingStep<B>,
+    #[module(skip)]
+    temperature: Schedule,
+    #[module(skip)]
+    noise: Schedule,
+    commitment_weight: f64,
+    entropy_weight: f64,
+    diversity: f64,
+}
+
+/// What [`Bitcodes::forward`] returns.
+#[derive(Debug, Clone)]
+pub struct BitcodesOutput<B: Backend, const D: usize> {
+    /// The quantized vectors, of the shape and the type of the input.
+    pub quantized: Tensor<B, D>,
+    /// The bits that made them, 0 or 1, `[.., num_bits]`.
+    pub bits: Tensor<B, D, Int>,
+    /// The sum of the losses that the configuration gives a weight, `[1]`, to be added to the
+    /// model's own; `None` where it gives none, as by default.
+    pub loss: Option<Tensor<B, 1>>,
+}
+
+impl<B: Backend> Bitcodes<B> {
+    pub(crate) fn new(codebook: Tensor<B, 2>, config: &BitcodesConfig) -> Self {
+        Self {
+            codebook: Param::from_tensor(codebook),
+            step: TrainingStep::at(0),
+            temperature: config.temperature,
+            noise: config.noise,
+            commitment_weight: config.commitment_weight,
+            entropy_weight: config.entropy_weight,
+            diversity: config.diversity,
+        }
+    }
+
+    /// A quantizer with this codebook, `[2 * num_bits, features]`, and otherwise the configuration.
+    ///
+    /// # Errors
+    ///
+    /// Where [`validate`](BitcodesConfig::validate) gives one, and
+    /// [`ConfigError::CodebookShape`] for a codebook of other dimensions than the configuration's.
+    pub fn from_codebook(
+        codebook: Tensor<B, 2>,
+        config: &BitcodesConfig,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let (found, wanted) = (codebook.dims(), [2 * config.num_bits, config.features]);
+        if found != wanted {
+            return Err(ConfigError::CodebookShape { found, wanted });
+        }
+        Ok(Self::new(codebook, config))
+    }
+
+    /// Length of a vector.
+    pub fn features(&self) -> usize {
+        let [_, features] = self.codebook.lazy_shape().dims();
+        features
+    }
+
+    /// Bits that a vector is quantized to.
+    pub fn num_bits(&self) -> usize {
+        let [rows, _] = self.codebook.lazy_shape().dims();
+        rows / 2
+    }
+
+    /// The configuration, as far as the quantizer keeps it: all but the initializer.
+    pub fn config(&self) -> BitcodesConfig {
+        BitcodesConfig::new(self.features(), self.num_bits())
+            .with_temperature(self.temperature)
+            .with_noise(self.noise)
+            .with_commitment_weight(self.commitment_weight)
+            .with_entropy_weight(self.entropy_weight)
+            .with_diversity(self.diversity)
+    }
+
+    /// Temperature, at the present step, of the sigmoid whose gradient is used in training.
+    pub fn temperature(&self) -> f64 {
+        self.temperature.value(self.step.steps)
+    }
+
+    /// What the noise of training is multiplied by at the present step.
+    pub fn noise(&self) -> f64 {
+        self.noise.value(self.step.steps)
+    }
+
+    /// The step that the schedules of temperature and noise are at; the record keeps it.
+    pub fn step(&self) -> usize {
+        self.step.steps
+    }
+
+    /// Moves the schedules of temperature and noise on by one step: to be called after each step
+    /// of the optimizer. With Burn's learner the place is `TrainStep::optimize`.
+    pub fn advance(&mut self) {
+        self.step.steps = self.step.steps.saturating_add(1);
+    }
+
+    /// Quantizes; in training with noise, so that the bits are sampled.
+    ///
+    /// On a backend that differentiates (`Autodiff<..>`) bit `p` is 1 with probability
+    /// `sigmoid(logits_p)`, and gradients pass straight through
+    /// `sigmoid((logits_p + noise_p) / temperature)`. The configuration's
+    /// [`noise`](BitcodesConfig::noise) scales the noise; at 0 none is drawn and the bits are
+    /// [`encode`](Self::encode)'s. On any other backend, and after Burn's `valid()`, this is
+    /// [`quantize`](Self::quantize) with its bits.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[.., features]`
+    /// - output: `quantized [.., features]`, `bits [.., num_bits]`
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `x` is not `features` long.
+    pub fn forward<const D: usize>(&self, x: Tensor<B, D>) -> BitcodesOutput<B, D> {
+        let choice = self.choice(self.with_last(&x, self.num_bits()), &x.device());
+        self.forward_as::<D, 1>(x, choice, None)
+    }
+
+    /// [`forward`](Self::forward) for vectors of which some are padding: their output and bits
+    /// are zeros, they get no gradient and have no part in a loss, whatever they hold.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[.., features]`
+    /// - valid: the leading axes of `x`, true where a vector counts; `M` is `D - 1`, or it does not
+    ///   compile
+    /// - output: `quantized [.., features]`, `bits [.., num_bits]`
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `x` is not `features` long, or `valid` not of its leading axes.
+    pub fn forward_masked<const D: usize, const M: usize>(
+        &self,
+        x: Tensor<B, D>,
+        valid: Tensor<B, M, Bool>,
+    ) -> BitcodesOutput<B, D> {
+        const { assert!(M + 1 == D, "M is D - 1") };
+        let choice = self.choice(self.with_last(&x, self.num_bits()), &x.device());
+        assert_leading("x", &x.dims()[..D - 1], &valid.dims());
+        self.forward_as(x, choice, Some(valid))
+    }
+
+    /// The forward pass of training with the noise given, so that it can be replayed.
+    ///
+    /// Draws from the logistic distribution ([`logistic_noise`]) make it sample; zeros make it
+    /// deterministic. It is the same on every backend, with gradients on those that differentiate,
+    /// and takes the noise as it is, whatever the configuration scales its own by.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[.., features]`
+    /// - noise: `[.., num_bits]`
+    /// - output: `quantized [.., features]`, `bits [.., num_bits]`
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `x` is not `features` long, or `noise` not of the bits' shape.
+    pub fn forward_with_noise<const D: usize>(
+        &self,
+        x: Tensor<B, D>,
+        noise: Tensor<B, D>,
+    ) -> BitcodesOutput<B, D> {
+        assert_eq!(
+            noise.dims(),
+            self.with_last(&x, self.num_bits()),
+            "Bitcodes: noise has another shape (left) than the bits (right)"
+        );
+        self.forward_as::<D, 1>(x, Choice::Trained(Some(noise)), None)
+    }
+
+    /// Quantizes without noise on every backend; the same as `decode(encode(x))`.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[.., features]`
+    /// - output: `[.., features]`
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `x` is not `features` long.
+    pub fn quantize<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
+        let dtype = FloatDType::from(x.dtype());
+        self.decode(self.encode(x)).cast(dtype)
+    }
+
+    /// How decided each bit is: `x . (codebook[2p + 1] - codebook[2p])` for each bit `p`, in f32
+    /// or f64.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[.., features]`
+    /// - output: `[.., num_bits]`
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `x` is not `features` long.
+    pub fn logits<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
+        let shape = self.with_last(&x, self.num_bits());
+        let dtype = working([x.dtype(), self.codebook.val().dtype()]);
+        if has_no_vectors(&x) {
+            return Tensor::zeros(shape, (&x.device(), dtype.into()));
+        }
+        let rows = as_rows(x).cast(dtype);
+        self.pairs(dtype).logits(rows).reshape(shape)
+    }
+
+    /// The bits of each vector, without noise: `logits > 0`, so that a tie and NaN give 0.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[.., features]`
+    /// - output: `[.., num_bits]`, each 0 or 1
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `x` is not `features` long.
+    pub fn encode<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D, Int> {
+        self.logits(x).greater_elem(0.0).int()
+    }
+
+    /// The vectors that bits stand for, in the type of the codebook.
+    ///
+    /// # Shapes
+    ///
+    /// - bits: `[.., num_bits]`, each 0 or 1 (any other value is extrapolated, not checked)
+    /// - output: `[.., features]`
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `bits` is not `num_bits` long.
+    #[doc(alias = "from_bits")]
+    pub fn decode<const D: usize>(&self, bits: Tensor<B, D, Int>) -> Tensor<B, D> {
+        let mut shape = bits.dims();
+        self.assert_num_bits(shape[D - 1]);
+        shape[D - 1] = self.features();
+        let stored = self.codebook.val().dtype();
+        if has_no_vectors(&bits) {
+            return Tensor::zeros(shape, (&bits.device(), stored));
+        }
+        let dtype = working([stored]);
+        let rows = as_rows(bits).cast(dtype);
+        let decoded = self.pairs(dtype).decode(rows).reshape(shape);
+        decoded.cast(FloatDType::from(stored))
+    }
+
+    /// How `forward` chooses bits of this shape.
+    fn choice<const D: usize>(&self, bits: [usize; D], device: &B::Device) -> Choice<B, D> {
+        match (B::ad_enabled(device), self.noise()) {
+            (false, _) => Choice::Decided,
+            (true, 0.0) => Choice::Trained(None),
+            (true, 1.0) => Choice::Trained(Some(logistic_noise(bits, device))),
+            (true, scale) => Choice::Trained(Some(logistic_noise(bits, device) * scale)),
+        }
+    }
+
+    fn forward_as<const D: usize, const M: usize>(
+        &self,
+        x: Tensor<B, D>,
+        choice: Choice<B, D>,
+        valid: Option<Tensor<B, M, Bool>>,
+    ) -> BitcodesOutput<B, D> {
+        let (shape, bits_shape) = (x.dims(), self.with_last(&x, self.num_bits()));
+        if has_no_vectors(&x) {
+            return self.no_vectors(x, bits_shape);
+        }
+        let choice = match choice {
+            Choice::Decided => Choice::Decided,
+            Choice::Trained(noise) => Choice::Trained(noise.map(as_rows)),
+        };
+        let valid = valid.map(|valid| {
+            let vectors = valid.dims().iter().product();
+            valid.reshape([vectors, 1])
+        });
+        let Pass {
+            quantized,
+            bits,
+            loss,
+        } = self.pass(as_rows(x), choice, valid);
+        BitcodesOutput {
+            quantized: quantized.reshape(shape),
+            bits: bits.reshape(bits_shape),
+            loss,
+        }
+    }
+
+    /// The output for an empty `x`.
+    fn no_vectors<const D: usize>(
+        &self,
+        x: Tensor<B, D>,
+        bits: [usize; D],
+    ) -> BitcodesOutput<B, D> {
+        let has_loss = self.commitment_weight > 0.0 || self.entropy_weight > 0.0;
+        BitcodesOutput {
+            bits: Tensor::zeros(bits, &x.device()),
+            loss: has_loss.then(|| Tensor::zeros([1], &x.device())),
+            quantized: x,
+        }
+    }
+
+    /// The shape of `x` with another last axis; panics unless `x` is `[.., features]`.
+    fn with_last<const D: usize>(&self, x: &Tensor<B, D>, last: usize) -> [usize; D] {
+        let mut shape = x.dims();
+        let features = self.features();
+        assert_eq!(
+            shape[D - 1],
+            features,
+            "Bitcodes: the last axis of x has {} elements, expected features = {features}",
+            shape[D - 1]
+        );
+        shape[D - 1] = last;
+        shape
+    }
+
+    fn assert_num_bits(&self, found: usize) {
+        let num_bits = self.num_bits();
+        assert_eq!(
+            found, num_bits,
+            "Bitcodes: the last axis of bits has {found} elements, expected num_bits = {num_bits}"
+        );
+    }
+}
+
+/// A tensor as a matrix of its last axis, `[rows, last]`.
+fn as_rows<B: Backend, const D: usize, K: BasicOps<B>>(tensor: Tensor<B, D, K>) -> Tensor<B, 2, K> {
+    let dims = tensor.dims();
+    let rows = dims[..D - 1].iter().product();
+    tensor.reshape([rows, dims[D - 1]])
+}
+
+/// Whether an axis other than the last is empty, which neither Burn's `reshape` nor the kernels of
+/// its GPU backends take.
+fn has_no_vectors<B: Backend, const D: usize, K: BasicOps<B>>(tensor: &Tensor<B, D, K>) -> bool {
+    tensor.dims()[..D - 1].contains(&0)
+}
+
+fn assert_leading(name: &str, vectors: &[usize], valid: &[usize]) {
+    assert_eq!(
+        valid, vectors,
+        "Bitcodes: valid has another shape (left) than the vectors of {name} (right)"
+    );
+}
+
+impl<B: Backend> ModuleDisplay for Bitcodes<B> {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("features", &self.features())
+            .add("num_bits", &self.num_bits())
+            .add("temperature", &self.temperature())
+            .optional()
+    }
+}

@@ -1,0 +1,144 @@
+//! How the codes are used while training, for Burn's learner and its dashboard.
+
+use std::sync::Arc;
+
+use bitcodes_core::{BitStatistics, PackedCodes};
+use burn::train::metric::{
+    Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
+    SerializedEntry, format_float,
+};
+
+/// A number that follows from the statistics of codes: over the epoch so far, and of a batch.
+#[derive(Clone)]
+pub struct CodeMetric {
+    name: MetricName,
+    higher_is_better: bool,
+    of_statistics: fn(&BitStatistics) -> f64,
+    batch: f64,
+    epoch: Option<BitStatistics>,
+}
+
+impl CodeMetric {
+    /// The mean entropy of a bit, 1 where each is fair.
+    pub fn bit_entropy() -> Self {
+        Self::new("Bit entropy", true, BitStatistics::mean_entropy)
+    }
+
+    /// The mean magnitude of the correlation of two bits.
+    pub fn bit_correlation() -> Self {
+        Self::new("Bit correlation", false, BitStatistics::mean_correlation)
+    }
+
+    /// The number of different codes.
+    pub fn codes_used() -> Self {
+        Self::new("Codes used", true, |statistics| {
+            statistics.codes_used().value
+        })
+    }
+
+    /// The perplexity of the codes.
+    pub fn perplexity() -> Self {
+        Self::new("Perplexity", true, |statistics| {
+            statistics.perplexity().value
+        })
+    }
+
+    fn new(name: &str, higher_is_better: bool, of_statistics: fn(&BitStatistics) -> f64) -> Self {
+        Self {
+            name: Arc::new(name.into()),
+            higher_is_better,
+            of_statistics,
+            batch: f64::NAN,
+            epoch: None,
+        }
+    }
+
+    fn of_epoch(&self) -> f64 {
+        self.epoch.as_ref().map_or(f64::NAN, self.of_statistics)
+    }
+}
+
+/// The statistics of some codes, added to those that there are.
+fn add(statistics: Option<BitStatistics>, codes: &PackedCodes) -> BitStatistics {
+    let mut statistics = statistics.unwrap_or_else(|| BitStatistics::new(codes.num_bits()));
+    statistics
+        .update(codes)
+        .expect("a model's codes have one number of bits");
+    statistics
+}
+
+impl Metric for CodeMetric {
+    type Input = PackedCodes;
+
+    fn name(&self) -> MetricName {
+        self.name.clone()
+    }
+
+    fn attributes(&self) -> MetricAttributes {
+        NumericAttributes {
+            unit: None,
+            higher_is_better: self.higher_is_better,
+        }
+        .into()
+    }
+
+    fn update(&mut self, codes: &PackedCodes, _: &MetricMetadata) -> SerializedEntry {
+        self.batch = (self.of_statistics)(&add(None, codes));
+        self.epoch = Some(add(self.epoch.take(), codes));
+        let [epoch, batch] = [self.of_epoch(), self.batch].map(|value| format_float(value, 3));
+        SerializedEntry::new(
+            format!("epoch {epoch} - batch {batch}"),
+            NumericEntry::Value(self.batch).serialize(),
+        )
+    }
+
+    fn clear(&mut self) {
+        self.batch = f64::NAN;
+        self.epoch = None;
+    }
+}
+
+impl Numeric for CodeMetric {
+    fn value(&self) -> NumericEntry {
+        NumericEntry::Value(self.batch)
+    }
+
+    fn running_value(&self) -> NumericEntry {
+        NumericEntry::Value(self.of_epoch())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::data::dataloader::Progress;
+
+    #[test]
+    fn an_epoch_is_all_its_batches_together() {
+        let metadata = MetricMetadata {
+            progress: Progress::new(1, 2),
+            global_progress: Progress::new(1, 1),
+            iteration: None,
+            lr: None,
+        };
+        let codes = |bytes: [u8; 2]| PackedCodes::from_bytes([2], 2, bytes.to_vec()).unwrap();
+        let found = |mut metric: CodeMetric| {
+            metric.update(&codes([0b00, 0b00]), &metadata);
+            metric.update(&codes([0b01, 0b11]), &metadata);
+            let values = (metric.value().current(), metric.running_value().current());
+            metric.clear();
+            metric.update(&codes([0b00, 0b00]), &metadata);
+            (values, metric.running_value().current())
+        };
+        assert_eq!(found(CodeMetric::codes_used()), ((2.0, 3.0), 1.0));
+        let ((batch, epoch), cleared) = found(CodeMetric::perplexity());
+        assert_eq!((batch, epoch, cleared), (2.0, 2f64.powf(1.5), 1.0));
+        let ((batch, epoch), cleared) = found(CodeMetric::bit_entropy());
+        let quarter = 0.811_278_124_459_132_8;
+        assert_eq!((batch, cleared), (0.5, 0.0));
+        assert!((epoch - (1.0 + quarter) / 2.0).abs() < 1e-12);
+        let ((batch, epoch), _) = found(CodeMetric::bit_correlation());
+        assert_eq!(batch, 0.0);
+        assert!((epoch - 1.0 / 3f64.sqrt()).abs() < 1e-12);
+    }
+}
