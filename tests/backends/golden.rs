@@ -17,7 +17,7 @@ on_every_backend!(
     eval_of_an_autodiff_backend_is_eval,
 );
 
-fn quantizer<B: Backend>(golden: &Golden, device: &B::Device) -> Bitcodes<B> {
+pub fn quantizer<B: Backend>(golden: &Golden, device: &B::Device) -> Bitcodes<B> {
     let config =
         BitcodesConfig::new(golden.features, golden.num_bits).with_temperature(golden.temperature);
     let mut quantizer = config.init::<B>(device);
@@ -29,7 +29,7 @@ fn quantizer<B: Backend>(golden: &Golden, device: &B::Device) -> Bitcodes<B> {
     quantizer
 }
 
-fn tensor<B: Backend>(
+pub fn tensor<B: Backend>(
     golden: &Golden,
     name: &str,
     last: usize,
@@ -40,16 +40,16 @@ fn tensor<B: Backend>(
     Tensor::from_data(data, device)
 }
 
-fn floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+pub fn floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
-fn integers<B: Backend, const D: usize>(tensor: Tensor<B, D, Int>) -> Vec<i64> {
+pub fn integers<B: Backend, const D: usize>(tensor: Tensor<B, D, Int>) -> Vec<i64> {
     tensor.into_data().iter::<i64>().collect()
 }
 
 /// Bits are equal but where the logit does not decide; gives how many were left out.
-fn assert_bits(found: &[i64], wanted: &[i64], logits: &[Bounded]) -> usize {
+pub fn assert_bits(found: &[i64], wanted: &[i64], logits: &[Bounded]) -> usize {
     assert_eq!(found.len(), wanted.len());
     let mut undecided = 0;
     for (index, logit) in logits.iter().enumerate() {

@@ -7,9 +7,9 @@
 use bitcodes_core::{Bitcodes, BitcodesConfig, BitcodesOutput, CommitmentLoss, EntropyLoss};
 use bitcodes_workspace::losses::{commitment_loss, entropy_loss};
 use burn::backend::{Autodiff, NdArray};
-use burn::tensor::{Bool, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Tensor, TensorData};
 
-type Train = Autodiff<NdArray<f64>>;
+type Train = Autodiff<NdArray>;
 
 const ROWS: usize = 6;
 const FEATURES: usize = 4;
@@ -33,10 +33,11 @@ fn rows(values: &[f64], length: usize) -> Vec<Vec<f64>> {
 }
 
 fn tensor<const D: usize>(values: &[f64], shape: [usize; D]) -> Tensor<Train, D> {
-    Tensor::from_data(TensorData::new(values.to_vec(), shape), &Default::default())
+    let data = TensorData::new(values.to_vec(), shape);
+    Tensor::from_data(data, (&Default::default(), DType::F64))
 }
 
-fn doubles<const D: usize>(tensor: Tensor<NdArray<f64>, D>) -> Vec<f64> {
+fn doubles<const D: usize>(tensor: Tensor<NdArray, D>) -> Vec<f64> {
     tensor.into_data().to_vec().expect("f64")
 }
 

@@ -3,7 +3,14 @@
 // The program has every backend compiled in: what it and these tests share is not compiled again.
 use bitcodes_cli as _;
 
+mod checkpoints;
+mod forms;
 mod golden;
 mod gradients;
+mod init;
+mod losses;
 mod module;
+mod precision;
+mod properties;
+mod records;
 mod sampling;

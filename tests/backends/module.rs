@@ -3,8 +3,6 @@
 use bitcodes_core::{BitcodesConfig, CodesError, PackedCodes, to_bits, to_decimal};
 use bitcodes_workspace::on_every_backend;
 use burn::backend::Autodiff;
-use burn::module::Module;
-use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
 
 use crate::sampling::with_logits;
 use burn::tensor::{DType, Distribution, Int, Tensor, TensorData, backend::Backend};
@@ -13,7 +11,6 @@ on_every_backend!(
     any_rank_gives_what_a_matrix_gives,
     no_vectors_give_no_codes,
     ties_and_what_is_no_number_give_a_zero,
-    a_record_brings_the_codebook_back,
     decimals_of_the_reference_and_back,
     unsigned_integers_hold_one_bit_more,
     decimals_refuse_what_they_cannot_hold,
@@ -93,20 +90,6 @@ fn ties_and_what_is_no_number_give_a_zero<B: Backend>(device: &B::Device) {
     let bits = quantizer.encode(x).into_data();
     let wanted = [0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 1];
     assert_eq!(bits.iter::<i64>().collect::<Vec<_>>(), wanted);
-}
-
-fn a_record_brings_the_codebook_back<B: Backend>(device: &B::Device) {
-    let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
-    let config = BitcodesConfig::new(6, 9).with_temperature(0.3);
-    let saved = config.init::<B>(device);
-    let bytes = Recorder::<B>::record(&recorder, saved.clone().into_record(), ()).unwrap();
-    let record = Recorder::<B>::load(&recorder, bytes, device).unwrap();
-    let loaded = config.init::<B>(device);
-    let x = random::<B, 2>([20, 6], device);
-    let wanted = saved.quantize(x.clone()).into_data();
-    assert_ne!(loaded.quantize(x.clone()).into_data(), wanted);
-    let loaded = loaded.load_record(record);
-    assert_eq!(loaded.quantize(x).into_data(), wanted);
 }
 
 fn decimals_of_the_reference_and_back<B: Backend>(device: &B::Device) {

@@ -2,6 +2,8 @@
 
 use burn::tensor::{DType, Distribution, FloatDType, Shape, Tensor, backend::Backend};
 
+use crate::precision::sigmoid;
+
 /// Draws from the standard logistic distribution, in f32.
 ///
 /// `ln(u / (1 - u))` with `u` uniform: the difference of the two Gumbel draws with which the
@@ -37,7 +39,7 @@ pub(crate) fn sample_straight_through<B: Backend, const N: usize>(
         None => logits,
     };
     let hard = perturbed.clone().detach().greater_elem(0.0).float();
-    let soft = burn::tensor::activation::sigmoid(perturbed / temperature);
+    let soft = sigmoid(perturbed / temperature);
     // In this order the forward value is `hard` to the last bit: what is added is zero.
     hard.cast(dtype) + (soft.clone() - soft.detach())
 }

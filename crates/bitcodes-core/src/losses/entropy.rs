@@ -18,11 +18,10 @@
 use alloc::vec::Vec;
 use core::f64::consts::LN_2;
 
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
 use super::valid_rows;
-use crate::precision::working;
+use crate::precision::{sigmoid, working};
 
 /// Bits that are certain for each vector and balanced over all of them.
 ///

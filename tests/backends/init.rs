@@ -1,0 +1,124 @@
+//! How codebooks start, by their statistics: each seeded, within four standard errors.
+
+use bitcodes_core::{BitcodesConfig, ConfigError, Initializer};
+use bitcodes_workspace::on_every_backend_alone;
+use burn::tensor::{Distribution, Tensor, TensorData, backend::Backend};
+
+use crate::golden::floats;
+
+on_every_backend_alone!(
+    the_output_keeps_its_scale_for_any_number_of_bits,
+    a_sample_gives_its_mean_and_covariance_and_balanced_bits,
+    samples_that_are_none_are_errors,
+);
+
+fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let square = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+    (mean, (square / count).sqrt())
+}
+
+fn wide(values: Vec<f32>) -> Vec<f64> {
+    values.into_iter().map(f64::from).collect()
+}
+
+fn the_output_keeps_its_scale_for_any_number_of_bits<B: Backend>(device: &B::Device) {
+    B::seed(device, 1);
+    for num_bits in [1, 8, 200] {
+        for (initializer, wanted) in [
+            (Initializer::Normal, (num_bits as f64).sqrt()),
+            (Initializer::UnitOutput, 1.0),
+        ] {
+            let config = BitcodesConfig::new(4000, num_bits).with_initializer(initializer);
+            let quantizer = config.init::<B>(device);
+            let x = Tensor::<B, 2>::random([1, 4000], Distribution::Default, device);
+            let (_, deviation) = mean_and_deviation(&wide(floats(quantizer.quantize(x))));
+            // The features are independent: the deviation of 4000 numbers is off by 1 in 90.
+            let error = 1.0 / (2.0f64 * 4000.0).sqrt();
+            let ratio = deviation / wanted;
+            assert!(
+                (ratio - 1.0).abs() < 4.0 * error,
+                "{num_bits} bits, {initializer:?}: {ratio}"
+            );
+        }
+    }
+}
+
+/// Vectors far from the origin, with a different spread along each axis.
+fn a_sample_gives_its_mean_and_covariance_and_balanced_bits<B: Backend>(device: &B::Device) {
+    const VECTORS: usize = 2000;
+    const BITS: usize = 400;
+    B::seed(device, 2);
+    let normal = Distribution::Normal(0.0, 1.0);
+    let spread = Tensor::<B, 2>::from_data([[0.5, 1.0, 2.0, 0.1]], device);
+    let mean = Tensor::<B, 2>::from_data([[0.0, 0.0, 0.0, 5.0]], device);
+    let sample = Tensor::<B, 2>::random([VECTORS, 4], normal, device) * spread + mean;
+    let config = BitcodesConfig::new(4, BITS);
+    let quantizer = config
+        .init_from_sample(sample.clone().reshape([2, VECTORS / 2, 4]))
+        .unwrap();
+
+    // Half of the bits each way round: what random codes decode to.
+    let coins = Tensor::<B, 2>::random([4000, BITS], Distribution::Default, device);
+    let y = floats(quantizer.decode(coins.greater_elem(0.5).int()));
+    let feature = |f: usize| {
+        let values = y.iter().skip(f).step_by(4);
+        mean_and_deviation(&values.map(|&v| f64::from(v)).collect::<Vec<_>>())
+    };
+    // The spread along the mean is taken out, so that the logits are centred.
+    for (f, wanted) in [(0, 0.5), (1, 1.0), (2, 2.0)] {
+        let (mean, deviation) = feature(f);
+        assert!(
+            mean.abs() < 4.0 * wanted / 4000f64.sqrt() + 4.0 * wanted / (VECTORS as f64).sqrt()
+        );
+        // Of 400 random directions, and of the sample itself.
+        let error = 1.0 / (2.0 * BITS as f64).sqrt() + 1.0 / (2.0 * VECTORS as f64).sqrt();
+        assert!(
+            (deviation / wanted - 1.0).abs() < 4.0 * error,
+            "{f}: {deviation}"
+        );
+    }
+    assert!((feature(3).0 - 5.0).abs() < 0.1, "{:?}", feature(3));
+
+    let bits = wide(floats(quantizer.encode(sample).float().mean_dim(0)));
+    // 400 bits, each the sign of a centred logit over 2000 vectors.
+    let error = 0.5 / (VECTORS as f64).sqrt();
+    for mean in bits {
+        assert!((mean - 0.5).abs() < 6.0 * error, "{mean}");
+    }
+}
+
+fn samples_that_are_none_are_errors<B: Backend>(device: &B::Device) {
+    let config = BitcodesConfig::new(3, 4);
+    let error = |shape: [usize; 2], value: f32| {
+        let data = TensorData::new(vec![value; shape[0] * shape[1]], shape);
+        let sample = Tensor::<B, 2>::from_data(data, device);
+        config.init_from_sample(sample).unwrap_err()
+    };
+    let (found, wanted) = (4, 3);
+    assert_eq!(
+        error([5, 4], 1.0),
+        ConfigError::SampleFeatures { found, wanted }
+    );
+    assert_eq!(error([1, 3], 1.0), ConfigError::SampleSize(1));
+    assert_eq!(error([0, 3], 1.0), ConfigError::SampleSize(0));
+    for value in [f32::NAN, f32::INFINITY] {
+        assert!(matches!(
+            error([5, 3], value),
+            ConfigError::SampleNotFinite(_)
+        ));
+    }
+    // Vectors that are all the same have a code of their own.
+    let same = Tensor::<B, 2>::ones([5, 3], device);
+    let quantizer = config.init_from_sample(same.clone()).unwrap();
+    let y = floats(quantizer.quantize(same));
+    assert!(y.iter().all(|y| (y - 1.0).abs() < 1e-5), "{y:?}");
+    // A single feature has no direction to leave out.
+    let one = Tensor::<B, 2>::random([50, 1], Distribution::Normal(0.0, 1.0), device);
+    let quantizer = BitcodesConfig::new(1, 4)
+        .init_from_sample(one.clone())
+        .unwrap();
+    let logits = floats(quantizer.logits(one));
+    assert!(logits.iter().any(|l| l.abs() > 0.01));
+}

@@ -1,0 +1,172 @@
+//! Records: that of today loads in every later version, and what does not match is refused.
+
+use std::path::PathBuf;
+
+use bitcodes_core::record::{self, RecordError};
+use bitcodes_core::{Bitcodes, BitcodesConfig, Schedule};
+use bitcodes_workspace::golden::Golden;
+use bitcodes_workspace::on_every_backend;
+use burn::module::Module;
+use burn::record::{FullPrecisionSettings, HalfPrecisionSettings, NamedMpkBytesRecorder, Recorder};
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+
+on_every_backend!(
+    the_record_of_version_0_1_loads,
+    a_record_brings_the_codebook_and_the_step_back,
+    a_mismatch_is_an_error_and_the_module_stays_as_it_was,
+);
+
+fn golden_record(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/records");
+    std::fs::read(path.join(name)).expect("part of the repository")
+}
+
+fn codebook<B: Backend>(quantizer: &Bitcodes<B>) -> TensorData {
+    quantizer.codebook.val().into_data()
+}
+
+/// `tests/golden/README.md` says how it was made.
+fn the_record_of_version_0_1_loads<B: Backend>(device: &B::Device) {
+    let golden = Golden::load("words");
+    for (name, step) in [("quantizer.mpk", 7), ("quantizer-without-step.mpk", 0)] {
+        let bytes = golden_record(name);
+        let config = BitcodesConfig::new(golden.features, golden.num_bits)
+            .with_noise(Schedule::linear(1.0, 0.0, 14));
+        let loaded = record::load(&config.init::<B>(device), &bytes, device).unwrap();
+        let found = codebook(&loaded).to_vec::<f32>().unwrap();
+        assert_eq!(found, golden.floats("codebook"));
+        assert_eq!(loaded.step(), step);
+        assert_eq!(loaded.noise(), 1.0 - step as f64 / 14.0);
+
+        // As Burn itself loads it, too.
+        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+        let record = Recorder::<B>::load(&recorder, bytes.clone(), device).unwrap();
+        let by_burn = config.init::<B>(device).load_record(record);
+        assert_eq!(codebook(&by_burn), codebook(&loaded));
+        assert_eq!(by_burn.step(), step);
+
+        let alone = Bitcodes::<B>::from_record_bytes(&bytes, device).unwrap();
+        assert_eq!((alone.num_bits(), alone.features()), (33, 24));
+        assert_eq!(codebook(&alone), codebook(&loaded));
+    }
+}
+
+fn a_record_brings_the_codebook_and_the_step_back<B: Backend>(device: &B::Device) {
+    let config = BitcodesConfig::new(6, 9).with_temperature(Schedule::linear(2.0, 1.0, 4));
+    let mut saved = config.init::<B>(device);
+    saved.advance();
+    let bytes = record::save::<B, _>(&saved).unwrap();
+    let fresh = config.init::<B>(device);
+    let normal = burn::tensor::Distribution::Normal(0.0, 1.0);
+    let x = Tensor::<B, 2>::random([20, 6], normal, device);
+    let wanted = saved.quantize(x.clone()).into_data();
+    assert_ne!(fresh.quantize(x.clone()).into_data(), wanted);
+    let loaded = record::load(&fresh, &bytes, device).unwrap();
+    assert_eq!(loaded.quantize(x).into_data(), wanted);
+    assert_eq!((loaded.step(), loaded.temperature()), (1, 1.75));
+}
+
+fn a_mismatch_is_an_error_and_the_module_stays_as_it_was<B: Backend>(device: &B::Device) {
+    let module = BitcodesConfig::new(6, 9).init::<B>(device);
+    let before = codebook(&module);
+    let save = |features, num_bits| {
+        let other = BitcodesConfig::new(features, num_bits).init::<B>(device);
+        record::save::<B, _>(&other).unwrap()
+    };
+    let half = NamedMpkBytesRecorder::<HalfPrecisionSettings>::default();
+    let half = Recorder::<B>::record(&half, module.clone().into_record(), ()).unwrap();
+    let whole = save(6, 9);
+    let linear = burn::nn::LinearConfig::new(6, 18).init::<B>(device);
+    let linear = record::save::<B, _>(&linear).unwrap();
+    for (bytes, wanted) in [
+        (
+            save(7, 9),
+            "codebook has shape [18, 7] in the record, expected [18, 6]",
+        ),
+        (
+            save(6, 8),
+            "codebook has shape [16, 6] in the record, expected [18, 6]",
+        ),
+        (
+            half,
+            "codebook has precision F16 in the record, expected F32",
+        ),
+        (
+            linear,
+            "the record has no tensor codebook, expected one of shape [18, 6]",
+        ),
+        (whole[..whole.len() / 2].to_vec(), "not a record: "),
+        (vec![], "not a record: "),
+        (b"{\"json\": 1}".to_vec(), "not a record: "),
+        (
+            [&whole[..], b"more"].concat(),
+            "not a record: 4 bytes follow its end",
+        ),
+    ] {
+        let error = record::load(&module, &bytes, device)
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with(wanted), "{error}");
+        assert_eq!(codebook(&module), before);
+    }
+    assert_eq!(
+        codebook(&record::load(&module, &whole, device).unwrap()).shape,
+        before.shape
+    );
+}
+
+type Cpu = burn::backend::Flex;
+
+/// Every length, and a change of each byte: an error or a module of the same dimensions, and no
+/// panic.
+#[test]
+fn damage_is_an_error_or_another_codebook() {
+    let device = Default::default();
+    let config = BitcodesConfig::new(3, 2);
+    let module = config.init::<Cpu>(&device);
+    let whole = record::save::<Cpu, _>(&module).unwrap();
+    for length in 0..whole.len() {
+        record::load(&module, &whole[..length], &device).unwrap_err();
+        Bitcodes::<Cpu>::from_record_bytes(&whole[..length], &device).unwrap_err();
+    }
+    for at in 0..whole.len() {
+        for change in [0x01, 0x80, 0xff] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= change;
+            if let Ok(loaded) = record::load(&module, &damaged, &device) {
+                assert_eq!(codebook(&loaded).shape, codebook(&module).shape);
+            }
+            let _ = Bitcodes::<Cpu>::from_record_bytes(&damaged, &device);
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_fewer_than_the_shape_are_named() {
+    let device = Default::default();
+    let module = BitcodesConfig::new(3, 2).init::<Cpu>(&device);
+    let whole = record::save::<Cpu, _>(&module).unwrap();
+    // A binary of 48 bytes is c4 30: made shorter by four.
+    let start = whole
+        .windows(2)
+        .position(|pair| pair == [0xc4, 48])
+        .unwrap();
+    let mut short = whole.clone();
+    short[start + 1] = 44;
+    short.drain(start + 2..start + 6);
+    for error in [
+        record::load(&module, &short, &device)
+            .map(|_| ())
+            .unwrap_err(),
+        Bitcodes::<Cpu>::from_record_bytes(&short, &device)
+            .map(|_| ())
+            .unwrap_err(),
+    ] {
+        let wanted = RecordError::ByteCount {
+            path: "codebook".into(),
+            found: 44,
+            wanted: 48,
+        };
+        assert_eq!(error, wanted);
+    }
+}
