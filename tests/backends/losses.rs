@@ -128,7 +128,7 @@ fn losses_are_off_unless_they_are_given_a_weight<B: Backend>(device: &B::Device)
     let config = BitcodesConfig::new(5, 7).with_noise(0.0);
     let plain = config.init::<Autodiff<B>>(device);
     assert!(plain.forward(x.clone()).loss.is_none());
-    let none = Tensor::zeros([0, 5], device);
+    let none = Tensor::<_, 2>::zeros([0, 5], device);
     assert!(plain.forward(none.clone()).loss.is_none());
 
     let both = config
