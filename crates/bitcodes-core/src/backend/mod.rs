@@ -1,4 +1,6 @@
 //! What Bitcodes knows of single backends.
 
+#[cfg(feature = "autodiff")]
+pub(crate) mod autodiff;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;

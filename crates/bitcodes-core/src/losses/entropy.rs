@@ -12,8 +12,10 @@
 //! d / d logit = -p (1 - p) (logit + diversity * ln((1 - m) / m)) / (n b ln 2)     m = mean p
 //! ```
 //!
-//! so nothing has to be kept of how the value was computed: it is computed block by block, outside
-//! of the autodiff graph, and the graph gets a product of the logits with their gradient.
+//! so nothing has to be kept of how the value was computed but `m`: value and gradient are computed
+//! block by block, outside of the autodiff graph. On the backends that are known the graph gets an
+//! operation whose gradient is computed when it is asked for; on others the gradient is computed
+//! with the value, and the graph gets a product of the logits with it.
 
 use alloc::vec::Vec;
 use core::f64::consts::LN_2;
@@ -21,6 +23,8 @@ use core::f64::consts::LN_2;
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
 use super::valid_rows;
+#[cfg(feature = "autodiff")]
+use crate::backend::autodiff::{Derivative, with_derivative};
 use crate::precision::{sigmoid, working};
 
 /// Bits that are certain for each vector and balanced over all of them.
@@ -139,16 +143,47 @@ impl EntropyLoss {
         let weights = valid.map(|valid| valid.int().cast(dtype));
         let blocks = Blocks::new(untracked(logits.clone()), weights);
         let (value, balance) = self.value(&blocks, dtype);
-        if !B::ad_enabled(&logits.device()) {
-            return value;
+        match B::ad_enabled(&logits.device()) {
+            true => self.differentiable(logits, value, blocks, balance),
+            false => value,
         }
+    }
 
-        let gradient = self.gradient(&blocks, balance);
-        let elements = logits.shape().num_elements();
-        let product = logits
-            .reshape([1, elements])
-            .matmul(gradient.reshape([elements, 1]))
-            .reshape([1]);
+    #[cfg(feature = "autodiff")]
+    fn differentiable<B: Backend>(
+        &self,
+        logits: Tensor<B, 2>,
+        value: Tensor<B, 1>,
+        blocks: Blocks<B>,
+        balance: Tensor<B, 2>,
+    ) -> Tensor<B, 1> {
+        let others = [balance.clone()].into_iter().chain(blocks.weights.clone());
+        let known = with_derivative(logits.clone(), value.clone(), others.collect(), *self);
+        known.unwrap_or_else(|| self.differentiable_anywhere(logits, value, blocks, balance))
+    }
+
+    #[cfg(not(feature = "autodiff"))]
+    fn differentiable<B: Backend>(
+        &self,
+        logits: Tensor<B, 2>,
+        value: Tensor<B, 1>,
+        blocks: Blocks<B>,
+        balance: Tensor<B, 2>,
+    ) -> Tensor<B, 1> {
+        self.differentiable_anywhere(logits, value, blocks, balance)
+    }
+
+    /// The value as a function of the logits on a backend that is not known.
+    fn differentiable_anywhere<B: Backend>(
+        &self,
+        logits: Tensor<B, 2>,
+        value: Tensor<B, 1>,
+        blocks: Blocks<B>,
+        balance: Tensor<B, 2>,
+    ) -> Tensor<B, 1> {
+        let one = Tensor::ones([1], (&value.device(), value.dtype()));
+        let gradient = self.gradient(&blocks, balance, one);
+        let product = (logits * gradient).sum();
         // Forward the value, backward the gradient: what is added is zero.
         value + (product.clone() - product.detach())
     }
@@ -184,23 +219,40 @@ impl EntropyLoss {
         (value, ln_zero - ln_one)
     }
 
-    /// The derivative by the logits, of their shape.
-    fn gradient<B: Backend>(&self, blocks: &Blocks<B>, balance: Tensor<B, 2>) -> Tensor<B, 2> {
-        let [rows, num_bits] = blocks.logits.dims();
+    /// The derivative by the logits, of their shape, times `upstream [1]`.
+    fn gradient<B: Backend>(
+        &self,
+        blocks: &Blocks<B>,
+        balance: Tensor<B, 2>,
+        upstream: Tensor<B, 1>,
+    ) -> Tensor<B, 2> {
+        let [_, num_bits] = blocks.logits.dims();
         let scale = balance * self.diversity;
         let divisor = blocks.count() * (-(num_bits as f64) * LN_2);
-        let mut gradient = Tensor::zeros(
-            [rows, num_bits],
-            (&blocks.logits.device(), blocks.logits.dtype()),
-        );
-        for block in blocks.ranges() {
-            let (logits, weights) = blocks.get(block.clone());
+        let factor = upstream.reshape([1, 1]) / divisor;
+        let parts = blocks.ranges().into_iter().map(|block| {
+            let (logits, weights) = blocks.get(block);
             let one = sigmoid(logits.clone());
             let slope = one.clone() * (-one + 1.0);
-            let part = weighted(slope * (logits + scale.clone()), &weights) / divisor.clone();
-            gradient = gradient.slice_assign([block, 0..num_bits], part);
-        }
-        gradient
+            weighted(slope * (logits + scale.clone()), &weights) * factor.clone()
+        });
+        // Burn's Flex copies the whole tensor where a part of it is assigned.
+        Tensor::cat(parts.collect(), 0)
+    }
+}
+
+#[cfg(feature = "autodiff")]
+impl Derivative for EntropyLoss {
+    /// `others` are the balance and, where not all rows count, their weights.
+    fn derivative<B: Backend>(
+        &self,
+        logits: Tensor<B, 2>,
+        others: Vec<Tensor<B, 2>>,
+        upstream: Tensor<B, 1>,
+    ) -> Tensor<B, 2> {
+        let mut others = others.into_iter();
+        let balance = others.next().expect("the balance comes first");
+        self.gradient(&Blocks::new(logits, others.next()), balance, upstream)
     }
 }
 
@@ -264,4 +316,46 @@ fn weighted<B: Backend>(values: Tensor<B, 2>, weights: &Option<Tensor<B, 2>>) ->
 /// A tensor that operations keep nothing of for a backward pass, also where it was a leaf.
 fn untracked<B: Backend>(tensor: Tensor<B, 2>) -> Tensor<B, 2> {
     tensor.detach().set_require_grad(false)
+}
+
+#[cfg(all(test, feature = "flex", feature = "autodiff"))]
+mod tests {
+    use super::*;
+    use burn::backend::{Autodiff, Flex};
+    use burn::tensor::Distribution;
+
+    type Train = Autodiff<Flex>;
+
+    /// What runs on backends that are not known gives the same.
+    #[test]
+    fn the_portable_way_gives_the_value_and_the_gradient_of_the_other() {
+        let device = Default::default();
+        let normal = Distribution::Normal(0.0, 3.0);
+        let logits = Tensor::<Train, 2>::random([3000, 17], normal, &device).require_grad();
+        let loss = EntropyLoss::new().with_diversity(1.5);
+        let weights = Tensor::<Train, 2>::random([3000, 1], Distribution::Default, &device);
+        let valid = weights.greater_elem(0.3);
+        let run = |value: Tensor<Train, 1>| {
+            let gradients = (value.clone() * 3.0).backward();
+            let gradient = logits.grad(&gradients).expect("a gradient");
+            (value.into_data(), gradient)
+        };
+        let (value, gradient) = run(loss.of_rows(logits.clone(), Some(valid.clone())));
+        let weights = valid.int().float();
+        let blocks = Blocks::new(untracked(logits.clone()), Some(weights));
+        let (portable, balance) = loss.value(&blocks, FloatDType::F32);
+        let portable = loss.differentiable_anywhere(logits.clone(), portable, blocks, balance);
+        let (portable, portable_gradient) = run(portable);
+        assert_eq!(value, portable);
+        // One is scaled by 3 before the division by the number of elements, the other after it.
+        let difference = (gradient.clone() - portable_gradient)
+            .abs()
+            .max()
+            .into_scalar();
+        let largest = gradient.abs().max().into_scalar();
+        assert!(
+            difference <= 4.0 * f32::EPSILON * largest,
+            "{difference}, {largest}"
+        );
+    }
 }
