@@ -1,0 +1,424 @@
+//! `encode`, `decode` and `eval`.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use bitcodes_core::{Bitcodes, BitcodesConfig, Checkpoint, record};
+use bitcodes_train::npy;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::place::Place;
+
+type Cpu = burn::backend::Flex;
+
+const FEATURES: usize = 24;
+const BITS: usize = 33;
+
+fn golden(name: &str) -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
+    fs::read(root.join(name)).unwrap()
+}
+
+/// The vectors of a golden file, one for each token.
+fn vectors() -> Vec<f32> {
+    let bytes = golden("words.safetensors");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let x = tensors.tensor("x").unwrap();
+    let elements = x.data().chunks(4);
+    elements
+        .map(|e| f32::from_le_bytes(e.try_into().unwrap()))
+        .collect()
+}
+
+fn quantizer() -> Bitcodes<Cpu> {
+    let bytes = golden("words.pt");
+    let checkpoint = Checkpoint::from_bytes(&bytes).unwrap();
+    checkpoint.quantizer(None, &Default::default()).unwrap()
+}
+
+/// A place with the reference's checkpoint, ours, a record, and vectors.
+fn place() -> (Place, usize) {
+    let place = Place::new();
+    let x = vectors();
+    let n = x.len() / FEATURES;
+    let write = |name: &str, bytes: &[u8]| fs::write(place.path(name), bytes).unwrap();
+    write("reference.pt", &golden("words.pt"));
+    write("reference.safetensors", &golden("words.safetensors"));
+    write("nested.pt", &golden("checkpoints/nested.pt"));
+    write("two.safetensors", &golden("checkpoints/two.safetensors"));
+    write("ours.safetensors", &quantizer().to_safetensors());
+    write("record.mpk", &record::save::<Cpu, _>(&quantizer()).unwrap());
+    write("x.npy", &npy(&[n as u64, FEATURES as u64], &x).unwrap());
+    (place, n)
+}
+
+fn read<T: npyz::Deserialize>(path: &Path) -> (Vec<u64>, Vec<T>) {
+    let bytes = fs::read(path).unwrap();
+    let file = npyz::NpyFile::new(&bytes[..]).unwrap();
+    (file.shape().to_vec(), file.into_vec().unwrap())
+}
+
+/// The bits that the reference gave, and what they decode to.
+#[test]
+fn every_model_and_backend_encodes_and_decodes_as_the_reference() {
+    let (place, n) = place();
+    let bytes = golden("words.safetensors");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let bits: Vec<u8> = tensors
+        .tensor("bits")
+        .unwrap()
+        .data()
+        .chunks(8)
+        .map(|b| b[0])
+        .collect();
+    let bits_tensor = TensorData::new(
+        bits.iter().map(|&b| i32::from(b)).collect::<Vec<_>>(),
+        [n, BITS],
+    );
+    let bits_tensor =
+        Tensor::<Cpu, 2, burn::tensor::Int>::from_data(bits_tensor, &Default::default());
+    let wanted_y: Vec<f32> = quantizer()
+        .decode(bits_tensor)
+        .into_data()
+        .to_vec()
+        .unwrap();
+
+    let mut runs = vec![
+        ("reference.pt", "flex", ""),
+        ("reference.safetensors", "flex", ""),
+        ("nested.pt", "flex", ""),
+        ("nested.pt", "flex", "--prefix model.quantizer"),
+        ("two.safetensors", "flex", "--prefix coarse"),
+        ("ours.safetensors", "flex", ""),
+        ("record.mpk", "flex", ""),
+    ];
+    for backend in ["ndarray", "wgpu"] {
+        runs.push(("reference.pt", backend, ""));
+    }
+    let mut done = 0;
+    for (model, backend, prefix) in runs {
+        let arguments = format!("--model {model} --backend {backend} {prefix}");
+        let encode = format!("encode {arguments} --input x.npy --output codes.npy");
+        let output = place.run(&encode);
+        let error = String::from_utf8_lossy(&output.stderr);
+        if error.contains("is not compiled in") || error.contains("has no device here") {
+            let required = std::env::var("BITCODES_REQUIRE_WGPU").is_ok_and(|value| value == "1");
+            assert!(!required, "{error}");
+            writeln!(std::io::stderr(), "skipped: {backend}: {error}").unwrap();
+            continue;
+        }
+        assert!(output.status.success(), "{encode}: {error}");
+        assert!(
+            error.lines().all(|line| line.contains("XDG_RUNTIME_DIR")),
+            "silent: {error}"
+        );
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(
+            stdout.trim(),
+            format!("{n} vectors of 24 features to codes of 33 bits: codes.npy")
+        );
+        let (shape, codes) = read::<u8>(&place.path("codes.npy"));
+        assert_eq!(shape, [n as u64, 5]);
+        for (row, bits) in codes.chunks(5).zip(bits.chunks(BITS)) {
+            for place in 0..40 {
+                let wanted = bits.get(place).copied().unwrap_or(0);
+                assert_eq!((row[place / 8] >> (place % 8)) & 1, wanted, "{encode}");
+            }
+        }
+
+        place.succeed(&format!(
+            "decode {arguments} --input codes.npy --output y.npy"
+        ));
+        let (shape, y) = read::<f32>(&place.path("y.npy"));
+        assert_eq!(shape, [n as u64, FEATURES as u64]);
+        // 33 sums of numbers below 4, in any order.
+        let bound = 2.0 * 33.0 * 33.0 * 4.0 * f32::EPSILON;
+        for (found, wanted) in y.iter().zip(&wanted_y) {
+            assert!((found - wanted).abs() < bound, "{found}, {wanted}");
+        }
+        done += 1;
+    }
+    assert!(done >= 7, "{done} runs");
+}
+
+#[test]
+fn a_run_has_a_quantizer_and_no_vectors_have_no_codes() {
+    let place = Place::new();
+    place.write_data("data", 12, 8, 8);
+    place.succeed("train --data data --epochs 1 --bits 5 --out run");
+    fs::write(place.path("none.npy"), npy::<f32>(&[0, 16], &[]).unwrap()).unwrap();
+    place.succeed("encode --model run --input none.npy --output codes.npy");
+    assert_eq!(read::<u8>(&place.path("codes.npy")), (vec![0, 1], vec![]));
+    place.succeed("decode --model run --input codes.npy --output y.npy");
+    assert_eq!(read::<f32>(&place.path("y.npy")), (vec![0, 16], vec![]));
+
+    // Column by column, as NumPy writes a transposed array, and big-endian.
+    let x: Vec<f32> = (0..48).map(|i| (i as f32 * 0.7).sin()).collect();
+    fs::write(place.path("x.npy"), npy(&[3, 16], &x).unwrap()).unwrap();
+    place.succeed("encode --model run --input x.npy --output rows.npy");
+    let header = "{'descr': '>f4', 'fortran_order': True, 'shape': (3, 16), }";
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16 + 1).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.push(b'\n');
+    for column in 0..16 {
+        (0..3).for_each(|row| file.extend(x[row * 16 + column].to_be_bytes()));
+    }
+    fs::write(place.path("columns.npy"), file).unwrap();
+    place.succeed("encode --model run --input columns.npy --output columns-codes.npy");
+    let rows = fs::read(place.path("rows.npy")).unwrap();
+    assert_eq!(fs::read(place.path("columns-codes.npy")).unwrap(), rows);
+}
+
+#[test]
+fn eval_measures_what_train_measured() {
+    let place = Place::new();
+    place.write_data("data", 30, 8, 12);
+    let trained = place.succeed("train --data data --epochs 1 --bits 5 --out run");
+    let evaluated = place.succeed("eval --model run --data data");
+    let psnr = |output: &str| {
+        let line = output.lines().find(|line| line.starts_with("test PSNR"));
+        line.unwrap().split_whitespace().nth(2).unwrap().to_string()
+    };
+    assert_eq!(psnr(&evaluated), psnr(&trained));
+    let summary = fs::read(place.path("run/summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    for (line, value) in [
+        ("bits an image    30 (5 a token)", 0.0),
+        (
+            "bit entropy      ",
+            summary["bit_entropy"].as_f64().unwrap(),
+        ),
+        (
+            "bit correlation  ",
+            summary["bit_correlation"].as_f64().unwrap(),
+        ),
+    ] {
+        let found = evaluated.lines().find(|found| found.starts_with(line));
+        let found = found.unwrap_or_else(|| panic!("{line}: {evaluated}"));
+        assert!(
+            value == 0.0 || found.contains(&format!("{value:.3}")),
+            "{found}"
+        );
+    }
+    let used = format!(
+        "codes used       {} of 32, by 180 tokens",
+        summary["codes_used"]
+    );
+    assert!(evaluated.contains(&used), "{evaluated}");
+
+    // The test images alone will do.
+    fs::remove_file(place.path("data/train-images-idx3-ubyte")).unwrap();
+    assert_eq!(place.succeed("eval --model run --data data"), evaluated);
+    let error = place.fail(1, "eval --model run");
+    assert!(
+        error.contains("test images of (8, 8) pixels (height, width), expected (8, 12)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn training_takes_schedules_and_losses() {
+    let place = Place::new();
+    place.write_data("data", 24, 8, 8);
+    place.succeed(
+        "train --data data --epochs 2 --out run --temperature cosine:4:0.5:6 \
+         --noise linear:1:0:6 --commitment 0.25 --entropy 0.1",
+    );
+    let config = fs::read_to_string(place.path("run/config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    let quantizer = &config["model"]["quantizer"];
+    assert_eq!(quantizer["temperature"]["curve"], "cosine");
+    assert_eq!(quantizer["noise"]["steps"], 6);
+    assert_eq!(quantizer["commitment_weight"], 0.25);
+    assert_eq!(quantizer["entropy_weight"], 0.1);
+    place.succeed("eval --model run --data data");
+}
+
+#[test]
+fn broken_models_and_arrays_end_with_1_and_name_the_file() {
+    let (place, n) = place();
+    let write = |name: &str, bytes: &[u8]| fs::write(place.path(name), bytes).unwrap();
+    let x = fs::read(place.path("x.npy")).unwrap();
+    write("short.npy", &x[..x.len() - 1]);
+    write("cut.npy", &x[..20]);
+    write("text.npy", b"not an array at all");
+    write("wide.npy", &npy(&[2, 25], &[0f32; 50]).unwrap());
+    write("flat.npy", &npy(&[24], &[0f32; 24]).unwrap());
+    write("double.npy", &npy(&[1, 24], &[0f64; 24]).unwrap());
+    let huge = String::from_utf8_lossy(&x[..128]).replace("(18,", "(9223372036854775807,");
+    assert_eq!(
+        huge.matches("9223372036854775807").count(),
+        1,
+        "the header has the shape"
+    );
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 24), }\n";
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    write("huge.npy", &file);
+    write("tail.npy", &npy(&[1, 5], &[0u8, 0, 0, 0, 0b10]).unwrap());
+    write("model.pt", &golden("words.pt")[..3000]);
+    write(
+        "half.mpk",
+        &fs::read(place.path("record.mpk")).unwrap()[..500],
+    );
+    let other = BitcodesConfig::new(3, 2).init::<Cpu>(&Default::default());
+    write("other.safetensors", &other.to_safetensors());
+    let before = place.names();
+
+    for (arguments, wanted) in [
+        (
+            "encode --model nowhere.pt --input x.npy",
+            "nowhere.pt: No such file",
+        ),
+        (
+            "encode --model model.pt --input x.npy",
+            "model.pt: PyTorch archive: ",
+        ),
+        (
+            "encode --model x.npy --input x.npy",
+            "x.npy: neither PyTorch's zip archive nor safetensors",
+        ),
+        (
+            "encode --model half.mpk --input x.npy",
+            "half.mpk: not a record: ",
+        ),
+        (
+            "encode --model two.safetensors --input x.npy",
+            "2 codebooks, expected one, or a prefix",
+        ),
+        (
+            "encode --model two.safetensors --prefix both --input x.npy",
+            "no tensor both.codebook, found coarse.codebook, fine.codebook",
+        ),
+        (
+            "encode --model . --input x.npy",
+            "config.json: No such file",
+        ),
+        (
+            "encode --model reference.pt --input nowhere.npy",
+            "nowhere.npy: No such file",
+        ),
+        (
+            "encode --model reference.pt --input text.npy",
+            "text.npy: not a file of NumPy's: ",
+        ),
+        (
+            "encode --model reference.pt --input cut.npy",
+            "cut.npy: not a file of NumPy's: ",
+        ),
+        (
+            "encode --model reference.pt --input short.npy",
+            "bytes of data, expected",
+        ),
+        (
+            "encode --model reference.pt --input huge.npy",
+            "expected fewer than can be addressed for shape [9223372036854775807, 24]",
+        ),
+        (
+            "encode --model reference.pt --input wide.npy",
+            "an array of shape [2, 25], expected [n, 24]",
+        ),
+        (
+            "encode --model reference.pt --input flat.npy",
+            "an array of shape [24], expected [n, 24]",
+        ),
+        (
+            "encode --model reference.pt --input double.npy",
+            "elements of type <f8, expected float32",
+        ),
+        (
+            "encode --model other.safetensors --input x.npy",
+            "expected [n, 3]",
+        ),
+        (
+            "decode --model reference.pt --input x.npy",
+            "elements of type <f4, expected uint8",
+        ),
+        (
+            "decode --model reference.pt --input tail.npy",
+            "tail.npy: row 0: the last byte of a packed row of 33 bits",
+        ),
+        (
+            "encode --model reference.pt --input x.npy --output nowhere/out.npy",
+            "nowhere/out.npy: No such file",
+        ),
+        ("eval --model nowhere", "nowhere/config.json: No such file"),
+    ] {
+        let arguments = match arguments.contains("--output") || arguments.starts_with("eval") {
+            true => arguments.to_string(),
+            false => format!("{arguments} --output out.npy"),
+        };
+        let error = place.fail(1, &arguments);
+        assert!(error.contains(wanted), "{arguments}: {error}");
+        assert_eq!(place.names(), before, "{arguments} wrote something");
+    }
+    let error = place.fail(
+        2,
+        "encode --model record.mpk --prefix a --input x.npy --output out.npy",
+    );
+    assert!(
+        error.contains("--prefix a: record.mpk is no .safetensors or .pt file"),
+        "{error}"
+    );
+    let error = place.fail(2, "encode --model record.mpk");
+    assert!(error.contains("--input"), "{error}");
+    assert_eq!(n, 18);
+}
+
+#[test]
+fn a_run_whose_files_do_not_match_is_refused() {
+    let place = Place::new();
+    place.write_data("data", 12, 8, 8);
+    place.succeed("train --data data --epochs 1 --out run");
+    let config = fs::read_to_string(place.path("run/config.json")).unwrap();
+    let model = fs::read(place.path("run/model.mpk")).unwrap();
+    for (from, to, wanted) in [
+        (
+            "\"num_bits\": 8",
+            "\"num_bits\": 9",
+            "model.mpk: quantizer.codebook has shape [16, 16] in the record, expected [18, 16]",
+        ),
+        (
+            "\"height\": 8",
+            "\"height\": 12",
+            "model.mpk: encoder.position has shape [4, 128] in the record, expected [6, 128]",
+        ),
+        (
+            "\"height\": 8",
+            "\"height\": 9",
+            "config.json: images of 9 x 8 pixels, expected multiples of 4 up to 128",
+        ),
+        (
+            "\"height\": 8",
+            "\"height\": 8000000",
+            "config.json: images of 8000000 x 8 pixels",
+        ),
+        (
+            "\"num_bits\": 8",
+            "\"num_bits\": 800000000000",
+            "config.json: num_bits is 800000000000, expected at most 4096",
+        ),
+        (
+            "\"num_bits\": 8",
+            "\"num_bits\": true",
+            "config.json: not the configuration of a run: ",
+        ),
+    ] {
+        assert_eq!(config.matches(from).count(), 1, "{from}: {config}");
+        fs::write(place.path("run/config.json"), config.replace(from, to)).unwrap();
+        for command in [
+            "eval --model run",
+            "encode --model run --input x.npy --output c.npy",
+        ] {
+            let error = place.fail(1, command);
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+    fs::write(place.path("run/config.json"), config).unwrap();
+    fs::write(place.path("run/model.mpk"), &model[..model.len() - 7]).unwrap();
+    let error = place.fail(1, "eval --model run");
+    assert!(error.contains("run/model.mpk: not a record: "), "{error}");
+}
