@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use bitcodes_core::{
-    Bitcodes, CodesError, PackedCodes, join_bits, join_rows, pack_words, split_bits, split_rows,
-    to_bits, to_decimal, unpack_words,
+    Bitcodes, CodesError, PackedCodes, check_bits, join_bits, join_rows, pack_words, split_bits,
+    split_rows, to_bits, to_decimal, unpack_words,
 };
 use bitcodes_workspace::golden::{Golden, NAMES};
 use bitcodes_workspace::on_every_backend;
@@ -186,6 +186,8 @@ fn words_that_are_none_are_errors<B: Backend>(device: &B::Device) {
         let error = pack_words(bits::<B, 2>(vec![0, value], [1, 2], device)).unwrap_err();
         let value = value.into();
         assert_eq!(error, CodesError::OutOfRange { value, max: 1 });
+        let bits = bits::<B, 2>(vec![0, value as i32], [1, 2], device);
+        assert_eq!(check_bits(&bits), Err(error));
     }
     let empty = Tensor::<B, 2, Int>::zeros([3, 0], device);
     assert_eq!(pack_words(empty.clone()).unwrap_err(), CodesError::NoBits);

@@ -109,6 +109,17 @@ fn a_mismatch_is_an_error_and_the_module_stays_as_it_was<B: Backend>(device: &B:
         assert!(error.starts_with(wanted), "{error}");
         assert_eq!(codebook(&module), before);
     }
+    let other = BitcodesConfig::new(6, 8).init::<B>(device);
+    let error = module.try_load_record(other.into_record()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "codebook has shape [16, 6] in the record, expected [18, 6]"
+    );
+    let mut same = BitcodesConfig::new(6, 9).init::<B>(device);
+    same.advance();
+    let wanted = codebook(&same);
+    let loaded = module.try_load_record(same.into_record()).unwrap();
+    assert_eq!((codebook(&loaded), loaded.step()), (wanted, 1));
     assert_eq!(
         codebook(&record::load(&module, &whole, device).unwrap()).shape,
         before.shape

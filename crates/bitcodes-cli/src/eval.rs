@@ -39,13 +39,13 @@ fn eval_on<B: burn::tensor::backend::Backend>(args: &EvalArgs) -> Result<(), Cli
         Some(folder) => Images::test_from_folder(folder)?,
         None => Images::digits().test().clone(),
     };
-    let (found, wanted) = (test.size(), (config.model.height, config.model.width));
+    let (found, wanted) = (test.size(), (config.height, config.width));
     if found != wanted {
         return Err(CliError::ImageSize { found, wanted });
     }
     let reconstructions = Reconstructions::of(&model, &test, &device)?;
     let statistics = reconstructions.statistics();
-    let num_bits = config.model.quantizer.num_bits;
+    let num_bits = config.quantizer.num_bits;
     writeln!(
         io::stdout(),
         "test PSNR        {:.2} dB, decoded from packed bits alone\n\
@@ -59,7 +59,7 @@ fn eval_on<B: burn::tensor::backend::Backend>(args: &EvalArgs) -> Result<(), Cli
         test.len(),
         wanted.0,
         wanted.1,
-        config.model.bits_per_image(),
+        config.bits_per_image(),
         codes_used(
             statistics.codes_used().value,
             statistics.codes_used().exact,

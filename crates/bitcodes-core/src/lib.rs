@@ -66,8 +66,8 @@ mod statistics;
 #[cfg(feature = "checkpoints")]
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use codes::{
-    CodesError, PackedCodes, join_bits, join_rows, pack_words, split_bits, split_rows, to_bits,
-    to_decimal, unpack_words,
+    CodesError, PackedCodes, check_bits, join_bits, join_rows, pack_words, split_bits, split_rows,
+    to_bits, to_decimal, unpack_words,
 };
 pub use config::{BitcodesConfig, ConfigError};
 pub use init::Initializer;

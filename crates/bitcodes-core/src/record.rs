@@ -11,12 +11,12 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use burn::module::{Module, ParamId};
+use burn::module::{Module, Param, ParamId};
 use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
-use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, backend::Backend};
 use rmpv::Value;
 
-use crate::{Bitcodes, BitcodesConfig, ConfigError};
+use crate::{Bitcodes, BitcodesConfig, BitcodesRecord, ConfigError};
 
 /// A record that cannot be loaded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -133,6 +133,28 @@ pub fn load<B: Backend, M: Module<B>>(
 }
 
 impl<B: Backend> Bitcodes<B> {
+    /// The quantizer with the values of a record that a recorder of Burn's has read; it stays as
+    /// it is itself. [`load`] does so from bytes, and sees their precision too.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Shape`] for a codebook of other dimensions.
+    pub fn try_load_record(&self, record: BitcodesRecord<B>) -> Result<Self, RecordError> {
+        let dims = |codebook: &Param<Tensor<B, 2>>| {
+            let dims: [usize; 2] = codebook.lazy_shape().dims();
+            dims.map(|dim| dim as u64).to_vec()
+        };
+        let (found, wanted) = (dims(&record.codebook), dims(&self.codebook));
+        match found == wanted {
+            true => Ok(self.clone().load_record(record)),
+            false => Err(RecordError::Shape {
+                path: "codebook".into(),
+                found,
+                wanted,
+            }),
+        }
+    }
+
     /// The quantizer whose record the bytes are, its dimensions read from them; what a record does
     /// not hold (temperature, noise, weights of losses) is the default configuration's.
     ///

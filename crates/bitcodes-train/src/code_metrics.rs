@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bitcodes_core::{BitStatistics, PackedCodes};
 use burn::train::metric::{
     Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
-    SerializedEntry, format_float,
+    SerializedEntry,
 };
 
 /// A number that follows from the statistics of codes: over the epoch so far, and of a batch.
@@ -13,6 +13,7 @@ use burn::train::metric::{
 pub struct CodeMetric {
     name: MetricName,
     higher_is_better: bool,
+    decimals: usize,
     of_statistics: fn(&BitStatistics) -> f64,
     batch: f64,
     epoch: Option<BitStatistics>,
@@ -21,32 +22,38 @@ pub struct CodeMetric {
 impl CodeMetric {
     /// The mean entropy of a bit, 1 where each is fair.
     pub fn bit_entropy() -> Self {
-        Self::new("Bit entropy", true, BitStatistics::mean_entropy)
+        Self::new("Bit entropy", true, 3, BitStatistics::mean_entropy)
     }
 
     /// The mean magnitude of the correlation of two bits.
     pub fn bit_correlation() -> Self {
-        Self::new("Bit correlation", false, BitStatistics::mean_correlation)
+        Self::new("Bit correlation", false, 3, BitStatistics::mean_correlation)
     }
 
     /// The number of different codes.
     pub fn codes_used() -> Self {
-        Self::new("Codes used", true, |statistics| {
+        Self::new("Codes used", true, 0, |statistics| {
             statistics.codes_used().value
         })
     }
 
     /// The perplexity of the codes.
     pub fn perplexity() -> Self {
-        Self::new("Perplexity", true, |statistics| {
+        Self::new("Perplexity", true, 1, |statistics| {
             statistics.perplexity().value
         })
     }
 
-    fn new(name: &str, higher_is_better: bool, of_statistics: fn(&BitStatistics) -> f64) -> Self {
+    fn new(
+        name: &str,
+        higher_is_better: bool,
+        decimals: usize,
+        of_statistics: fn(&BitStatistics) -> f64,
+    ) -> Self {
         Self {
             name: Arc::new(name.into()),
             higher_is_better,
+            decimals,
             of_statistics,
             batch: f64::NAN,
             epoch: None,
@@ -85,9 +92,9 @@ impl Metric for CodeMetric {
     fn update(&mut self, codes: &PackedCodes, _: &MetricMetadata) -> SerializedEntry {
         self.batch = (self.of_statistics)(&add(None, codes));
         self.epoch = Some(add(self.epoch.take(), codes));
-        let [epoch, batch] = [self.of_epoch(), self.batch].map(|value| format_float(value, 3));
+        let (epoch, batch, decimals) = (self.of_epoch(), self.batch, self.decimals);
         SerializedEntry::new(
-            format!("epoch {epoch} - batch {batch}"),
+            format!("epoch {epoch:.decimals$} - batch {batch:.decimals$}"),
             NumericEntry::Value(self.batch).serialize(),
         )
     }

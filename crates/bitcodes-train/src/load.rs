@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use bitcodes_core::record::{self, RecordError};
-use burn::config::Config;
 use burn::tensor::backend::Backend;
+use serde::Deserialize;
 
-use crate::autoencoder::{Autoencoder, AutoencoderConfigError};
-use crate::config::RunConfig;
+use crate::autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderConfigError};
 use crate::run::files;
 
 /// A run whose autoencoder cannot be loaded.
@@ -39,6 +38,13 @@ pub enum LoadCause {
     Record(#[from] RecordError),
 }
 
+/// Of a run's configuration what the model was made from; how it was trained may have had other
+/// settings in another version.
+#[derive(Deserialize)]
+struct ModelOfRun {
+    model: AutoencoderConfig,
+}
+
 /// Loads the autoencoder from the folder of a run, [`files::CONFIG`] and [`files::MODEL`].
 ///
 /// # Errors
@@ -47,20 +53,20 @@ pub enum LoadCause {
 pub fn load_model<B: Backend>(
     run: &Path,
     device: &B::Device,
-) -> Result<(RunConfig, Autoencoder<B>), LoadError> {
+) -> Result<(AutoencoderConfig, Autoencoder<B>), LoadError> {
     let at = |name: &str| {
         let path = run.join(name);
         move |cause| LoadError { path, cause }
     };
     let read = |name: &str| fs::read(run.join(name)).map_err(|error| at(name)(error.into()));
-    let config = RunConfig::load_binary(&read(files::CONFIG)?);
-    let config = config.map_err(|error| at(files::CONFIG)(LoadCause::Config(error.to_string())))?;
-    let valid = config.model.validate();
+    let config = serde_json::from_slice(&read(files::CONFIG)?);
+    let ModelOfRun { model: config } =
+        config.map_err(|error| at(files::CONFIG)(LoadCause::Config(error.to_string())))?;
+    let valid = config.validate();
     valid.map_err(|error| at(files::CONFIG)(error.into()))?;
 
     let bytes = read(files::MODEL)?;
-    let fresh = config.model.init::<B>(device);
-    let model = record::load(&fresh, &bytes, device);
+    let model = record::load(&config.init::<B>(device), &bytes, device);
     let model = model.map_err(|error| at(files::MODEL)(error.into()))?;
     Ok((config, model))
 }

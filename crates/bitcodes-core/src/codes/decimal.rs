@@ -29,7 +29,7 @@ pub fn to_decimal<B: Backend, const D: usize, const D2: usize>(
     let dims = bits.dims();
     let num_bits = dims[D - 1];
     check_bits_fit(num_bits, bits.dtype())?;
-    check_range(&bits, 1)?;
+    check_bits(&bits)?;
 
     let mut shape = [1; D2];
     shape[..D - 1].copy_from_slice(&dims[..D - 1]);
@@ -78,6 +78,16 @@ pub fn to_bits<B: Backend, const D: usize, const D2: usize>(
             .bitwise_and_scalar(1.elem())
     });
     Ok(Tensor::stack(bits.collect(), D))
+}
+
+/// Checks that bits are 0 or 1, as [`decode`](crate::Bitcodes::decode) takes them unchecked.
+///
+/// # Errors
+///
+/// [`CodesError::OutOfRange`] with one that is not. The check reads two numbers back from the
+/// device, synchronously, which a GPU in a browser does not allow.
+pub fn check_bits<B: Backend, const D: usize>(bits: &Tensor<B, D, Int>) -> Result<(), CodesError> {
+    check_range(bits, 1)
 }
 
 fn check_bits_fit(num_bits: usize, dtype: DType) -> Result<(), CodesError> {

@@ -5,7 +5,7 @@ mod packed;
 mod rows;
 mod words;
 
-pub use decimal::{to_bits, to_decimal};
+pub use decimal::{check_bits, to_bits, to_decimal};
 pub use packed::PackedCodes;
 pub use rows::{join_bits, join_rows, split_bits, split_rows};
 pub use words::{pack_words, unpack_words};

@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Element, ElementConversion, Int, IntDType, Tensor, TensorData};
 
 use super::CodesError;
-use super::decimal::check_range;
+use super::decimal::{check_bits, check_range};
 
 const WORD_BITS: usize = 32;
 
@@ -33,7 +33,7 @@ pub fn pack_words<B: Backend, const D: usize>(
     if num_bits == 0 {
         return Err(CodesError::NoBits);
     }
-    check_range(&bits, 1)?;
+    check_bits(&bits)?;
     let device = bits.device();
     let num_words = layout::row_words(num_bits);
     let mut shape = dims;

@@ -93,7 +93,8 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Shapes
     ///
-    /// - bits: `[batch, .., num_bits]`, each 0 or 1 (any other value is extrapolated, not checked)
+    /// - bits: `[batch, .., num_bits]`, each 0 or 1; any other value is extrapolated, not checked: see
+    ///   [`check_bits`](crate::check_bits)
     /// - output: `[batch, features, ..]`
     ///
     /// # Panics

@@ -262,7 +262,8 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Shapes
     ///
-    /// - bits: `[.., num_bits]`, each 0 or 1 (any other value is extrapolated, not checked)
+    /// - bits: `[.., num_bits]`, each 0 or 1; any other value is extrapolated, not checked: see
+    ///   [`check_bits`](crate::check_bits)
     /// - output: `[.., features]`
     ///
     /// # Panics
