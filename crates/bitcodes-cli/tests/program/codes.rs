@@ -4,18 +4,18 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use bitcodes_core::{Bitcodes, BitcodesConfig, Checkpoint, record};
+use bitcodes_core::{Bitcodes, Checkpoint, record};
 use bitcodes_train::npy;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::place::Place;
 
-type Cpu = burn::backend::Flex;
+pub(crate) type Cpu = burn::backend::Flex;
 
 const FEATURES: usize = 24;
 const BITS: usize = 33;
 
-fn golden(name: &str) -> Vec<u8> {
+pub(crate) fn golden(name: &str) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
     fs::read(root.join(name)).unwrap()
 }
@@ -38,7 +38,7 @@ fn quantizer() -> Bitcodes<Cpu> {
 }
 
 /// A place with the reference's checkpoint, ours, a record, and vectors.
-fn place() -> (Place, usize) {
+pub(crate) fn place() -> (Place, usize) {
     let place = Place::new();
     let x = vectors();
     let n = x.len() / FEATURES;
@@ -234,191 +234,4 @@ fn training_takes_schedules_and_losses() {
     assert_eq!(quantizer["commitment_weight"], 0.25);
     assert_eq!(quantizer["entropy_weight"], 0.1);
     place.succeed("eval --model run --data data");
-}
-
-#[test]
-fn broken_models_and_arrays_end_with_1_and_name_the_file() {
-    let (place, n) = place();
-    let write = |name: &str, bytes: &[u8]| fs::write(place.path(name), bytes).unwrap();
-    let x = fs::read(place.path("x.npy")).unwrap();
-    write("short.npy", &x[..x.len() - 1]);
-    write("cut.npy", &x[..20]);
-    write("text.npy", b"not an array at all");
-    write("wide.npy", &npy(&[2, 25], &[0f32; 50]).unwrap());
-    write("flat.npy", &npy(&[24], &[0f32; 24]).unwrap());
-    write("double.npy", &npy(&[1, 24], &[0f64; 24]).unwrap());
-    let huge = String::from_utf8_lossy(&x[..128]).replace("(18,", "(9223372036854775807,");
-    assert_eq!(
-        huge.matches("9223372036854775807").count(),
-        1,
-        "the header has the shape"
-    );
-    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 24), }\n";
-    let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    file.extend((header.len() as u16).to_le_bytes());
-    file.extend(header.as_bytes());
-    write("huge.npy", &file);
-    write("tail.npy", &npy(&[1, 5], &[0u8, 0, 0, 0, 0b10]).unwrap());
-    write("model.pt", &golden("words.pt")[..3000]);
-    write(
-        "half.mpk",
-        &fs::read(place.path("record.mpk")).unwrap()[..500],
-    );
-    let other = BitcodesConfig::new(3, 2).init::<Cpu>(&Default::default());
-    write("other.safetensors", &other.to_safetensors());
-    let before = place.names();
-
-    for (arguments, wanted) in [
-        (
-            "encode --model nowhere.pt --input x.npy",
-            "nowhere.pt: No such file",
-        ),
-        (
-            "encode --model model.pt --input x.npy",
-            "model.pt: PyTorch archive: ",
-        ),
-        (
-            "encode --model x.npy --input x.npy",
-            "x.npy: neither PyTorch's zip archive nor safetensors",
-        ),
-        (
-            "encode --model half.mpk --input x.npy",
-            "half.mpk: not a record: ",
-        ),
-        (
-            "encode --model two.safetensors --input x.npy",
-            "2 codebooks, expected one, or a prefix",
-        ),
-        (
-            "encode --model two.safetensors --prefix both --input x.npy",
-            "no tensor both.codebook, found coarse.codebook, fine.codebook",
-        ),
-        (
-            "encode --model . --input x.npy",
-            "config.json: No such file",
-        ),
-        (
-            "encode --model reference.pt --input nowhere.npy",
-            "nowhere.npy: No such file",
-        ),
-        (
-            "encode --model reference.pt --input text.npy",
-            "text.npy: not a file of NumPy's: ",
-        ),
-        (
-            "encode --model reference.pt --input cut.npy",
-            "cut.npy: not a file of NumPy's: ",
-        ),
-        (
-            "encode --model reference.pt --input short.npy",
-            "bytes of data, expected",
-        ),
-        (
-            "encode --model reference.pt --input huge.npy",
-            "expected fewer than can be addressed for shape [9223372036854775807, 24]",
-        ),
-        (
-            "encode --model reference.pt --input wide.npy",
-            "an array of shape [2, 25], expected [n, 24]",
-        ),
-        (
-            "encode --model reference.pt --input flat.npy",
-            "an array of shape [24], expected [n, 24]",
-        ),
-        (
-            "encode --model reference.pt --input double.npy",
-            "elements of type <f8, expected float32",
-        ),
-        (
-            "encode --model other.safetensors --input x.npy",
-            "expected [n, 3]",
-        ),
-        (
-            "decode --model reference.pt --input x.npy",
-            "elements of type <f4, expected uint8",
-        ),
-        (
-            "decode --model reference.pt --input tail.npy",
-            "tail.npy: row 0: the last byte of a packed row of 33 bits",
-        ),
-        (
-            "encode --model reference.pt --input x.npy --output nowhere/out.npy",
-            "nowhere/out.npy: No such file",
-        ),
-        ("eval --model nowhere", "nowhere/config.json: No such file"),
-    ] {
-        let arguments = match arguments.contains("--output") || arguments.starts_with("eval") {
-            true => arguments.to_string(),
-            false => format!("{arguments} --output out.npy"),
-        };
-        let error = place.fail(1, &arguments);
-        assert!(error.contains(wanted), "{arguments}: {error}");
-        assert_eq!(place.names(), before, "{arguments} wrote something");
-    }
-    let error = place.fail(
-        2,
-        "encode --model record.mpk --prefix a --input x.npy --output out.npy",
-    );
-    assert!(
-        error.contains("--prefix a: record.mpk is no .safetensors or .pt file"),
-        "{error}"
-    );
-    let error = place.fail(2, "encode --model record.mpk");
-    assert!(error.contains("--input"), "{error}");
-    assert_eq!(n, 18);
-}
-
-#[test]
-fn a_run_whose_files_do_not_match_is_refused() {
-    let place = Place::new();
-    place.write_data("data", 12, 8, 8);
-    place.succeed("train --data data --epochs 1 --out run");
-    let config = fs::read_to_string(place.path("run/config.json")).unwrap();
-    let model = fs::read(place.path("run/model.mpk")).unwrap();
-    for (from, to, wanted) in [
-        (
-            "\"num_bits\": 8",
-            "\"num_bits\": 9",
-            "model.mpk: quantizer.codebook has shape [16, 16] in the record, expected [18, 16]",
-        ),
-        (
-            "\"height\": 8",
-            "\"height\": 12",
-            "model.mpk: encoder.position has shape [4, 128] in the record, expected [6, 128]",
-        ),
-        (
-            "\"height\": 8",
-            "\"height\": 9",
-            "config.json: images of 9 x 8 pixels, expected multiples of 4 up to 128",
-        ),
-        (
-            "\"height\": 8",
-            "\"height\": 8000000",
-            "config.json: images of 8000000 x 8 pixels",
-        ),
-        (
-            "\"num_bits\": 8",
-            "\"num_bits\": 800000000000",
-            "config.json: num_bits is 800000000000, expected at most 4096",
-        ),
-        (
-            "\"num_bits\": 8",
-            "\"num_bits\": true",
-            "config.json: not the configuration of a run: ",
-        ),
-    ] {
-        assert_eq!(config.matches(from).count(), 1, "{from}: {config}");
-        fs::write(place.path("run/config.json"), config.replace(from, to)).unwrap();
-        for command in [
-            "eval --model run",
-            "encode --model run --input x.npy --output c.npy",
-        ] {
-            let error = place.fail(1, command);
-            assert!(error.contains(wanted), "{error}");
-        }
-    }
-    fs::write(place.path("run/config.json"), config).unwrap();
-    fs::write(place.path("run/model.mpk"), &model[..model.len() - 7]).unwrap();
-    let error = place.fail(1, "eval --model run");
-    assert!(error.contains("run/model.mpk: not a record: "), "{error}");
 }
