@@ -166,8 +166,17 @@ pub fn write_file(path: &Path, contents: &[u8]) -> Result<(), Unwritten> {
     write_whole(path, contents).map_err(Unwritten::to(path))
 }
 
-/// Writes under another name in the same folder, then renames.
+/// Writes under another name in the same folder, then renames. A link is followed; a device, a pipe
+/// or a folder is not replaced.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let path = match fs::metadata(path) {
+        Ok(there) if !there.is_file() => {
+            let message = "not a regular file, expected one or none";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        }
+        Ok(_) => fs::canonicalize(path)?,
+        Err(_) => path.to_path_buf(),
+    };
     // A bare name has the empty path for a parent.
     let folder = path
         .parent()
@@ -180,7 +189,7 @@ fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(contents)?;
-    file.persist(path).map_err(|error| error.error)?;
+    file.persist(&path).map_err(|error| error.error)?;
     Ok(())
 }
 

@@ -39,6 +39,7 @@ fn broken_models_and_arrays_end_with_1_and_name_the_file() {
     );
     let other = BitcodesConfig::new(3, 2).init::<Cpu>(&Default::default());
     write("other.safetensors", &other.to_safetensors());
+    fs::create_dir(place.path("folder")).unwrap();
     let before = place.names();
 
     for (arguments, wanted) in [
@@ -118,6 +119,10 @@ fn broken_models_and_arrays_end_with_1_and_name_the_file() {
             "encode --model reference.pt --input x.npy --output nowhere/out.npy",
             "nowhere/out.npy: No such file",
         ),
+        (
+            "encode --model reference.pt --input x.npy --output folder",
+            "folder: not a regular file, expected one or none",
+        ),
         ("eval --model nowhere", "nowhere/config.json: No such file"),
     ] {
         let arguments = match arguments.contains("--output") || arguments.starts_with("eval") {
@@ -194,4 +199,31 @@ fn a_run_whose_files_do_not_match_is_refused() {
     fs::write(place.path("run/model.mpk"), &model[..model.len() - 7]).unwrap();
     let error = place.fail(1, "eval --model run");
     assert!(error.contains("run/model.mpk: not a record: "), "{error}");
+}
+
+/// A link stays one, and what it points to is written; what is no regular file stays what it is.
+#[cfg(unix)]
+#[test]
+fn outputs_go_where_links_point_and_nowhere_else() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    use std::os::unix::net::UnixListener;
+    let (place, _) = place();
+    let encode = "encode --model reference.pt --input x.npy --output";
+    place.succeed(&format!("{encode} codes.npy"));
+    let codes = fs::read(place.path("codes.npy")).unwrap();
+    fs::write(place.path("target.npy"), "old").unwrap();
+    symlink("target.npy", place.path("link.npy")).unwrap();
+    place.succeed(&format!("{encode} link.npy"));
+    assert_eq!(fs::read(place.path("target.npy")).unwrap(), codes);
+    assert!(
+        fs::symlink_metadata(place.path("link.npy"))
+            .unwrap()
+            .is_symlink()
+    );
+
+    let _listener = UnixListener::bind(place.path("socket")).unwrap();
+    let error = place.fail(1, &format!("{encode} socket"));
+    assert!(error.contains("socket: not a regular file"), "{error}");
+    let kind = fs::metadata(place.path("socket")).unwrap().file_type();
+    assert!(kind.is_socket());
 }
