@@ -2,5 +2,6 @@
 
 #[cfg(feature = "autodiff")]
 pub(crate) mod autodiff;
+pub(crate) mod host;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;

@@ -25,6 +25,7 @@ use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 use super::valid_rows;
 #[cfg(feature = "autodiff")]
 use crate::backend::autodiff::{Derivative, with_derivative};
+use crate::backend::host::concatenate;
 use crate::precision::{sigmoid, working};
 
 /// Bits that are certain for each vector and balanced over all of them.
@@ -236,8 +237,8 @@ impl EntropyLoss {
             let slope = one.clone() * (-one + 1.0);
             weighted(slope * (logits + scale.clone()), &weights) * factor.clone()
         });
-        // Burn's Flex copies the whole tensor where a part of it is assigned.
-        Tensor::cat(parts.collect(), 0)
+        let (shape, dtype) = (blocks.logits.dims(), blocks.logits.dtype());
+        concatenate(parts, shape, dtype, &blocks.logits.device())
     }
 }
 
