@@ -7,6 +7,8 @@
 //! Bytes go in, so that it works where there are no files. Each tensor's strides, its storage's
 //! length and its checksum are looked at: what is damaged is an error, never a row of zeros.
 
+#[cfg(all(test, feature = "flex"))]
+mod hostile;
 mod pickle;
 mod pytorch;
 mod rebuild;

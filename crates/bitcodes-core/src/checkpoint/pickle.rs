@@ -65,6 +65,9 @@ struct Machine<'a> {
 
 type Step<T> = Result<T, String>;
 
+/// Longer than any name of a class; it is copied each time that two texts are joined to one.
+const MAX_GLOBAL: usize = 1 << 10;
+
 impl Machine<'_> {
     fn run(&mut self) -> Step<Id> {
         loop {
@@ -176,7 +179,9 @@ impl Machine<'_> {
                 0x93 => {
                     let (name, module) = (self.pop()?, self.pop()?); // STACK_GLOBAL
                     self.push(match (&self.values[module], &self.values[name]) {
-                        (Value::Text(module), Value::Text(name)) => {
+                        (Value::Text(module), Value::Text(name))
+                            if module.len() + name.len() <= MAX_GLOBAL =>
+                        {
                             Value::Global(format!("{module}.{name}"))
                         }
                         _ => Value::Other,

@@ -119,8 +119,10 @@ impl<'a> StateDict<'a> {
             });
         let end = last.and_then(|last| last.checked_add(1)?.checked_mul(size));
         if end.is_none_or(|end| end > bytes.len()) {
-            let wanted =
-                format!("{end:?} for shape {shape:?}, strides {strides:?}, offset {offset}");
+            let end = end.map_or("more than can be addressed".into(), |end| {
+                format!("{end} bytes")
+            });
+            let wanted = format!("{end} for shape {shape:?}, strides {strides:?}, offset {offset}");
             return Err(too_short(wanted));
         }
         // Strides of 0 could ask for more than the file holds.
@@ -159,15 +161,22 @@ impl Found<'_> {
     /// More than any state dict has; a dict that holds itself has no end.
     const MAX_DEPTH: usize = 32;
     const MAX_VISITED: usize = 1 << 20;
+    const MAX_NAME: usize = 1 << 10;
 
     fn collect(&mut self, id: Id, path: String, depth: usize) -> Result<(), CheckpointError> {
         self.visited += 1;
-        if depth > Self::MAX_DEPTH || self.visited > Self::MAX_VISITED {
+        if depth > Self::MAX_DEPTH
+            || self.visited > Self::MAX_VISITED
+            || path.len() > Self::MAX_NAME
+        {
             return Err(CheckpointError::Archive(format!(
-                "{} entries, dicts {depth} deep, expected at most {} and {}",
+                "{} entries, dicts {depth} deep, a name of {} bytes, \
+                 expected at most {}, {} and {}",
                 self.visited,
+                path.len(),
                 Self::MAX_VISITED,
-                Self::MAX_DEPTH
+                Self::MAX_DEPTH,
+                Self::MAX_NAME
             )));
         }
         match &self.values[id] {

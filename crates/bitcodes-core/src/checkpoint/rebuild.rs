@@ -6,6 +6,11 @@ use alloc::vec::Vec;
 
 use super::pickle::{Id, Value};
 
+/// The most axes of a tensor, as in PyTorch, and the longest names of a storage's type and file: a
+/// few bytes of a pickle can have them copied, again and again, so they have to be small.
+const MAX_RANK: usize = 64;
+const MAX_NAME: usize = 256;
+
 /// Where the elements of tensors lie.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Storage {
@@ -44,7 +49,7 @@ pub(super) fn storage(values: &[Value], id: Id) -> Option<Storage> {
     else {
         return None;
     };
-    (tag == "storage").then_some(())?;
+    (tag == "storage" && key.len() <= MAX_NAME && kind.len() <= MAX_NAME).then_some(())?;
     Some(Storage {
         kind: kind.rsplit('.').next().unwrap_or(kind).to_string(),
         key: key.clone(),
@@ -58,13 +63,12 @@ pub(super) fn call(values: &[Value], callable: Id, arguments: Id) -> Result<Valu
     else {
         return Ok(Value::Other);
     };
-    let arguments: Vec<&Value> = arguments.iter().map(|&id| &values[id]).collect();
+    // No more than are looked at: there may be millions.
+    let arguments = arguments.iter().take(4).map(|&id| &values[id]);
+    let arguments: Vec<&Value> = arguments.collect();
     match (name.as_str(), &arguments[..]) {
         ("collections.OrderedDict", []) => Ok(Value::Dict(Vec::new())),
-        (
-            "torch._utils._rebuild_tensor_v2",
-            [Value::Storage(storage), offset, shape, strides, ..],
-        ) => {
+        ("torch._utils._rebuild_tensor_v2", [Value::Storage(storage), offset, shape, strides]) => {
             let (shape, strides) = (sizes(values, shape)?, sizes(values, strides)?);
             if shape.len() != strides.len() {
                 return Err(format!("shape {shape:?} with strides {strides:?}"));
@@ -85,14 +89,18 @@ pub(super) fn call(values: &[Value], callable: Id, arguments: Id) -> Result<Valu
 
 fn sizes(values: &[Value], tuple: &Value) -> Result<Vec<usize>, String> {
     match tuple {
+        Value::Tuple(items) if items.len() > MAX_RANK => Err(format!(
+            "a tensor of {} axes, expected at most {MAX_RANK}",
+            items.len()
+        )),
         Value::Tuple(items) => items.iter().map(|&id| size(&values[id])).collect(),
-        other => Err(format!("{other:?}, expected a tuple of sizes")),
+        _ => Err("a tensor's sizes are no tuple".into()),
     }
 }
 
 fn size(value: &Value) -> Result<usize, String> {
     match value {
         Value::Int(size) => usize::try_from(*size).map_err(|_| format!("a size of {size}")),
-        other => Err(format!("{other:?}, expected a size")),
+        _ => Err("a tensor's size is no number".into()),
     }
 }

@@ -1,0 +1,196 @@
+//! Files that nobody writes by accident: each is refused, soon, and without a panic.
+
+use std::io::{Cursor, Write};
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::Checkpoint;
+use burn::backend::Flex;
+
+/// A PyTorch archive.
+fn archive(pickle: &[u8], files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in [("data.pkl", pickle)].iter().chain(files) {
+        writer
+            .start_file(format!("archive/{name}"), stored)
+            .unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+fn text(text: &str) -> Vec<u8> {
+    let length = (text.len() as u32).to_le_bytes();
+    [b"X", &length[..], text.as_bytes()].concat()
+}
+
+fn error(archive: &[u8]) -> String {
+    let read = || Checkpoint::from_bytes(archive)?.quantizer::<Flex>(None, &Default::default());
+    read().map(|_| ()).unwrap_err().to_string()
+}
+
+fn error_of_pickle(pickle: &[u8]) -> String {
+    let error = error(&archive(pickle, &[]));
+    assert!(error.len() < 500, "{} bytes of message", error.len());
+    error
+}
+
+#[test]
+fn pickles_that_nest_or_hold_themselves() {
+    // A million tuples in one another, and as many lists.
+    let tuples = [&b")"[..], &vec![0x85; 1 << 20], b"."].concat();
+    assert!(error_of_pickle(&tuples).starts_with("no tensor codebook, found none"));
+    let lists = [vec![b']'; 1 << 20], vec![b'a'; (1 << 20) - 1], vec![b'.']].concat();
+    assert!(error_of_pickle(&lists).starts_with("no tensor codebook, found none"));
+
+    // A dict under a key of itself.
+    let itself = [b"}q\0", &text("a")[..], b"h\0s."].concat();
+    let found = error_of_pickle(&itself);
+    assert!(found.contains("dicts 33 deep"), "{found}");
+
+    // Twenty-one dicts, each twice in the one before: two million entries, at any depth.
+    let mut doubled = b"}q\0".to_vec();
+    for dict in 0..21u8 {
+        doubled.push(b'}');
+        for key in ["a", "b"] {
+            doubled.extend([&text(key)[..], &[b'h', dict, b's']].concat());
+        }
+        doubled.extend([b'q', dict + 1]);
+    }
+    doubled.push(b'.');
+    let found = error_of_pickle(&doubled);
+    assert!(found.contains("1048577 entries"), "{found}");
+
+    // A long key that is copied for each entry.
+    let key = text(&"k".repeat(1 << 20));
+    let long = [b"}", &key[..], b"}", &text("a"), b"}ss."].concat();
+    let found = error_of_pickle(&long);
+    assert!(found.contains("a name of 1048576 bytes"), "{found}");
+}
+
+#[test]
+fn pickles_that_cannot_be_followed() {
+    for (pickle, wanted) in [
+        (&b""[..], "byte 0: 0 bytes left, expected 1"),
+        (b"}", "byte 1: 0 bytes left, expected 1"),
+        (
+            b"X\xff\xff\xff\xffabc",
+            "byte 5: 3 bytes left, expected 4294967295",
+        ),
+        (
+            b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff",
+            "0 bytes left, expected 18446744073709551615",
+        ),
+        (b".", "byte 1: the stack is empty"),
+        (b"(0.", "byte 2: the stack is empty"),
+        (b"t.", "byte 1: there is no mark"),
+        (b"}(a", "byte 3: the stack is empty"),
+        (b"}(Nu.", "byte 4: 1 keys and values, expected pairs"),
+        (b"h\x07.", "byte 2: nothing is remembered there"),
+        (b"cposix\nsystem", "byte 7: a line without an end"),
+        (b"\xee.", "byte 1: instruction 0xee is not known here"),
+    ] {
+        let found = error_of_pickle(pickle);
+        assert!(
+            found.starts_with("PyTorch archive: data.pkl, byte"),
+            "{found}"
+        );
+        assert!(found.contains(wanted), "{found}");
+    }
+    // What would run a program in Python is a value that nothing is known of here.
+    let system = [b"cposix\nsystem\n", &text("rm -r /")[..], b"\x85R."].concat();
+    assert!(error_of_pickle(&system).starts_with("no tensor codebook, found none"));
+}
+
+/// A state dict with a codebook of these shape, strides, offset and elements.
+fn codebook(shape: [u32; 2], strides: [u32; 2], offset: u32, elements: u32) -> Vec<u8> {
+    let number = |n: u32| [b"J", &n.to_le_bytes()[..]].concat();
+    let pair = |[a, b]: [u32; 2]| [number(a), number(b), vec![0x86]].concat();
+    [
+        b"}",
+        &text("codebook")[..],
+        b"ctorch._utils\n_rebuild_tensor_v2\n((",
+        &text("storage"),
+        b"ctorch\nFloatStorage\n",
+        &text("0"),
+        &text("cpu"),
+        &number(elements),
+        b"tQ",
+        &number(offset),
+        &pair(shape),
+        &pair(strides),
+        b"tRs.",
+    ]
+    .concat()
+}
+
+#[test]
+fn storages_that_do_not_hold_what_is_said() {
+    let storage = [0u8; 48];
+    let whole = archive(&codebook([4, 3], [3, 1], 0, 12), &[("data/0", &storage)]);
+    let checkpoint = Checkpoint::from_bytes(&whole).unwrap();
+    checkpoint
+        .quantizer::<Flex>(None, &Default::default())
+        .unwrap();
+    for (pickle, bytes, wanted) in [
+        (
+            codebook([4, 3], [3, 1], 0, 12),
+            &storage[..44],
+            "44 bytes, expected 12 elements of 4 bytes",
+        ),
+        (
+            codebook([4, 3], [3, 1], 0, 11),
+            &storage[..],
+            "48 bytes, expected 11 elements of 4 bytes",
+        ),
+        (
+            codebook([4, 3], [3, 1], 1, 12),
+            &storage,
+            "48 bytes, expected 52 bytes for shape [4, 3]",
+        ),
+        (
+            codebook([4, 3], [4, 1], 0, 12),
+            &storage,
+            "expected 60 bytes for shape [4, 3], strides [4, 1]",
+        ),
+        // Vectors that share their elements could ask for more than there is.
+        (
+            codebook([4000, 4000], [0, 0], 0, 12),
+            &storage,
+            "expected one element for each of shape",
+        ),
+        (
+            codebook(
+                [0x7fff_fffe, 0x7fff_ffff],
+                [0x7fff_ffff; 2],
+                0x7fff_ffff,
+                12,
+            ),
+            &storage,
+            "48 bytes, expected more than can be addressed for shape",
+        ),
+        (
+            codebook([4, 3], [3, 0x8000_0000], 0, 12),
+            &storage,
+            "data.pkl, byte 117: a size of -2147483648",
+        ),
+    ] {
+        let found = error(&archive(&pickle, &[("data/0", bytes)]));
+        assert!(found.contains(wanted), "{found}");
+    }
+    let found = error(&archive(&codebook([4, 3], [3, 1], 0, 12), &[]));
+    assert!(found.contains("archive/data/0: "), "{found}");
+    let order: [(&str, &[u8]); 2] = [("byteorder", b"big"), ("data/0", &storage)];
+    let found = error(&archive(&codebook([4, 3], [3, 1], 0, 12), &order));
+    assert!(
+        found.contains("byte order \"big\", expected little"),
+        "{found}"
+    );
+}
