@@ -167,19 +167,14 @@ fn storages_that_do_not_hold_what_is_said() {
             "expected one element for each of shape",
         ),
         (
-            codebook(
-                [0x7fff_fffe, 0x7fff_ffff],
-                [0x7fff_ffff; 2],
-                0x7fff_ffff,
-                12,
-            ),
+            codebook([0x7fff_fffe, 8], [0x7fff_ffff; 2], 0x7fff_ffff, 12),
             &storage,
             "48 bytes, expected more than can be addressed for shape",
         ),
         (
             codebook([4, 3], [3, 0x8000_0000], 0, 12),
             &storage,
-            "data.pkl, byte 117: a size of -2147483648",
+            "data.pkl, byte 131: a size of -2147483648",
         ),
     ] {
         let found = error(&archive(&pickle, &[("data/0", bytes)]));
