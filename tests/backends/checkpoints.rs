@@ -78,17 +78,19 @@ fn every_form_of_a_codebook_is_read<B: Backend>(device: &B::Device) {
 }
 
 fn ours_are_read_again_with_their_configuration<B: Backend>(device: &B::Device) {
-    let quantizer = BitcodesConfig::new(5, 3)
+    let mut quantizer = BitcodesConfig::new(5, 3)
         .with_temperature(Schedule::cosine(4.0, 0.5, 100))
         .with_noise(0.5)
         .with_commitment_weight(0.25)
         .with_entropy_weight(0.1)
         .with_diversity(2.0)
         .init::<B>(device);
+    quantizer.advance();
     let bytes = quantizer.to_safetensors();
     let again = Checkpoint::from_bytes(&bytes).unwrap();
     let again = again.quantizer::<B>(None, device).unwrap();
     assert_eq!(again.config(), quantizer.config());
+    assert_eq!(again.step(), 1);
     let codebook = quantizer.codebook.val().into_data();
     assert_eq!(again.codebook.val().into_data(), codebook);
 
@@ -161,6 +163,20 @@ fn what_is_no_quantizer_is_an_error_that_names_it() {
         safetensors::serialize([("codebook", view)], metadata).unwrap()
     };
     use safetensors::Dtype::{F64, I64};
+    let large = [f64::MAX, f64::NAN].map(|value| {
+        let data: Vec<u8> = [0.0, value].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let view = safetensors::tensor::TensorView::new(F64, vec![2, 1], &data).unwrap();
+        let bytes = safetensors::serialize([("codebook", view)], None).unwrap();
+        error(&bytes, None).to_string()
+    });
+    assert_eq!(
+        large[0],
+        "codebook has a value of inf, expected finite numbers"
+    );
+    assert_eq!(
+        large[1],
+        "codebook has a value of NaN, expected finite numbers"
+    );
     let json = r#"{"features": 3, "num_bits": 2, "temperature": -1}"#;
     for (bytes, wanted) in [
         (

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use bitcodes_core::{
-    Bitcodes, CodesError, PackedCodes, check_bits, join_bits, join_rows, pack_words, split_bits,
-    split_rows, to_bits, to_decimal, unpack_words,
+    Bitcodes, BitcodesConfig, CodesError, PackedCodes, check_bits, join_bits, join_rows,
+    pack_words, split_bits, split_rows, to_bits, to_decimal, unpack_words,
 };
+use bitcodes_workspace::backends::skipped;
 use bitcodes_workspace::golden::{Golden, NAMES};
 use bitcodes_workspace::on_every_backend;
 use bitcodes_workspace::plain::{Plain, assert_within};
@@ -161,7 +162,7 @@ fn words_of_every_integer_type<B: Backend>(device: &B::Device) {
     assert_eq!(from_signed.to_bits::<B, 2>(device).into_data(), wanted);
 
     if !B::supports_dtype(device, DType::I64) {
-        eprintln!("skipped: no I64 on {}", B::name(device));
+        skipped(format_args!("no I64 on {}", B::name(device)));
         return;
     }
     let wide = patterns
@@ -171,10 +172,11 @@ fn words_of_every_integer_type<B: Backend>(device: &B::Device) {
     let wide = TensorData::new(wide, [2, 2]);
     let wide = Tensor::<B, 2, Int>::from_data(wide, (device, DType::I64));
     assert_eq!(unpack_words(wide, 64).unwrap().into_data(), wanted);
-    for value in [-1, 1 << 32] {
+    for value in [-1i64, 1 << 32] {
         let wide = TensorData::new(vec![value, 0], [1, 2]);
         let wide = Tensor::<B, 2, Int>::from_data(wide, (device, DType::I64));
         let max = u32::MAX.into();
+        let value = value.into();
         let wanted = CodesError::OutOfRange { value, max };
         assert_eq!(unpack_words(wide.clone(), 64).unwrap_err(), wanted);
         assert_eq!(PackedCodes::from_words(wide, 64).unwrap_err(), wanted);
@@ -187,7 +189,9 @@ fn words_that_are_none_are_errors<B: Backend>(device: &B::Device) {
         let value = value.into();
         assert_eq!(error, CodesError::OutOfRange { value, max: 1 });
         let bits = bits::<B, 2>(vec![0, value as i32], [1, 2], device);
-        assert_eq!(check_bits(&bits), Err(error));
+        assert_eq!(check_bits(&bits), Err(error.clone()));
+        let quantizer = BitcodesConfig::new(3, 2).init::<B>(device);
+        assert_eq!(quantizer.try_decode(bits).unwrap_err(), error);
     }
     let empty = Tensor::<B, 2, Int>::zeros([3, 0], device);
     assert_eq!(pack_words(empty.clone()).unwrap_err(), CodesError::NoBits);
@@ -228,6 +232,14 @@ fn words_that_are_none_are_errors<B: Backend>(device: &B::Device) {
         PackedCodes::from_words(tail, 32).unwrap_err().to_string(),
         "rows of 2 words for codes of 32 bits, expected 1"
     );
+    if B::supports_dtype(device, DType::U64) {
+        let data = TensorData::new(vec![u64::MAX, 0], [1, 2]);
+        let large = Tensor::<B, 2, Int>::from_data(data, (device, DType::U64));
+        let value = u64::MAX.into();
+        let error = CodesError::OutOfRange { value, max: 1 };
+        assert_eq!(check_bits(&large), Err(error.clone()));
+        assert_eq!(PackedCodes::from_bits(large), Err(error));
+    }
     if B::supports_dtype(device, DType::U8) {
         let narrow = words(vec![1, 0]).cast(IntDType::U8);
         let error = unpack_words(narrow, 64).unwrap_err();
@@ -328,22 +340,23 @@ fn golden_parity_of_maps<B: Backend>(device: &B::Device) {
     }
 }
 
-/// The noise of the golden files cannot be given to a map: without noise the bits are those of
-/// eval, and the gradients those of the vectors one by one.
 fn golden_parity_of_maps_in_training<B: Backend>(device: &B::Device) {
     for name in NAMES {
         let golden = Golden::load(name);
+        let noise = golden.logistic_noise();
         let plain = Plain::of(&golden);
-        let noise = vec![0.0; golden.rows() * golden.num_bits];
         let wanted = plain.step(&golden.floats("x"), &noise, &golden.floats("target"));
-        let eval = quantizer::<Autodiff<B>>(&golden, device);
-        let config = eval.config().with_noise(0.0);
-        let quantizer = Bitcodes::from_codebook(eval.codebook.val().detach(), &config).unwrap();
+        let quantizer = quantizer::<Autodiff<B>>(&golden, device);
         let tensor = |name| tensor::<Autodiff<B>>(&golden, name, golden.features, device);
         let x = tensor("x").swap_dims(1, 2).require_grad();
-        let out = quantizer.forward_channel_first(x.clone());
+        let [batch, tokens] = golden.leading;
+        let noise = TensorData::new(noise, [batch, tokens, golden.num_bits]);
+        let noise = Tensor::from_data(noise, device);
+        let out = quantizer.forward_channel_first_with_noise(x.clone(), noise);
         let bits: Vec<u8> = out.bits.into_data().iter().collect();
         assert_eq!(bits, wanted.bits, "{name}");
+        let rows = floats(out.quantized.clone().swap_dims(1, 2));
+        assert_within(name, &rows, &wanted.quantized);
         let target = tensor("target").swap_dims(1, 2);
         let gradients = (out.quantized - target).powi_scalar(2).mean().backward();
         let of_x = x.grad(&gradients).unwrap().swap_dims(1, 2);
@@ -357,7 +370,7 @@ fn maps_of_one_to_three_dimensions<B: Backend>(device: &B::Device) {
     // Whole numbers, whose sums no order of summation rounds.
     let whole = burn::tensor::Distribution::Uniform(-9.0, 9.0);
     let codebook = Tensor::<B, 2>::random([14, 5], whole, device).round();
-    let config = bitcodes_core::BitcodesConfig::new(5, 7);
+    let config = BitcodesConfig::new(5, 7);
     let quantizer = Bitcodes::from_codebook(codebook, &config).unwrap();
     let rows = Tensor::<B, 3>::random([2, 12, 5], whole, device).round();
     let y = quantizer.quantize(rows.clone()).swap_dims(1, 2);

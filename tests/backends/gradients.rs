@@ -260,6 +260,15 @@ fn channel_first() {
             (rows_of_map(y), loss)
         });
         let mut plain = Plain::new(&config);
+        let noise: Vec<f64> = numbers(ROWS * BITS, 4).iter().map(|n| 2.0 * n).collect();
+        plain.noise = rows(&noise, BITS);
+        check(&plain, |quantizer, x| {
+            let noise = tensor(&noise, [1, 2, 3, BITS]);
+            let output = quantizer.forward_channel_first_with_noise(map(x), noise);
+            let (y, loss) = parts(output);
+            (rows_of_map(y), loss)
+        });
+        let mut plain = Plain::new(&config);
         plain.valid = VALID;
         check(&plain, |quantizer, x| {
             let output = quantizer.forward_channel_first_masked(map(x), valid([1, 2, 3]));

@@ -1,6 +1,7 @@
 //! The losses on every backend, against plain loops over f64.
 
 use bitcodes_core::{BitcodesConfig, CommitmentLoss, EntropyLoss};
+use bitcodes_workspace::backends::skipped;
 use bitcodes_workspace::losses::{commitment_loss, entropy_loss};
 use bitcodes_workspace::on_every_backend;
 use burn::backend::Autodiff;
@@ -107,7 +108,7 @@ fn certain_and_fair_bits_have_the_least_entropy_loss<B: Backend>(device: &B::Dev
 fn large_logits_give_finite_losses_and_gradients<B: Backend>(device: &B::Device) {
     for dtype in [DType::F32, DType::F16, DType::BF16] {
         if !B::supports_dtype(device, dtype) {
-            eprintln!("skipped: no {dtype:?} on {}", B::name(device));
+            skipped(format_args!("no {dtype:?} on {}", B::name(device)));
             continue;
         }
         // The largest numbers of f16, and the largest that a sigmoid tells from 0 or 1.

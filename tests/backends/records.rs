@@ -153,6 +153,22 @@ fn damage_is_an_error_or_another_codebook() {
 }
 
 #[test]
+fn doubles_are_not_rounded_in_silence() {
+    let device = Default::default();
+    let double = BitcodesConfig::new(3, 2)
+        .init::<Cpu>(&device)
+        .codebook
+        .val();
+    let double = double.cast(burn::tensor::FloatDType::F64);
+    let double = Bitcodes::from_codebook(double, &BitcodesConfig::new(3, 2)).unwrap();
+    let error = record::save::<Cpu, _>(&double).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "codebook has precision F64 in the record, expected F32 or narrower"
+    );
+}
+
+#[test]
 fn bytes_that_are_fewer_than_the_shape_are_named() {
     let device = Default::default();
     let module = BitcodesConfig::new(3, 2).init::<Cpu>(&device);

@@ -60,6 +60,11 @@ pub fn own_seed() -> impl Sized {
     SEED.write().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Says what a test leaves out, and why, past the harness, which keeps what passing tests print.
+pub fn skipped(why: std::fmt::Arguments) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
 /// The GPU, or none where there is none to be had.
 ///
 /// # Panics
@@ -75,7 +80,10 @@ pub fn wgpu_device() -> Option<WgpuDevice> {
         // Past the harness, which keeps what passing tests print.
         let _ = match &adapter {
             Ok(name) => writeln!(std::io::stderr(), "wgpu runs on {name}"),
-            Err(error) => writeln!(std::io::stderr(), "skipped: no adapter ({error})"),
+            Err(error) => {
+                skipped(format_args!("no adapter ({error})"));
+                Ok(())
+            }
         };
         adapter
     });

@@ -1,7 +1,8 @@
 //! `bitcodes encode` and `bitcodes decode`.
 
+use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bitcodes_core::PackedCodes;
 use bitcodes_train::{Unwritten, npy, write_file};
@@ -57,6 +58,7 @@ pub(crate) struct DecodeArgs {
 }
 
 pub(crate) fn encode(args: &EncodeArgs) -> Result<(), CliError> {
+    check_output(&args.output, &args.model, &args.input)?;
     args.backend.check()?;
     on_backend!(args.backend, B => encode_on::<B>(args))
 }
@@ -86,6 +88,7 @@ fn encode_on<B: burn::tensor::backend::Backend>(args: &EncodeArgs) -> Result<(),
 }
 
 pub(crate) fn decode(args: &DecodeArgs) -> Result<(), CliError> {
+    check_output(&args.output, &args.model, &args.input)?;
     args.backend.check()?;
     on_backend!(args.backend, B => decode_on::<B>(args))
 }
@@ -117,7 +120,21 @@ fn decode_on<B: burn::tensor::backend::Backend>(args: &DecodeArgs) -> Result<(),
     ))
 }
 
-fn unwritten(path: &std::path::Path) -> impl FnOnce(io::Error) -> Unwritten {
+/// What is read is not overwritten.
+fn check_output(output: &Path, model: &ModelArgs, input: &Path) -> Result<(), CliError> {
+    let Ok(real) = fs::canonicalize(output) else {
+        return Ok(());
+    };
+    for (option, read) in [("--model", model.path()), ("--input", input)] {
+        if fs::canonicalize(read).is_ok_and(|read| read == real) {
+            let path = output.to_path_buf();
+            return Err(CliError::OutputIsInput { path, option });
+        }
+    }
+    Ok(())
+}
+
+fn unwritten(path: &Path) -> impl FnOnce(io::Error) -> Unwritten {
     let what = path.display().to_string();
     |source| Unwritten { what, source }
 }

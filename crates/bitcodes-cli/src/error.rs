@@ -63,6 +63,14 @@ pub(crate) enum CliError {
         /// What is wrong with them.
         source: CodesError,
     },
+    /// The output is a file that is read.
+    #[error("--output {}: the same file as {option}, expected another", path.display())]
+    OutputIsInput {
+        /// The file.
+        path: PathBuf,
+        /// The option that names it too.
+        option: &'static str,
+    },
     /// The backend gave bits that are none.
     #[error(transparent)]
     Bits(#[from] CodesError),
@@ -92,6 +100,7 @@ pub(crate) fn exit_for(error: &CliError) -> ExitCode {
     ExitCode::from(match error {
         CliError::Config(_)
         | CliError::NotCompiledIn { .. }
+        | CliError::OutputIsInput { .. }
         | CliError::Model(ModelError::Prefix { .. }) => WRONG_CALL,
         _ => FAILED,
     })
@@ -121,5 +130,23 @@ pub(crate) fn exit_for_arguments(error: &clap::Error) -> ExitCode {
 
 fn print(line: &str) {
     // Where standard error cannot be written there is nowhere to say so.
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", one_line(line));
+}
+
+/// What a message holds of a file or a name, in one line, and not more than can be read.
+fn one_line(message: &str) -> String {
+    const MAX: usize = 1000;
+    let words = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line = String::new();
+    for character in words.chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+        if line.len() > MAX {
+            line.push_str(" ..");
+            break;
+        }
+    }
+    line
 }

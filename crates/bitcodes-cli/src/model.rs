@@ -36,7 +36,7 @@ pub(crate) enum ModelError {
         source: CheckpointError,
     },
     /// The file is no record of a quantizer.
-    #[error("{}: {source} (the record of an autoencoder is used by the folder of its run)", path.display())]
+    #[error("{}: {source}{}", path.display(), hint(source))]
     Record { path: PathBuf, source: RecordError },
     /// The run has no autoencoder that could be loaded.
     #[error(transparent)]
@@ -47,6 +47,10 @@ pub(crate) enum ModelError {
 }
 
 impl ModelArgs {
+    pub fn path(&self) -> &Path {
+        &self.model
+    }
+
     pub fn load<B: Backend>(&self, device: &B::Device) -> Result<Bitcodes<B>, ModelError> {
         let path = &self.model;
         let is_run = path.is_dir();
@@ -75,6 +79,14 @@ impl ModelArgs {
             path: path.clone(),
             source,
         })
+    }
+}
+
+/// Where somebody has taken the one record for the other.
+fn hint(error: &RecordError) -> &'static str {
+    match error {
+        RecordError::NoCodebook => " (an autoencoder's is used by the folder of its run)",
+        _ => "",
     }
 }
 

@@ -53,6 +53,7 @@ impl Element for u8 {
 pub(crate) fn read<T: Element>(path: &Path, columns: usize) -> Result<(usize, Vec<T>), NpyError> {
     let parse = || {
         let bytes = fs::read(path)?;
+        check_header(&bytes).map_err(NpyCause::Header)?;
         let mut data = &bytes[..];
         let file = NpyFile::new(&mut data).map_err(|error| NpyCause::Header(error.to_string()))?;
         let header = file.header().clone();
@@ -93,6 +94,44 @@ pub(crate) fn read<T: Element>(path: &Path, columns: usize) -> Result<(usize, Ve
         path: path.to_path_buf(),
         cause,
     })
+}
+
+/// The reader of headers takes a time that grows by a power with the depth of their brackets.
+fn check_header(bytes: &[u8]) -> Result<(), String> {
+    // NumPy itself reads no longer ones unasked.
+    const MAX_LENGTH: usize = 10_000;
+    const MAX_DEPTH: usize = 4;
+    let after_magic = bytes
+        .strip_prefix(b"\x93NUMPY")
+        .ok_or("its magic number is not there")?;
+    let (length, start) = match after_magic {
+        [1, _, a, b, ..] => (usize::from(u16::from_le_bytes([*a, *b])), 10),
+        [2 | 3, _, a, b, c, d, ..] => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, 12),
+        _ => return Err("its version is not 1, 2 or 3".into()),
+    };
+    if length > MAX_LENGTH {
+        return Err(format!(
+            "a header of {length} bytes, expected at most {MAX_LENGTH}"
+        ));
+    }
+    let Some(header) = bytes[start..].get(..length) else {
+        let found = bytes.len() - start;
+        return Err(format!(
+            "it ends after {found} bytes of a header of {length}"
+        ));
+    };
+    let mut depth = 0usize;
+    for byte in header {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(format!("brackets more than {MAX_DEPTH} deep in its header"));
+        }
+    }
+    Ok(())
 }
 
 fn check_type<T: Element>(dtype: &DType) -> Result<(), NpyCause> {

@@ -240,9 +240,10 @@ impl BitcodesConfig {
         Ok(Bitcodes::new(codebook, self))
     }
 
-    /// Makes the quantizer with a codebook whose outputs have the mean and the covariance of a
-    /// sample of the vectors that it is to quantize; see [`init`](crate::init) for how. The
-    /// [`initializer`](Self::initializer) is not used.
+    /// Makes the quantizer with a codebook whose outputs have the mean of a sample of the vectors
+    /// that it is to quantize, and their covariance but in the direction of a mean that is far from
+    /// the origin; see [`init`](crate::init) for how. The [`initializer`](Self::initializer) is not
+    /// used.
     ///
     /// # Shapes
     ///

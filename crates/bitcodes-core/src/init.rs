@@ -12,14 +12,16 @@
 //! delta_p = 2 / sqrt(num_bits) * sum_i w_i (x_i - m)        w_i ~ N(0, 1 / n)
 //! ```
 //!
-//! less its part along `m` (for more than one feature), as `logits_p = x . delta_p` of vectors
-//! that all lie on one side of the origin would otherwise all have the same sign: without it the
-//! logits have mean 0 over the sample, and each bit starts near balance.
+//! As `logits_p = x . delta_p` of vectors that all lie on one side of the origin would have the same
+//! sign, the part of a difference along `m` is damped (for more than one feature): multiplied by
+//! `v / (v + |m|^2)`, with `v` the sample's variance in that direction. It stays whole where the
+//! mean is the origin, and vanishes where the mean is far, so that each bit starts near balance.
 
-use burn::tensor::{Distribution, ElementConversion, Tensor, backend::Backend};
+use burn::tensor::{Distribution, ElementConversion, Slice, Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
+use crate::precision::working;
 
 /// The distribution that a codebook is drawn from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,9 @@ impl Initializer {
     }
 }
 
+/// More vectors than these make no better directions.
+const MAX_MIXED: usize = 1 << 14;
+
 /// A codebook `[2 * num_bits, features]` whose outputs are distributed as `sample
 /// [vectors, features]`.
 pub(crate) fn around_sample<B: Backend>(
@@ -56,28 +61,34 @@ pub(crate) fn around_sample<B: Backend>(
     num_bits: usize,
 ) -> Result<Tensor<B, 2>, ConfigError> {
     let [vectors, features] = sample.dims();
-    let device = sample.device();
-    let sample = sample.detach().set_require_grad(false);
-    let mean = sample.clone().mean_dim(0);
+    let dtype = working([sample.dtype()]);
+    let sample = sample.detach().set_require_grad(false).cast(dtype);
     // A value that is not finite makes this so, too.
     let total: f64 = sample.clone().abs().mean().into_scalar().elem();
     if !total.is_finite() {
         return Err(ConfigError::SampleNotFinite(total));
     }
+    let mean = sample.clone().mean_dim(0);
+    let centred = sample - mean.clone();
 
-    let deviation = libm::sqrt(4.0 / (num_bits as f64 * vectors as f64));
+    let step = vectors.div_ceil(MAX_MIXED);
+    let mixed = centred.clone().slice([Slice::new(0, None, step as isize)]);
+    let [count, _] = mixed.dims();
+    let deviation = libm::sqrt(4.0 / (num_bits as f64 * count as f64));
     let weights = Distribution::Normal(0.0, deviation);
-    let weights = Tensor::<B, 2>::random([num_bits, vectors], weights, &device);
-    let weights = weights.cast(burn::tensor::FloatDType::from(sample.dtype()));
-    let mut delta = weights.matmul(sample - mean.clone());
+    let weights = Tensor::<B, 2>::random([num_bits, count], weights, &mixed.device());
+    let mut delta = weights.cast(dtype).matmul(mixed);
     if features > 1 {
-        let length = mean
-            .clone()
+        // Above 0, so that no mean at all has no direction.
+        let square = mean.clone().powi_scalar(2).sum_dim(1).clamp_min(1e-30);
+        let direction = mean.clone() / square.clone().sqrt();
+        let variance = centred
+            .matmul(direction.clone().transpose())
             .powi_scalar(2)
-            .sum_dim(1)
-            .clamp_min(f32::MIN_POSITIVE);
-        let along = delta.clone().matmul(mean.clone().transpose()) / length;
-        delta = delta - along * mean.clone();
+            .mean_dim(0);
+        let taken = square.clone() / (variance + square);
+        let along = delta.clone().matmul(direction.clone().transpose());
+        delta = delta - along * taken * direction;
     }
     let share = mean / num_bits as f64;
     let zeros = share.clone() - delta.clone() / 2.0;

@@ -23,7 +23,10 @@ use crate::ConfigError;
 /// assert_eq!("0.7".parse(), Ok(Schedule::from(0.7)));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a number, or a curve with start, end and steps"
+)]
 pub enum Schedule {
     /// The same number at each step; as JSON the number itself.
     Constant(f64),

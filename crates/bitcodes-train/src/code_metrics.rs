@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use bitcodes_core::{BitStatistics, PackedCodes};
+use bitcodes_core::BitStatistics;
 use burn::train::metric::{
     Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
     SerializedEntry,
 };
+
+use crate::metrics::BatchCodes;
 
 /// A number that follows from the statistics of codes: over the epoch so far, and of a batch.
 #[derive(Clone)]
@@ -65,17 +67,8 @@ impl CodeMetric {
     }
 }
 
-/// The statistics of some codes, added to those that there are.
-fn add(statistics: Option<BitStatistics>, codes: &PackedCodes) -> BitStatistics {
-    let mut statistics = statistics.unwrap_or_else(|| BitStatistics::new(codes.num_bits()));
-    statistics
-        .update(codes)
-        .expect("a model's codes have one number of bits");
-    statistics
-}
-
 impl Metric for CodeMetric {
-    type Input = PackedCodes;
+    type Input = Arc<BatchCodes>;
 
     fn name(&self) -> MetricName {
         self.name.clone()
@@ -89,9 +82,13 @@ impl Metric for CodeMetric {
         .into()
     }
 
-    fn update(&mut self, codes: &PackedCodes, _: &MetricMetadata) -> SerializedEntry {
-        self.batch = (self.of_statistics)(&add(None, codes));
-        self.epoch = Some(add(self.epoch.take(), codes));
+    fn update(&mut self, codes: &Arc<BatchCodes>, _: &MetricMetadata) -> SerializedEntry {
+        let statistics = codes.statistics();
+        self.batch = (self.of_statistics)(statistics);
+        match &mut self.epoch {
+            Some(epoch) => epoch.merge(statistics),
+            None => self.epoch = Some(statistics.clone()),
+        }
         let (epoch, batch, decimals) = (self.of_epoch(), self.batch, self.decimals);
         SerializedEntry::new(
             format!("epoch {epoch:.decimals$} - batch {batch:.decimals$}"),
@@ -118,6 +115,7 @@ impl Numeric for CodeMetric {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bitcodes_core::PackedCodes;
     use burn::data::dataloader::Progress;
 
     #[test]
@@ -128,7 +126,10 @@ mod tests {
             iteration: None,
             lr: None,
         };
-        let codes = |bytes: [u8; 2]| PackedCodes::from_bytes([2], 2, bytes.to_vec()).unwrap();
+        let codes = |bytes: [u8; 2]| {
+            let codes = PackedCodes::from_bytes([2], 2, bytes.to_vec()).unwrap();
+            Arc::new(BatchCodes::new(codes))
+        };
         let found = |mut metric: CodeMetric| {
             metric.update(&codes([0b00, 0b00]), &metadata);
             metric.update(&codes([0b01, 0b11]), &metadata);

@@ -46,7 +46,9 @@ pub use code_metrics::CodeMetric;
 pub use config::{RunConfig, TrainConfig, TrainConfigError};
 pub use evaluate::Reconstructions;
 pub use load::{LoadError, load_model};
-pub use metrics::{BatchMeasures, BatchOutput, ReconstructionMetric, SquaredError, psnr_db};
+pub use metrics::{
+    BatchCodes, BatchMeasures, BatchOutput, ReconstructionMetric, SquaredError, psnr_db,
+};
 pub use mixer::{Mixer, MixerBlock, Mlp};
 pub use npy::npy;
 pub use picture::side_by_side;

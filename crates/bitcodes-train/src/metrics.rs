@@ -1,8 +1,8 @@
 //! What is measured while training, and the squared error over all pixels, as MSE and as PSNR.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use bitcodes_core::PackedCodes;
+use bitcodes_core::{BitStatistics, PackedCodes};
 use burn::tensor::{ElementConversion, Int, Tensor, backend::Backend};
 use burn::train::metric::{
     Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes,
@@ -72,7 +72,35 @@ pub struct BatchMeasures {
     /// The error of its reconstructions.
     pub error: SquaredError,
     /// The codes of its tokens.
+    pub codes: Arc<BatchCodes>,
+}
+
+/// The codes of a batch, and their statistics once a metric asks for them.
+#[derive(Debug)]
+pub struct BatchCodes {
+    /// The codes.
     pub codes: PackedCodes,
+    statistics: OnceLock<BitStatistics>,
+}
+
+impl BatchCodes {
+    /// Of some codes.
+    pub fn new(codes: PackedCodes) -> Self {
+        Self {
+            codes,
+            statistics: OnceLock::new(),
+        }
+    }
+
+    /// The statistics of the codes.
+    pub fn statistics(&self) -> &BitStatistics {
+        self.statistics.get_or_init(|| {
+            let mut statistics = BitStatistics::new(self.codes.num_bits());
+            let added = statistics.update(&self.codes);
+            added.expect("the number of bits is the codes' own");
+            statistics
+        })
+    }
 }
 
 impl<B: Backend> ItemLazy for BatchOutput<B> {
@@ -84,7 +112,9 @@ impl<B: Backend> ItemLazy for BatchOutput<B> {
                 sum: self.mse.into_scalar().elem::<f64>() * self.pixels as f64,
                 pixels: self.pixels,
             },
-            codes: PackedCodes::from_bits(self.bits).expect("a quantizer's bits are 0 or 1"),
+            codes: Arc::new(BatchCodes::new(
+                PackedCodes::from_bits(self.bits).expect("a quantizer's bits are 0 or 1"),
+            )),
         }
     }
 }
@@ -95,8 +125,8 @@ impl Adaptor<SquaredError> for BatchMeasures {
     }
 }
 
-impl Adaptor<PackedCodes> for BatchMeasures {
-    fn adapt(&self) -> PackedCodes {
+impl Adaptor<Arc<BatchCodes>> for BatchMeasures {
+    fn adapt(&self) -> Arc<BatchCodes> {
         self.codes.clone()
     }
 }

@@ -169,13 +169,11 @@ pub fn write_file(path: &Path, contents: &[u8]) -> Result<(), Unwritten> {
 /// Writes under another name in the same folder, then renames. A link is followed; a device, a pipe
 /// or a folder is not replaced.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let path = match fs::metadata(path) {
-        Ok(there) if !there.is_file() => {
-            let message = "not a regular file, expected one or none";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
-        }
-        Ok(_) => fs::canonicalize(path)?,
-        Err(_) => path.to_path_buf(),
+    let there = fs::symlink_metadata(path).is_ok();
+    let path = if there {
+        fs::canonicalize(path)?
+    } else {
+        path.to_path_buf()
     };
     // A bare name has the empty path for a parent.
     let folder = path
@@ -187,7 +185,19 @@ fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
     // As any new file's: the umask takes away what it takes away elsewhere.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = match there {
+        true => {
+            let old = fs::metadata(&path)?;
+            if !old.is_file() {
+                let message = "not a regular file, expected one or none";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+            }
+            let file = builder.tempfile_in(folder)?;
+            file.as_file().set_permissions(old.permissions())?;
+            file
+        }
+        false => builder.tempfile_in(folder)?,
+    };
     file.write_all(contents)?;
     file.persist(&path).map_err(|error| error.error)?;
     Ok(())

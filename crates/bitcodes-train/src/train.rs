@@ -243,14 +243,7 @@ fn fit<B: AutodiffBackend>(
     let (log, outcome) = EpochLog::create(metrics, lines, interrupter.clone())?;
     let recorder = WholeFileRecorder::default();
     let training = SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(test))
-        .metrics((
-            ReconstructionMetric::mse(),
-            ReconstructionMetric::psnr(),
-            CodeMetric::bit_entropy(),
-            CodeMetric::bit_correlation(),
-            CodeMetric::codes_used(),
-            CodeMetric::perplexity(),
-        ))
+        .metrics((ReconstructionMetric::mse(), ReconstructionMetric::psnr()))
         .with_metric_logger(log)
         .with_file_checkpointer(recorder.clone())
         .with_checkpointing_strategy(KeepLastNCheckpoints::new(1))
@@ -258,7 +251,13 @@ fn fit<B: AutodiffBackend>(
         .with_application_logger(None)
         .num_epochs(config.epochs);
     let training = match progress {
-        Progress::Dashboard => training,
+        // Where nobody sees them they are not computed.
+        Progress::Dashboard => training.metrics((
+            CodeMetric::bit_entropy(),
+            CodeMetric::bit_correlation(),
+            CodeMetric::codes_used(),
+            CodeMetric::perplexity(),
+        )),
         Progress::Lines | Progress::Silent => training.renderer(NoDashboard),
     };
 

@@ -31,6 +31,16 @@ fn broken_models_and_arrays_end_with_1_and_name_the_file() {
     file.extend((header.len() as u16).to_le_bytes());
     file.extend(header.as_bytes());
     write("huge.npy", &file);
+    let deep = format!("{{'descr': {}{}}}\n", "[".repeat(24), "]".repeat(24));
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((deep.len() as u16).to_le_bytes());
+    file.extend(deep.as_bytes());
+    write("deep.npy", &file);
+    write("flipped.npy", &[&x[..60], b"\x1b", &x[61..]].concat());
+    write(
+        "model.mpk",
+        &[b"\x82\xa8metadata\xc0\xa4item\x80"[..].to_vec()].concat(),
+    );
     write("tail.npy", &npy(&[1, 5], &[0u8, 0, 0, 0, 0b10]).unwrap());
     write("model.pt", &golden("words.pt")[..3000]);
     write(
@@ -82,6 +92,18 @@ fn broken_models_and_arrays_end_with_1_and_name_the_file() {
         (
             "encode --model reference.pt --input cut.npy",
             "cut.npy: not a file of NumPy's: ",
+        ),
+        (
+            "encode --model reference.pt --input deep.npy",
+            "deep.npy: not a file of NumPy's: brackets more than 4 deep in its header",
+        ),
+        (
+            "encode --model reference.pt --input flipped.npy",
+            "flipped.npy: not a file of NumPy's: ",
+        ),
+        (
+            "encode --model model.mpk --input x.npy",
+            "expected the record of a quantizer (an autoencoder's is used by the folder of its run)",
         ),
         (
             "encode --model reference.pt --input short.npy",
@@ -141,6 +163,14 @@ fn broken_models_and_arrays_end_with_1_and_name_the_file() {
         error.contains("--prefix a: record.mpk is no .safetensors or .pt file"),
         "{error}"
     );
+    for (option, output) in [("--model", "record.mpk"), ("--input", "./x.npy")] {
+        let call = format!("encode --model record.mpk --input x.npy --output {output}");
+        let error = place.fail(2, &call);
+        assert!(
+            error.contains(&format!("the same file as {option}")),
+            "{error}"
+        );
+    }
     let error = place.fail(2, "encode --model record.mpk");
     assert!(error.contains("--input"), "{error}");
     assert_eq!(n, 18);

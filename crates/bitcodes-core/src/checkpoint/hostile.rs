@@ -53,7 +53,7 @@ fn pickles_that_nest_or_hold_themselves() {
     // A dict under a key of itself.
     let itself = [b"}q\0", &text("a")[..], b"h\0s."].concat();
     let found = error_of_pickle(&itself);
-    assert!(found.contains("dicts 33 deep"), "{found}");
+    assert!(found.contains(", 33 deep"), "{found}");
 
     // Twenty-one dicts, each twice in the one before: two million entries, at any depth.
     let mut doubled = b"}q\0".to_vec();
@@ -66,13 +66,43 @@ fn pickles_that_nest_or_hold_themselves() {
     }
     doubled.push(b'.');
     let found = error_of_pickle(&doubled);
-    assert!(found.contains("1048577 entries"), "{found}");
+    assert!(found.contains("1048577 tensors and dicts"), "{found}");
 
     // A long key that is copied for each entry.
     let key = text(&"k".repeat(1 << 20));
     let long = [b"}", &key[..], b"}", &text("a"), b"}ss."].concat();
     let found = error_of_pickle(&long);
     assert!(found.contains("a name of 1048576 bytes"), "{found}");
+}
+
+#[test]
+fn what_is_no_tensor_is_passed_over() {
+    let storage = [0u8; 48];
+    let mut pickle = codebook([4, 3], [3, 1], 0, 12);
+    pickle.pop();
+    // More entries, and longer names, than tensors may have.
+    pickle.push(b'(');
+    for entry in 0..1_200_000u32 {
+        pickle.extend([&b"J"[..], &entry.to_le_bytes(), b"N"].concat());
+    }
+    pickle.extend([&text(&"k".repeat(5000))[..], b"Nu."].concat());
+    let whole = archive(&pickle, &[("data/0", &storage)]);
+    let checkpoint = Checkpoint::from_bytes(&whole).unwrap();
+    assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["codebook"]);
+
+    // A tensor without a dict around it has no name.
+    let mut bare = codebook([4, 3], [3, 1], 0, 12);
+    bare.drain(..1 + text("codebook").len());
+    bare.drain(bare.len() - 2..bare.len() - 1);
+    let found = error(&archive(&bare, &[("data/0", &storage)]));
+    assert_eq!(found, "no tensor codebook, found a tensor without a name");
+}
+
+#[test]
+fn pickles_that_are_larger_than_any_state_dict() {
+    let values = [&vec![b')'; (1 << 22) + 1][..], b"."].concat();
+    let found = error_of_pickle(&values);
+    assert!(found.contains("more than 4194304 values"), "{found}");
 }
 
 #[test]

@@ -48,15 +48,24 @@ pub struct Checkpoint<'a> {
 #[derive(Debug)]
 enum Format<'a> {
     Pytorch(StateDict<'a>),
-    Safetensors(::safetensors::SafeTensors<'a>, Option<BitcodesConfig>),
+    Safetensors(::safetensors::SafeTensors<'a>, Option<Saved>),
+}
+
+/// What we store beside the codebook.
+#[derive(Debug)]
+struct Saved {
+    config: BitcodesConfig,
+    step: usize,
 }
 
 /// A tensor of a state dict: what is known before its data are read.
 #[derive(Debug, Clone, PartialEq)]
 struct TensorInfo {
     shape: Vec<usize>,
-    /// `None` for a type that Burn does not have.
+    /// `None` for a type that is not looked for.
     dtype: Option<DType>,
+    /// What the file calls the type.
+    type_name: String,
 }
 
 /// A checkpoint that cannot be read, or that has no quantizer.
@@ -65,10 +74,21 @@ struct TensorInfo {
 pub enum CheckpointError {
     /// The bytes are neither a PyTorch file nor safetensors.
     #[error(
-        "neither PyTorch's zip archive nor safetensors: {0} \
+        "neither PyTorch's zip archive nor safetensors: {bytes} bytes, the first {first:02x?} \
          (torch.save of a state dict in its default form writes the one)"
     )]
-    Format(String),
+    Format {
+        /// How many there are.
+        bytes: usize,
+        /// The first few.
+        first: Vec<u8>,
+    },
+    /// A PyTorch file of before version 1.6.
+    #[error("PyTorch's older form, expected its zip archive, as torch.save writes it by default")]
+    OlderForm,
+    /// The safetensors are damaged.
+    #[error("safetensors: {0}, in {1} bytes")]
+    Safetensors(String, usize),
     /// PyTorch's archive is damaged or has not the files of one.
     #[error("PyTorch archive: {0}")]
     Archive(String),
@@ -120,6 +140,14 @@ pub enum CheckpointError {
         /// Its type.
         found: String,
     },
+    /// The codebook has a value that is not finite, or would not be as the backend's type.
+    #[error("{name} has a value of {found}, expected finite numbers")]
+    NotFinite {
+        /// The codebook.
+        name: String,
+        /// The value, as the backend's type.
+        found: f64,
+    },
     /// The dimensions of the codebook, or what is stored with it, cannot be a configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -136,14 +164,15 @@ pub enum CheckpointError {
 /// The first few names.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 8;
-    match names {
-        [] => "none".into(),
-        names if names.len() <= SHOWN => names.join(", "),
-        names => format!(
-            "{} and {} more",
-            names[..SHOWN].join(", "),
-            names.len() - SHOWN
-        ),
+    let quoted = |name: &String| match name.as_str() {
+        "" => "a tensor without a name".to_string(),
+        name => name.to_string(),
+    };
+    let shown: Vec<String> = names.iter().take(SHOWN).map(quoted).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 if names.is_empty() => "none".into(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -155,12 +184,21 @@ impl<'a> Checkpoint<'a> {
     /// Where the bytes are no whole state dict, [`CheckpointError`] says why.
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, CheckpointError> {
         const ZIP: &[u8] = b"PK\x03\x04";
-        let format = match bytes.starts_with(ZIP) {
-            true => Format::Pytorch(StateDict::read(bytes)?),
-            false => {
-                let (tensors, config) = safetensors::read(bytes)?;
-                Format::Safetensors(tensors, config)
-            }
+        // A pickle of the number by which PyTorch knew its files before.
+        const OLDER: &[u8] = &[0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46];
+        // After its length in eight bytes the header of safetensors is JSON.
+        let format = if bytes.starts_with(ZIP) {
+            Format::Pytorch(StateDict::read(bytes)?)
+        } else if bytes.get(8) == Some(&b'{') {
+            let (tensors, saved) = safetensors::read(bytes)?;
+            Format::Safetensors(tensors, saved)
+        } else if bytes.starts_with(OLDER) {
+            return Err(CheckpointError::OlderForm);
+        } else {
+            return Err(CheckpointError::Format {
+                bytes: bytes.len(),
+                first: bytes[..bytes.len().min(8)].to_vec(),
+            });
         };
         Ok(Self { format })
     }
@@ -180,7 +218,7 @@ impl<'a> Checkpoint<'a> {
     ///
     /// Its dimensions are the codebook's, its numbers are converted to the backend's. What the
     /// codebook does not tell (temperature, noise, weights of losses) comes from the metadata that
-    /// [`Bitcodes::to_safetensors`] writes; in a state dict of the reference there is nothing of
+    /// [`Bitcodes::to_safetensors`] writes, with the step that the schedules are at; in a state dict of the reference there is nothing of
     /// it, and the default configuration's is taken.
     ///
     /// # Errors
@@ -207,21 +245,24 @@ impl<'a> Checkpoint<'a> {
         }
         match info.dtype {
             Some(DType::F16 | DType::BF16 | DType::F32 | DType::F64) => {}
-            other => {
+            _ => {
                 return Err(CheckpointError::Type {
                     name,
-                    found: other.map_or("unknown".into(), |dtype| format!("{dtype:?}")),
+                    found: info.type_name,
                 });
             }
         }
-        let config = match &self.format {
-            Format::Safetensors(_, Some(config)) => config.clone(),
-            _ => BitcodesConfig::new(features, rows / 2),
+        let (config, step) = match &self.format {
+            Format::Safetensors(_, Some(saved)) => (saved.config.clone(), saved.step),
+            _ => (BitcodesConfig::new(features, rows / 2), 0),
         };
         config.validate()?;
         let data = self.data(&name)?.convert::<B::FloatElem>();
+        if let Some(found) = data.iter::<f64>().find(|value| !value.is_finite()) {
+            return Err(CheckpointError::NotFinite { name, found });
+        }
         let codebook = Tensor::<B, 2>::from_data(data, device);
-        Ok(Bitcodes::from_codebook(codebook, &config)?)
+        Ok(Bitcodes::from_codebook(codebook, &config)?.at_step(step))
     }
 
     fn codebook_name(&self, prefix: Option<&str>) -> Result<String, CheckpointError> {
@@ -259,7 +300,7 @@ impl<'a> Checkpoint<'a> {
 
     /// Of a tensor that is there, of a type that Burn has.
     fn data(&self, name: &str) -> Result<TensorData, CheckpointError> {
-        let TensorInfo { shape, dtype } = self.info(name);
+        let TensorInfo { shape, dtype, .. } = self.info(name);
         let dtype = dtype.expect("the type was looked at");
         let bytes = match &self.format {
             Format::Pytorch(dict) => dict.data(name, dtype)?,

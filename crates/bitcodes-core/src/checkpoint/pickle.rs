@@ -5,6 +5,7 @@
 //! instruction runs anything: a call of what PyTorch rebuilds tensors with gives a [`StoredTensor`],
 //! a call of anything else a value that nothing is known of.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -28,8 +29,8 @@ pub(super) enum Value {
     Dict(Vec<(Id, Id)>),
     /// A class or function, as `module.name`.
     Global(String),
-    Storage(Storage),
-    Tensor(StoredTensor),
+    Storage(Box<Storage>),
+    Tensor(Box<StoredTensor>),
     /// Anything else.
     Other,
 }
@@ -39,7 +40,7 @@ pub(super) fn read(pickle: &[u8]) -> Result<(Vec<Value>, Id), CheckpointError> {
     let mut machine = Machine {
         pickle,
         position: 0,
-        values: Vec::new(),
+        values: vec![Value::Other],
         stack: Vec::new(),
         marks: Vec::new(),
         memo: BTreeMap::new(),
@@ -65,6 +66,10 @@ struct Machine<'a> {
 
 type Step<T> = Result<T, String>;
 
+/// More than any state dict has.
+const MAX_VALUES: usize = 1 << 22;
+/// The place of the one [`Value::Other`].
+const OTHER: Id = 0;
 /// Longer than any name of a class; it is copied each time that two texts are joined to one.
 const MAX_GLOBAL: usize = 1 << 10;
 
@@ -84,24 +89,24 @@ impl Machine<'_> {
                     self.stack.push(top);
                 }
 
-                b'N' | 0x88 | 0x89 => self.push(Value::Other), // NONE, NEWTRUE, NEWFALSE
-                b'G' => self.push_after_skipping(8)?,          // BINFLOAT
+                b'N' | 0x88 | 0x89 => self.push(Value::Other)?, // NONE, NEWTRUE, NEWFALSE
+                b'G' => self.push_after_skipping(8)?,           // BINFLOAT
                 b'K' => {
                     let [value] = self.array()?; // BININT1
-                    self.push(Value::Int(value.into()));
+                    self.push(Value::Int(value.into()))?;
                 }
                 b'M' => {
                     let value = u16::from_le_bytes(self.array()?); // BININT2
-                    self.push(Value::Int(value.into()));
+                    self.push(Value::Int(value.into()))?;
                 }
                 b'J' => {
                     let value = i32::from_le_bytes(self.array()?); // BININT
-                    self.push(Value::Int(value.into()));
+                    self.push(Value::Int(value.into()))?;
                 }
                 0x8a => {
                     let length = self.length::<1>()?; // LONG1
                     let value = long(self.bytes(length)?);
-                    self.push(value);
+                    self.push(value)?;
                 }
                 b'X' => self.push_text::<4>()?,        // BINUNICODE
                 0x8c => self.push_text::<1>()?,        // SHORT_BINUNICODE
@@ -112,18 +117,18 @@ impl Machine<'_> {
                 b'C' => self.push_blob::<1>()?,        // SHORT_BINBYTES
                 0x8e | 0x96 => self.push_blob::<8>()?, // BINBYTES8, BYTEARRAY8
 
-                b')' => self.push(Value::Tuple(Vec::new())),
+                b')' => self.push(Value::Tuple(Vec::new()))?,
                 0x85 => self.push_tuple(1)?,
                 0x86 => self.push_tuple(2)?,
                 0x87 => self.push_tuple(3)?,
                 b't' => {
                     let items = self.pop_mark()?;
-                    self.push(Value::Tuple(items));
+                    self.push(Value::Tuple(items))?;
                 }
-                b']' => self.push(Value::List(Vec::new())),
+                b']' => self.push(Value::List(Vec::new()))?,
                 b'l' => {
                     let items = self.pop_mark()?; // LIST
-                    self.push(Value::List(items));
+                    self.push(Value::List(items))?;
                 }
                 b'a' => {
                     let item = self.pop()?; // APPEND
@@ -133,10 +138,10 @@ impl Machine<'_> {
                     let items = self.pop_mark()?; // APPENDS
                     self.append(items)?;
                 }
-                b'}' => self.push(Value::Dict(Vec::new())),
+                b'}' => self.push(Value::Dict(Vec::new()))?,
                 b'd' => {
                     let items = self.pop_mark()?; // DICT
-                    self.push(Value::Dict(Vec::new()));
+                    self.push(Value::Dict(Vec::new()))?;
                     self.set(items)?;
                 }
                 b's' => {
@@ -147,11 +152,11 @@ impl Machine<'_> {
                     let items = self.pop_mark()?; // SETITEMS
                     self.set(items)?;
                 }
-                0x8f => self.push(Value::Other), // EMPTY_SET
-                0x90 => drop(self.pop_mark()?),  // ADDITEMS
+                0x8f => self.push(Value::Other)?, // EMPTY_SET
+                0x90 => drop(self.pop_mark()?),   // ADDITEMS
                 0x91 => {
                     self.pop_mark()?; // FROZENSET
-                    self.push(Value::Other);
+                    self.push(Value::Other)?;
                 }
 
                 b'q' => {
@@ -174,7 +179,7 @@ impl Machine<'_> {
 
                 b'c' => {
                     let (module, name) = (self.line()?, self.line()?); // GLOBAL
-                    self.push(Value::Global(format!("{module}.{name}")));
+                    self.push(Value::Global(format!("{module}.{name}")))?;
                 }
                 0x93 => {
                     let (name, module) = (self.pop()?, self.pop()?); // STACK_GLOBAL
@@ -185,23 +190,26 @@ impl Machine<'_> {
                             Value::Global(format!("{module}.{name}"))
                         }
                         _ => Value::Other,
-                    });
+                    })?;
                 }
                 b'Q' => {
                     let id = self.pop()?; // BINPERSID
-                    self.push(storage(&self.values, id).map_or(Value::Other, Value::Storage));
+                    self.push(
+                        storage(&self.values, id)
+                            .map_or(Value::Other, |s| Value::Storage(Box::new(s))),
+                    )?;
                 }
                 b'R' | 0x81 => {
                     let (arguments, callable) = (self.pop()?, self.pop()?); // REDUCE, NEWOBJ
-                    self.push(call(&self.values, callable, arguments)?);
+                    self.push(call(&self.values, callable, arguments)?)?;
                 }
                 0x92 => {
                     let _ = (self.pop()?, self.pop()?, self.pop()?); // NEWOBJ_EX
-                    self.push(Value::Other);
+                    self.push(Value::Other)?;
                 }
                 b'o' => {
                     self.pop_mark()?; // OBJ
-                    self.push(Value::Other);
+                    self.push(Value::Other)?;
                 }
                 b'b' => drop(self.pop()?), // BUILD: the state of an object, which is not looked at
                 other => return Err(format!("instruction {other:#04x} is not known here")),
@@ -244,9 +252,17 @@ impl Machine<'_> {
         Ok(line)
     }
 
-    fn push(&mut self, value: Value) {
+    fn push(&mut self, value: Value) -> Step<()> {
+        if let Value::Other = value {
+            self.stack.push(OTHER);
+            return Ok(());
+        }
+        if self.values.len() >= MAX_VALUES {
+            return Err(format!("more than {MAX_VALUES} values"));
+        }
         self.stack.push(self.values.len());
         self.values.push(value);
+        Ok(())
     }
 
     fn top(&self) -> Step<Id> {
@@ -270,7 +286,7 @@ impl Machine<'_> {
     fn push_text<const N: usize>(&mut self) -> Step<()> {
         let length = self.length::<N>()?;
         let text = String::from_utf8_lossy(self.bytes(length)?).into_owned();
-        self.push(Value::Text(text));
+        self.push(Value::Text(text))?;
         Ok(())
     }
 
@@ -281,14 +297,14 @@ impl Machine<'_> {
 
     fn push_after_skipping(&mut self, length: usize) -> Step<()> {
         self.skip(length)?;
-        self.push(Value::Other);
+        self.push(Value::Other)?;
         Ok(())
     }
 
     fn push_tuple(&mut self, length: usize) -> Step<()> {
         let mut items = (0..length).map(|_| self.pop()).collect::<Step<Vec<Id>>>()?;
         items.reverse();
-        self.push(Value::Tuple(items));
+        self.push(Value::Tuple(items))?;
         Ok(())
     }
 

@@ -82,6 +82,7 @@ impl<'a> StateDict<'a> {
         Some(TensorInfo {
             shape: tensor.shape.clone(),
             dtype,
+            type_name: tensor.storage.kind.clone(),
         })
     }
 
@@ -170,7 +171,7 @@ impl Found<'_> {
             || path.len() > Self::MAX_NAME
         {
             return Err(CheckpointError::Archive(format!(
-                "{} entries, dicts {depth} deep, a name of {} bytes, \
+                "{} tensors and dicts, {depth} deep, a name of {} bytes, \
                  expected at most {}, {} and {}",
                 self.visited,
                 path.len(),
@@ -181,10 +182,13 @@ impl Found<'_> {
         }
         match &self.values[id] {
             Value::Tensor(tensor) => {
-                self.tensors.insert(path, tensor.clone());
+                self.tensors.insert(path, (**tensor).clone());
             }
             Value::Dict(entries) => {
-                for &(key, value) in entries {
+                let below = |&&(_, value): &&(Id, Id)| {
+                    matches!(self.values[value], Value::Tensor(_) | Value::Dict(_))
+                };
+                for &(key, value) in entries.iter().filter(below) {
                     let key = match &self.values[key] {
                         Value::Text(key) => key.clone(),
                         Value::Int(key) => key.to_string(),

@@ -1,5 +1,6 @@
 //! What the pickles of PyTorch call to make a state dict: storages, tensors, parameters.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -67,18 +68,20 @@ pub(super) fn call(values: &[Value], callable: Id, arguments: Id) -> Result<Valu
     let arguments = arguments.iter().take(4).map(|&id| &values[id]);
     let arguments: Vec<&Value> = arguments.collect();
     match (name.as_str(), &arguments[..]) {
-        ("collections.OrderedDict", []) => Ok(Value::Dict(Vec::new())),
+        ("collections.OrderedDict", []) | ("collections.defaultdict", _) => {
+            Ok(Value::Dict(Vec::new()))
+        }
         ("torch._utils._rebuild_tensor_v2", [Value::Storage(storage), offset, shape, strides]) => {
             let (shape, strides) = (sizes(values, shape)?, sizes(values, strides)?);
             if shape.len() != strides.len() {
                 return Err(format!("shape {shape:?} with strides {strides:?}"));
             }
-            Ok(Value::Tensor(StoredTensor {
-                storage: storage.clone(),
+            Ok(Value::Tensor(Box::new(StoredTensor {
+                storage: (**storage).clone(),
                 offset: size(offset)?,
                 shape,
                 strides,
-            }))
+            })))
         }
         ("torch._utils._rebuild_parameter", [Value::Tensor(tensor), ..]) => {
             Ok(Value::Tensor(tensor.clone()))

@@ -9,33 +9,40 @@ use ::safetensors::tensor::TensorView;
 use ::safetensors::{Dtype, SafeTensors, serialize};
 use burn::tensor::{DType, backend::Backend};
 
-use super::{CheckpointError, TensorInfo};
-use crate::{Bitcodes, BitcodesConfig};
+use super::{CheckpointError, Saved, TensorInfo};
+use crate::Bitcodes;
 
-/// The key of the metadata under which the configuration stands, as JSON.
+/// The keys of the metadata under which the configuration stands, as JSON, and the step.
 const CONFIG: &str = "bitcodes";
+const STEP: &str = "bitcodes.step";
 
-pub(super) fn read(
-    bytes: &[u8],
-) -> Result<(SafeTensors<'_>, Option<BitcodesConfig>), CheckpointError> {
+pub(super) fn read(bytes: &[u8]) -> Result<(SafeTensors<'_>, Option<Saved>), CheckpointError> {
     let refuse = |error: ::safetensors::SafeTensorError| {
-        let first = &bytes[..bytes.len().min(8)];
-        CheckpointError::Format(format!(
-            "{error}; {} bytes, the first {first:02x?}",
-            bytes.len()
-        ))
+        CheckpointError::Safetensors(error.to_string(), bytes.len())
     };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(refuse)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(refuse)?;
-    let metadata = header.metadata().as_ref();
-    let config = metadata.and_then(|metadata| metadata.get(CONFIG));
-    let config = config.map(|json| {
-        serde_json::from_str(json).map_err(|error| CheckpointError::Metadata {
-            found: json.clone(),
-            reason: error.to_string(),
-        })
-    });
-    Ok((tensors, config.transpose()?))
+    let entry = |key| {
+        header
+            .metadata()
+            .as_ref()
+            .and_then(|entries| entries.get(key))
+    };
+    let Some(json) = entry(CONFIG) else {
+        return Ok((tensors, None));
+    };
+    let wrong = |found: &String, reason: String| CheckpointError::Metadata {
+        found: found.chars().take(200).collect(),
+        reason,
+    };
+    let config = serde_json::from_str(json);
+    let config = config.map_err(|error| wrong(json, error.to_string()))?;
+    let step = entry(STEP).map(|step| step.parse().map_err(|_| wrong(step, "no step".into())));
+    let saved = Saved {
+        config,
+        step: step.transpose()?.unwrap_or(0),
+    };
+    Ok((tensors, Some(saved)))
 }
 
 pub(super) fn info(tensors: &SafeTensors<'_>, name: &str) -> Option<TensorInfo> {
@@ -52,18 +59,19 @@ pub(super) fn info(tensors: &SafeTensors<'_>, name: &str) -> Option<TensorInfo> 
     Some(TensorInfo {
         shape: view.shape().to_vec(),
         dtype,
+        type_name: format!("{:?}", view.dtype()),
     })
 }
 
 pub(super) fn data(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<u8>, CheckpointError> {
     let view = tensors.tensor(name);
-    let view = view.map_err(|error| CheckpointError::Format(error.to_string()))?;
+    let view = view.map_err(|error| CheckpointError::Safetensors(error.to_string(), 0))?;
     Ok(view.data().to_vec())
 }
 
 impl<B: Backend> Bitcodes<B> {
     /// The codebook as safetensors, as `safetensors.torch` and the reference read it, with the
-    /// configuration in the metadata, which [`Checkpoint`](super::Checkpoint) reads again.
+    /// configuration and the step of the schedules in the metadata, which [`Checkpoint`](super::Checkpoint) reads again.
     ///
     /// In Python, with `reference.Bitcodes(features, num_bits)` as `module`,
     /// `module.load_state_dict(safetensors.torch.load_file(path))`.

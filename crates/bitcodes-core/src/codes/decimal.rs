@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use burn::tensor::{DType, ElementConversion, Int, Tensor, TensorData, backend::Backend};
 
-use super::CodesError;
+use super::{CodesError, integers};
 
 /// The number that each row of bits writes in binary, the first bit the most significant.
 ///
@@ -64,7 +64,7 @@ pub fn to_bits<B: Backend, const D: usize, const D2: usize>(
 ) -> Result<Tensor<B, D2, Int>, CodesError> {
     const { assert!(D2 == D + 1, "D2 is D + 1") };
     check_bits_fit(num_bits, indices.dtype())?;
-    check_range(&indices, ((1u64 << num_bits) - 1) as i64)?;
+    check_range(&indices, (1 << num_bits) - 1)?;
     if indices.dims().contains(&0) {
         let mut shape = [num_bits; D2];
         shape[..D].copy_from_slice(&indices.dims());
@@ -114,18 +114,18 @@ fn check_bits_fit(num_bits: usize, dtype: DType) -> Result<(), CodesError> {
 
 pub(super) fn check_range<B: Backend, const D: usize>(
     values: &Tensor<B, D, Int>,
-    max: i64,
+    max: i128,
 ) -> Result<(), CodesError> {
     if values.shape().num_elements() == 0 {
         return Ok(());
     }
-    let ends = [values.clone().min(), values.clone().max()];
     // As data: a scalar would pass through the backend's own integer type, which may be narrower.
-    let mut ends = ends.into_iter().flat_map(|end| {
-        let end: Vec<i64> = end.into_data().iter().collect();
-        end
-    });
-    match ends.find(|end| !(0..=max).contains(end)) {
+    let ends = [values.clone().min(), values.clone().max()].map(Tensor::into_data);
+    match ends
+        .iter()
+        .flat_map(integers)
+        .find(|end| !(0..=max).contains(end))
+    {
         Some(value) => Err(CodesError::OutOfRange { value, max }),
         None => Ok(()),
     }

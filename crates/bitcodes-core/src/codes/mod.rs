@@ -12,7 +12,7 @@ pub use words::{pack_words, unpack_words};
 
 use alloc::vec::Vec;
 use bitcodes_kernels::layout::LayoutError;
-use burn::tensor::DType;
+use burn::tensor::{DType, TensorData};
 
 /// Codes that cannot be converted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -35,9 +35,9 @@ pub enum CodesError {
     #[error("found a value of {value}, expected 0 to {max}")]
     OutOfRange {
         /// What was found.
-        value: i64,
+        value: i128,
         /// The largest value allowed; the smallest is 0.
-        max: i64,
+        max: i128,
     },
     /// Rows or bits cannot be cut into parts of equal size.
     #[error("{number} {what} cannot be divided by {parts}, expected a multiple of it")]
@@ -114,4 +114,14 @@ pub enum CodesError {
         /// Bits of the first.
         wanted_bits: usize,
     },
+}
+
+/// The integers of a tensor's data, of any type.
+fn integers(data: &TensorData) -> alloc::boxed::Box<dyn Iterator<Item = i128> + '_> {
+    use alloc::boxed::Box;
+    match data.dtype {
+        // Which Burn's conversion to i64 panics on where they are too large.
+        DType::U64 => Box::new(data.iter::<u64>().map(i128::from)),
+        _ => Box::new(data.iter::<i64>().map(i128::from)),
+    }
 }

@@ -8,8 +8,8 @@ use bitcodes_kernels::layout::LayoutError;
 use bitcodes_kernels::{distance, layout};
 use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
 
-use super::CodesError;
 use super::words::check_word_tensor;
+use super::{CodesError, integers};
 
 /// Packed codes on the host: rows of `num_bits` bits, each row whole bytes.
 ///
@@ -54,11 +54,9 @@ impl PackedCodes {
             return Err(CodesError::NoBits);
         }
         let mut bytes = vec![0; dims.iter().product::<usize>() * layout::row_bytes(num_bits)];
-        let bits = bits
-            .into_data()
-            .iter::<i64>()
+        let bits = integers(&bits.into_data())
             .map(|value| u8::try_from(value).ok().filter(|&bit| bit < 2).ok_or(value))
-            .collect::<Result<Vec<u8>, i64>>()
+            .collect::<Result<Vec<u8>, i128>>()
             .map_err(|value| CodesError::OutOfRange { value, max: 1 })?;
         let packed = bytes.chunks_exact_mut(layout::row_bytes(num_bits));
         for (row, (bits, packed)) in bits.chunks_exact(num_bits).zip(packed).enumerate() {

@@ -123,7 +123,7 @@ pub(super) fn check_word_tensor<B: Backend, const D: usize>(
     }
     match words.dtype() {
         DType::I32 | DType::U32 => Ok(()),
-        DType::I64 => check_range(words, i64::from(u32::MAX)),
+        DType::I64 => check_range(words, u32::MAX.into()),
         dtype => Err(CodesError::WordType { dtype }),
     }
 }

@@ -5,7 +5,7 @@
 
 use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 
-use super::pass::Pass;
+use super::pass::{Choice, Pass};
 use super::{Bitcodes, BitcodesOutput, assert_leading};
 use crate::precision::working;
 
@@ -23,7 +23,37 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// Where axis 1 of `x` is not `features` long.
     pub fn forward_channel_first<const D: usize>(&self, x: Tensor<B, D>) -> BitcodesOutput<B, D> {
-        self.forward_map::<D, 1>(x, None)
+        let choice = self.choice(self.flat_bits(&x), &x.device());
+        self.forward_map::<D, 1>(x, choice, None)
+    }
+
+    /// [`forward_with_noise`](Self::forward_with_noise) for channel-first maps.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch, features, ..]`
+    /// - noise: `[batch, .., num_bits]`
+    /// - output: `quantized [batch, features, ..]`, `bits [batch, .., num_bits]`
+    ///
+    /// # Panics
+    ///
+    /// Where axis 1 of `x` is not `features` long, or `noise` not of the bits' shape.
+    pub fn forward_channel_first_with_noise<const D: usize>(
+        &self,
+        x: Tensor<B, D>,
+        noise: Tensor<B, D>,
+    ) -> BitcodesOutput<B, D> {
+        assert_eq!(
+            noise.dims(),
+            self.bits_of_map(&x),
+            "Bitcodes: noise has another shape (left) than the bits (right)"
+        );
+        let [batch, num_bits, positions] = self.flat_bits(&x);
+        let noise = match batch * positions {
+            0 => None,
+            _ => Some(noise.reshape([batch, positions, num_bits]).swap_dims(1, 2)),
+        };
+        self.forward_map::<D, 1>(x, Choice::Trained(noise), None)
     }
 
     /// [`forward_masked`](Self::forward_masked) for channel-first maps.
@@ -46,7 +76,8 @@ impl<B: Backend> Bitcodes<B> {
         let mut vectors = x.dims().to_vec();
         vectors.remove(1);
         assert_leading("x", &vectors, &valid.dims());
-        self.forward_map(x, Some(valid))
+        let choice = self.choice(self.flat_bits(&x), &x.device());
+        self.forward_map(x, choice, Some(valid))
     }
 
     /// [`quantize`](Self::quantize) for channel-first maps.
@@ -111,17 +142,15 @@ impl<B: Backend> Bitcodes<B> {
         if dims[..D - 1].contains(&0) {
             return Tensor::zeros(shape, (&bits.device(), stored));
         }
-        let dtype = working([stored]);
         let positions = dims[1..D - 1].iter().product();
         let bits = bits.reshape([dims[0], positions, dims[D - 1]]);
-        let bits = bits.swap_dims(1, 2).cast(dtype);
-        let decoded = self.pairs(dtype).decode(bits).reshape(shape);
-        decoded.cast(FloatDType::from(stored))
+        self.decoded(bits.swap_dims(1, 2)).reshape(shape)
     }
 
     fn forward_map<const D: usize, const M: usize>(
         &self,
         x: Tensor<B, D>,
+        choice: Choice<B, 3>,
         valid: Option<Tensor<B, M, Bool>>,
     ) -> BitcodesOutput<B, D> {
         let (shape, bits_shape) = (x.dims(), self.bits_of_map(&x));
@@ -130,7 +159,6 @@ impl<B: Backend> Bitcodes<B> {
         }
         let x = flat(x);
         let [batch, _, positions] = x.dims();
-        let choice = self.choice([batch, self.num_bits(), positions], &x.device());
         let valid = valid.map(|valid| valid.reshape([batch, 1, positions]));
         let Pass {
             quantized,
@@ -142,6 +170,12 @@ impl<B: Backend> Bitcodes<B> {
             bits: bits.swap_dims(1, 2).reshape(bits_shape),
             loss,
         }
+    }
+
+    /// The shape of the bits of `x` as the arithmetic has them, `[batch, num_bits, positions]`.
+    fn flat_bits<const D: usize>(&self, x: &Tensor<B, D>) -> [usize; 3] {
+        let dims = self.bits_of_map(x);
+        [dims[0], dims[D - 1], dims[1..D - 1].iter().product()]
     }
 
     /// The shape of the bits of `x`; panics unless `x` is `[batch, features, ..]`.

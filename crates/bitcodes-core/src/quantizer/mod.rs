@@ -16,15 +16,15 @@
 //! Computed in f32, or in f64 where `x` or the codebook is; the output has the type of `x`.
 
 mod channel_first;
+mod codec;
 mod pass;
 mod step;
 
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
-use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
+use burn::tensor::{BasicOps, Bool, Int, Tensor, backend::Backend};
 
 use self::pass::{Choice, Pass};
 pub use self::step::TrainingStep;
-use crate::precision::working;
 use crate::sampling::logistic_noise;
 use crate::{BitcodesConfig, ConfigError, Schedule};
 
@@ -88,7 +88,17 @@ impl<B: Backend> Bitcodes<B> {
         if found != wanted {
             return Err(ConfigError::CodebookShape { found, wanted });
         }
-        Ok(Self::new(codebook, config))
+        // A parameter is the start of a graph.
+        Ok(Self::new(codebook.detach(), config))
+    }
+
+    /// The same at another step of its schedules.
+    #[cfg(feature = "checkpoints")]
+    pub(crate) fn at_step(self, steps: usize) -> Self {
+        Self {
+            step: TrainingStep::at(steps),
+            ..self
+        }
     }
 
     /// Length of a vector.
@@ -206,82 +216,6 @@ impl<B: Backend> Bitcodes<B> {
             "Bitcodes: noise has another shape (left) than the bits (right)"
         );
         self.forward_as::<D, 1>(x, Choice::Trained(Some(noise)), None)
-    }
-
-    /// Quantizes without noise on every backend; the same as `decode(encode(x))`.
-    ///
-    /// # Shapes
-    ///
-    /// - x: `[.., features]`
-    /// - output: `[.., features]`
-    ///
-    /// # Panics
-    ///
-    /// Where the last axis of `x` is not `features` long.
-    pub fn quantize<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
-        let dtype = FloatDType::from(x.dtype());
-        self.decode(self.encode(x)).cast(dtype)
-    }
-
-    /// How decided each bit is: `x . (codebook[2p + 1] - codebook[2p])` for each bit `p`, in f32
-    /// or f64.
-    ///
-    /// # Shapes
-    ///
-    /// - x: `[.., features]`
-    /// - output: `[.., num_bits]`
-    ///
-    /// # Panics
-    ///
-    /// Where the last axis of `x` is not `features` long.
-    pub fn logits<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
-        let shape = self.with_last(&x, self.num_bits());
-        let dtype = working([x.dtype(), self.codebook.val().dtype()]);
-        if has_no_vectors(&x) {
-            return Tensor::zeros(shape, (&x.device(), dtype.into()));
-        }
-        let rows = as_rows(x).cast(dtype);
-        self.pairs(dtype).logits(rows).reshape(shape)
-    }
-
-    /// The bits of each vector, without noise: `logits > 0`, so that a tie and NaN give 0.
-    ///
-    /// # Shapes
-    ///
-    /// - x: `[.., features]`
-    /// - output: `[.., num_bits]`, each 0 or 1
-    ///
-    /// # Panics
-    ///
-    /// Where the last axis of `x` is not `features` long.
-    pub fn encode<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D, Int> {
-        self.logits(x).greater_elem(0.0).int()
-    }
-
-    /// The vectors that bits stand for, in the type of the codebook.
-    ///
-    /// # Shapes
-    ///
-    /// - bits: `[.., num_bits]`, each 0 or 1; any other value is extrapolated, not checked: see
-    ///   [`check_bits`](crate::check_bits)
-    /// - output: `[.., features]`
-    ///
-    /// # Panics
-    ///
-    /// Where the last axis of `bits` is not `num_bits` long.
-    #[doc(alias = "from_bits")]
-    pub fn decode<const D: usize>(&self, bits: Tensor<B, D, Int>) -> Tensor<B, D> {
-        let mut shape = bits.dims();
-        self.assert_num_bits(shape[D - 1]);
-        shape[D - 1] = self.features();
-        let stored = self.codebook.val().dtype();
-        if has_no_vectors(&bits) {
-            return Tensor::zeros(shape, (&bits.device(), stored));
-        }
-        let dtype = working([stored]);
-        let rows = as_rows(bits).cast(dtype);
-        let decoded = self.pairs(dtype).decode(rows).reshape(shape);
-        decoded.cast(FloatDType::from(stored))
     }
 
     /// How `forward` chooses bits of this shape.

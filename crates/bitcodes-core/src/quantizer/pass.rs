@@ -66,6 +66,14 @@ impl<B: Backend> Bitcodes<B> {
         }
     }
 
+    /// What bits stand for, in the type of the codebook.
+    pub(super) fn decoded<const N: usize>(&self, bits: Tensor<B, N, Int>) -> Tensor<B, N> {
+        let stored = self.codebook.val().dtype();
+        let dtype = working([stored]);
+        let decoded = self.pairs(dtype).decode(bits.cast(dtype));
+        decoded.cast(FloatDType::from(stored))
+    }
+
     /// Quantizes `x`; `valid` has one element along axis 1, true where a vector counts.
     pub(super) fn pass<const N: usize>(
         &self,
@@ -84,7 +92,7 @@ impl<B: Backend> Bitcodes<B> {
         let (quantized, bits) = match choice {
             Choice::Decided => {
                 let bits = logits.clone().greater_elem(0.0).int();
-                (pairs.decode(bits.clone().cast(dtype)), bits)
+                (self.decoded(bits.clone()).cast(dtype), bits)
             }
             Choice::Trained(noise) => {
                 let temperature = self.temperature();

@@ -79,6 +79,23 @@ impl BitStatistics {
         Ok(())
     }
 
+    /// Adds what other statistics have gathered, as if their codes had been added here.
+    ///
+    /// # Panics
+    ///
+    /// Where they are of another number of bits.
+    pub fn merge(&mut self, other: &Self) {
+        assert_eq!(
+            self.num_bits, other.num_bits,
+            "BitStatistics: bits of one (left), of the other (right)"
+        );
+        self.vectors += other.vectors;
+        let add = |(here, there): (&mut u64, &u64)| *here += there;
+        self.ones.iter_mut().zip(&other.ones).for_each(add);
+        self.both.iter_mut().zip(&other.both).for_each(add);
+        self.codes.merge(&other.codes);
+    }
+
     /// Number of codes added.
     pub fn vectors(&self) -> u64 {
         self.vectors
@@ -215,6 +232,22 @@ mod tests {
         let exact = |value| Estimate { value, exact: true };
         assert_eq!(statistics.codes_used(), exact(3.0));
         assert_eq!(statistics.perplexity(), exact(libm::exp2(1.5)));
+    }
+
+    #[test]
+    fn merged_statistics_are_those_of_all_codes() {
+        let rows: [&[u8]; 5] = [&[0, 0, 1], &[1, 0, 1], &[1, 1, 0], &[0, 0, 1], &[1, 1, 1]];
+        let of = |rows: &[&[u8]]| {
+            let mut statistics = BitStatistics::new(3);
+            statistics.update(&packed(rows)).unwrap();
+            statistics
+        };
+        let (mut merged, all) = (of(&rows[..2]), of(&rows));
+        merged.merge(&of(&rows[2..]));
+        assert_eq!(merged.means(), all.means());
+        assert_eq!(merged.correlation(0, 2), all.correlation(0, 2));
+        assert_eq!(merged.codes_used(), all.codes_used());
+        assert_eq!(merged.perplexity(), all.perplexity());
     }
 
     #[test]

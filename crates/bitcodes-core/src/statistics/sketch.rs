@@ -33,23 +33,39 @@ impl CodeSketch {
     const CAPACITY: usize = 1 << 16;
 
     pub fn add(&mut self, code: &[u8]) {
-        let hash = SipHasher13::new().hash(code);
+        self.add_hash(SipHasher13::new().hash(code), 1);
+    }
+
+    /// A code among the smallest of all is among the smallest of each part in which it was seen.
+    pub fn merge(&mut self, other: &Self) {
+        for (&hash, &times) in &other.counts {
+            self.add_hash(hash, times);
+        }
+        self.full |= other.full;
+        // A part that is full has not kept what lies above its largest.
+        if let (true, Some((&last, _))) = (other.full, other.counts.last_key_value()) {
+            self.counts.split_off(&(last.saturating_add(1)));
+        }
+    }
+
+    fn add_hash(&mut self, hash: u64, times: u64) {
         if let Some(count) = self.counts.get_mut(&hash) {
-            *count += 1;
+            *count += times;
             return;
         }
         if self.counts.len() < Self::CAPACITY {
-            self.counts.insert(hash, 1);
+            // One that had to leave does not come back.
+            let above = |(&last, _): (&u64, &u64)| self.full && hash > last;
+            if !self.counts.last_key_value().is_some_and(above) {
+                self.counts.insert(hash, times);
+            }
             return;
         }
         self.full = true;
-        if self
-            .counts
-            .last_key_value()
-            .is_some_and(|(&last, _)| hash < last)
-        {
+        let below = |(&last, _): (&u64, &u64)| hash < last;
+        if self.counts.last_key_value().is_some_and(below) {
             self.counts.pop_last();
-            self.counts.insert(hash, 1);
+            self.counts.insert(hash, times);
         }
     }
 
@@ -104,11 +120,19 @@ mod tests {
         // A million codes, each tenth of them nine times as often as the others.
         const CODES: u64 = 1_000_000;
         let mut sketch = CodeSketch::default();
+        let mut parts = [CodeSketch::default(), CodeSketch::default()];
         for code in 0..CODES {
             let times = if code.is_multiple_of(10) { 9 } else { 1 };
-            for _ in 0..times {
+            for time in 0..times {
                 sketch.add(&code.to_le_bytes());
+                // The first holds nearly all of the codes, the second a tenth, some of them in both.
+                let second = code.is_multiple_of(10) && time > 3;
+                parts[usize::from(second)].add(&code.to_le_bytes());
             }
+        }
+        for [mut one, other] in [parts.clone(), [parts[1].clone(), parts[0].clone()]] {
+            one.merge(&other);
+            assert_eq!(one.counts, sketch.counts);
         }
         assert_eq!(sketch.counts.len(), CodeSketch::CAPACITY);
         let relative = 1.0 / libm::sqrt(CodeSketch::CAPACITY as f64);

@@ -7,15 +7,20 @@
 //! The bytes are those of Burn's `NamedMpkBytesRecorder<FullPrecisionSettings>`: MessagePack, with
 //! `metadata` and `item`, in which a tensor is a map of `bytes`, `shape` and `dtype`.
 
+mod compare;
+mod scan;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use burn::module::{Module, Param, ParamId};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{DType, Tensor, backend::Backend};
 use rmpv::Value;
 
+use self::compare::{Path, Stored, compare, get};
+use self::scan::count_values;
 use crate::{Bitcodes, BitcodesConfig, BitcodesRecord, ConfigError};
 
 /// A record that cannot be loaded.
@@ -89,6 +94,9 @@ pub enum RecordError {
         /// What stands there.
         found: String,
     },
+    /// There is no codebook where that of a quantizer is.
+    #[error("the record has no codebook at its top, expected the record of a quantizer")]
+    NoCodebook,
     /// The codebook of a record has dimensions that no quantizer has.
     #[error("the codebook has shape {0:?}, expected [2 * num_bits, features]")]
     NoQuantizer(Vec<u64>),
@@ -106,11 +114,44 @@ type FullPrecision = NamedMpkBytesRecorder<FullPrecisionSettings>;
 ///
 /// # Errors
 ///
+/// [`RecordError::Precision`] for a tensor in f64, of which a record would keep only an f32, and
 /// [`RecordError::Burn`] where Burn cannot write it.
 pub fn save<B: Backend, M: Module<B>>(module: &M) -> Result<Vec<u8>, RecordError> {
+    let mut doubles = Doubles::default();
+    module.visit(&mut doubles);
+    if let Some(path) = doubles.first {
+        return Err(RecordError::Precision {
+            path,
+            found: "F64".into(),
+            wanted: "F32 or narrower".into(),
+        });
+    }
     let record = module.clone().into_record();
     Recorder::<B>::record(&FullPrecision::default(), record, ())
         .map_err(|error| RecordError::Burn(error.to_string()))
+}
+
+/// Looks for a tensor in f64.
+#[derive(Default)]
+struct Doubles {
+    path: Vec<String>,
+    first: Option<String>,
+}
+
+impl<B: Backend> ModuleVisitor<B> for Doubles {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if param.val().dtype() == DType::F64 && self.first.is_none() {
+            self.first = Some(self.path.join("."));
+        }
+    }
+
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
 }
 
 /// The module with the values of a record, which [`save`] or Burn's
@@ -126,7 +167,7 @@ pub fn load<B: Backend, M: Module<B>>(
 ) -> Result<M, RecordError> {
     let found = item(bytes)?;
     let wanted = item(&save::<B, M>(module)?)?;
-    compare("", &found, &wanted)?;
+    compare(&Path::Top, &found, &wanted)?;
     let record = Recorder::<B>::load(&FullPrecision::default(), bytes.to_vec(), device)
         .map_err(|error| RecordError::Burn(error.to_string()))?;
     Ok(module.clone().load_record(record))
@@ -166,12 +207,7 @@ impl<B: Backend> Bitcodes<B> {
         let codebook = get(&item, "codebook").and_then(|codebook| get(codebook, "param"));
         let shape = match codebook.and_then(Stored::of) {
             Some(stored) => stored.shape,
-            None => {
-                return Err(RecordError::Missing {
-                    path: "codebook".into(),
-                    shape: Vec::new(),
-                });
-            }
+            None => return Err(RecordError::NoCodebook),
         };
         let [rows, features] = shape[..] else {
             return Err(RecordError::NoQuantizer(shape));
@@ -185,13 +221,14 @@ impl<B: Backend> Bitcodes<B> {
         // Before a codebook of that size is drawn.
         codebook
             .and_then(Stored::of)
-            .map_or(Ok(()), |stored| stored.check_bytes("codebook"))?;
+            .map_or(Ok(()), |stored| stored.check_bytes(|| "codebook".into()))?;
         load(&config.try_init(device)?, bytes, device)
     }
 }
 
 /// The item of a record.
 fn item(bytes: &[u8]) -> Result<Value, RecordError> {
+    count_values(bytes).map_err(RecordError::NotARecord)?;
     let mut rest = bytes;
     let value = rmpv::decode::read_value(&mut rest)
         .map_err(|error| RecordError::NotARecord(format!("{error} in {} bytes", bytes.len())))?;
@@ -213,163 +250,4 @@ fn item(bytes: &[u8]) -> Result<Value, RecordError> {
         let reason = "metadata or item is not there";
         RecordError::NotARecord(reason.into())
     })
-}
-
-/// A tensor as a record holds it.
-struct Stored<'a> {
-    shape: Vec<u64>,
-    dtype: &'a str,
-    bytes: &'a [u8],
-}
-
-impl<'a> Stored<'a> {
-    fn of(value: &'a Value) -> Option<Self> {
-        let dims = get(value, "shape")?.as_array()?;
-        Some(Self {
-            shape: dims.iter().map(Value::as_u64).collect::<Option<_>>()?,
-            dtype: get(value, "dtype")?.as_str()?,
-            bytes: get(value, "bytes")?.as_slice()?,
-        })
-    }
-
-    fn check_bytes(&self, path: &str) -> Result<(), RecordError> {
-        let size = match self.dtype {
-            "F64" | "I64" | "U64" => 8,
-            "F32" | "I32" | "U32" | "Flex32" => 4,
-            "F16" | "BF16" | "I16" | "U16" => 2,
-            _ => 1,
-        };
-        let wanted = self
-            .shape
-            .iter()
-            .fold(size, |bytes: u64, &dim| bytes.saturating_mul(dim));
-        match self.bytes.len() {
-            found if found as u64 == wanted => Ok(()),
-            found => Err(RecordError::ByteCount {
-                path: path.into(),
-                found,
-                wanted,
-            }),
-        }
-    }
-}
-
-/// Checks that `found` has the tensors of `wanted` and no others.
-fn compare(path: &str, found: &Value, wanted: &Value) -> Result<(), RecordError> {
-    if let Some(wanted) = Stored::of(wanted) {
-        return match Stored::of(found) {
-            Some(found) => compare_tensors(path, &found, &wanted),
-            None => Err(missing(path, wanted.shape)),
-        };
-    }
-    match wanted {
-        Value::Map(entries) => {
-            for (key, wanted) in entries {
-                let key = key.as_str().unwrap_or_default();
-                let path = join(path, key);
-                match get(found, key) {
-                    Some(found) if key == "id" => check_id(&path, found)?,
-                    Some(found) => compare(&path, found, wanted)?,
-                    // What is no tensor may have come later, and has a default.
-                    None => first_tensor(&path, wanted)
-                        .map_or(Ok(()), |(path, shape)| Err(missing(&path, shape)))?,
-                }
-            }
-            let others = found.as_map().into_iter().flatten();
-            for (key, value) in others {
-                let key = key.as_str().unwrap_or_default();
-                if get(wanted, key).is_none()
-                    && let Some((path, shape)) = first_tensor(&join(path, key), value)
-                {
-                    return Err(RecordError::Unexpected { path, shape });
-                }
-            }
-            Ok(())
-        }
-        Value::Array(wanted) => {
-            let found = found.as_array().map_or(&[][..], Vec::as_slice);
-            if found.len() != wanted.len() {
-                return Err(RecordError::Parts {
-                    path: path.into(),
-                    found: found.len(),
-                    wanted: wanted.len(),
-                });
-            }
-            let parts = found.iter().zip(wanted).enumerate();
-            parts.into_iter().try_for_each(|(index, (found, wanted))| {
-                compare(&join(path, &index.to_string()), found, wanted)
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn compare_tensors(path: &str, found: &Stored, wanted: &Stored) -> Result<(), RecordError> {
-    // "quantizer.codebook" rather than "quantizer.codebook.param".
-    let path = path.strip_suffix(".param").unwrap_or(path);
-    if found.shape != wanted.shape {
-        return Err(RecordError::Shape {
-            path: path.into(),
-            found: found.shape.clone(),
-            wanted: wanted.shape.clone(),
-        });
-    }
-    if found.dtype != wanted.dtype {
-        return Err(RecordError::Precision {
-            path: path.into(),
-            found: found.dtype.into(),
-            wanted: wanted.dtype.into(),
-        });
-    }
-    found.check_bytes(path)
-}
-
-/// Burn panics on an id that it cannot read.
-fn check_id(path: &str, id: &Value) -> Result<(), RecordError> {
-    // Ids of more than 13 characters (8 bytes) are those of an earlier Burn, and longer ones none.
-    let readable = |id: &&str| id.len() <= 13 && ParamId::try_deserialize(id).is_some();
-    match id.as_str().filter(readable) {
-        Some(_) => Ok(()),
-        None => Err(RecordError::Id {
-            path: path.strip_suffix(".id").unwrap_or(path).into(),
-            found: id.as_str().map_or_else(|| id.to_string(), Into::into),
-        }),
-    }
-}
-
-/// The first tensor of a part of a record.
-fn first_tensor(path: &str, value: &Value) -> Option<(String, Vec<u64>)> {
-    if let Some(stored) = Stored::of(value) {
-        return Some((path.into(), stored.shape));
-    }
-    let mut of_map = value.as_map().into_iter().flatten();
-    let of_map = of_map.find_map(|(key, value)| {
-        first_tensor(&join(path, key.as_str().unwrap_or_default()), value)
-    });
-    let of_array = || {
-        let mut parts = value.as_array().into_iter().flatten().enumerate();
-        parts.find_map(|(index, value)| first_tensor(&join(path, &index.to_string()), value))
-    };
-    of_map.or_else(of_array)
-}
-
-fn missing(path: &str, shape: Vec<u64>) -> RecordError {
-    RecordError::Missing {
-        path: path.strip_suffix(".param").unwrap_or(path).into(),
-        shape,
-    }
-}
-
-fn join(path: &str, key: &str) -> String {
-    match path {
-        "" => key.into(),
-        _ => format!("{path}.{key}"),
-    }
-}
-
-fn get<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    let entries = value.as_map()?;
-    entries
-        .iter()
-        .find_map(|(name, value)| (name.as_str() == Some(key)).then_some(value))
 }

@@ -1,0 +1,104 @@
+//! Vectors to bits and back, without noise on every backend.
+
+use burn::tensor::{FloatDType, Int, Tensor, backend::Backend};
+
+use super::{Bitcodes, as_rows, has_no_vectors};
+use crate::precision::working;
+use crate::{CodesError, check_bits};
+
+impl<B: Backend> Bitcodes<B> {
+    /// Quantizes without noise on every backend; the same as `decode(encode(x))`.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[.., features]`
+    /// - output: `[.., features]`
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `x` is not `features` long.
+    pub fn quantize<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
+        let dtype = FloatDType::from(x.dtype());
+        self.decode(self.encode(x)).cast(dtype)
+    }
+
+    /// How decided each bit is: `x . (codebook[2p + 1] - codebook[2p])` for each bit `p`, in f32
+    /// or f64.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[.., features]`
+    /// - output: `[.., num_bits]`
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `x` is not `features` long.
+    pub fn logits<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
+        let shape = self.with_last(&x, self.num_bits());
+        let dtype = working([x.dtype(), self.codebook.val().dtype()]);
+        if has_no_vectors(&x) {
+            return Tensor::zeros(shape, (&x.device(), dtype.into()));
+        }
+        let rows = as_rows(x).cast(dtype);
+        self.pairs(dtype).logits(rows).reshape(shape)
+    }
+
+    /// The bits of each vector, without noise: `logits > 0`, so that a tie and NaN give 0.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[.., features]`
+    /// - output: `[.., num_bits]`, each 0 or 1
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `x` is not `features` long.
+    pub fn encode<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D, Int> {
+        self.logits(x).greater_elem(0.0).int()
+    }
+
+    /// The vectors that bits stand for, in the type of the codebook.
+    ///
+    /// # Shapes
+    ///
+    /// - bits: `[.., num_bits]`, each 0 or 1; any other value is extrapolated, not checked: see
+    ///   [`try_decode`](Self::try_decode)
+    /// - output: `[.., features]`
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `bits` is not `num_bits` long.
+    #[doc(alias = "from_bits")]
+    pub fn decode<const D: usize>(&self, bits: Tensor<B, D, Int>) -> Tensor<B, D> {
+        let mut shape = bits.dims();
+        self.assert_num_bits(shape[D - 1]);
+        shape[D - 1] = self.features();
+        let stored = self.codebook.val().dtype();
+        if has_no_vectors(&bits) {
+            return Tensor::zeros(shape, (&bits.device(), stored));
+        }
+        self.decoded(as_rows(bits)).reshape(shape)
+    }
+
+    /// [`decode`](Self::decode), or an error for bits that are not 0 or 1.
+    ///
+    /// # Shapes
+    ///
+    /// - bits: `[.., num_bits]`
+    /// - output: `[.., features]`
+    ///
+    /// # Errors
+    ///
+    /// [`CodesError::OutOfRange`] as [`check_bits`].
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `bits` is not `num_bits` long.
+    pub fn try_decode<const D: usize>(
+        &self,
+        bits: Tensor<B, D, Int>,
+    ) -> Result<Tensor<B, D>, CodesError> {
+        check_bits(&bits)?;
+        Ok(self.decode(bits))
+    }
+}
