@@ -1,6 +1,5 @@
 //! Safetensors, read and written.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -91,10 +90,10 @@ impl<B: Backend> Bitcodes<B> {
         let view = TensorView::new(dtype, data.shape.to_vec(), data.as_bytes());
         let view = view.expect("a tensor has the bytes of its shape");
         let config = serde_json::to_string(&self.config()).expect("a configuration is plain");
-        let metadata: BTreeMap<String, String> = [("format", "pt".to_string()), (CONFIG, config)]
-            .map(|(key, value)| (key.to_string(), value))
-            .into();
-        serialize([("codebook", view)], Some(metadata.into_iter().collect()))
+        let step = self.step().to_string();
+        let metadata = [("format", "pt".into()), (CONFIG, config), (STEP, step)];
+        let metadata = metadata.map(|(key, value)| (key.to_string(), value));
+        serialize([("codebook", view)], Some(metadata.into()))
             .expect("one tensor can be written to memory")
     }
 }
