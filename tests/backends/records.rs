@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bitcodes_core::record::{self, RecordError};
 use bitcodes_core::{Bitcodes, BitcodesConfig, Schedule};
+use bitcodes_workspace::backends::any_seed;
 use bitcodes_workspace::golden::Golden;
 use bitcodes_workspace::on_every_backend;
 use burn::module::Module;
@@ -132,6 +133,7 @@ type Cpu = burn::backend::Flex;
 /// panic.
 #[test]
 fn damage_is_an_error_or_another_codebook() {
+    let _seed = any_seed();
     let device = Default::default();
     let config = BitcodesConfig::new(3, 2);
     let module = config.init::<Cpu>(&device);
@@ -154,6 +156,7 @@ fn damage_is_an_error_or_another_codebook() {
 
 #[test]
 fn doubles_are_not_rounded_in_silence() {
+    let _seed = any_seed();
     let device = Default::default();
     let double = BitcodesConfig::new(3, 2)
         .init::<Cpu>(&device)
@@ -170,6 +173,7 @@ fn doubles_are_not_rounded_in_silence() {
 
 #[test]
 fn bytes_that_are_fewer_than_the_shape_are_named() {
+    let _seed = any_seed();
     let device = Default::default();
     let module = BitcodesConfig::new(3, 2).init::<Cpu>(&device);
     let whole = record::save::<Cpu, _>(&module).unwrap();

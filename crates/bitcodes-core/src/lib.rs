@@ -26,6 +26,11 @@
 //! # }
 //! ```
 //!
+//! Around it: codes as numbers ([`to_decimal`], [`join_rows`], [`split_bits`]), as words on the
+//! device ([`pack_words`]) and as bytes on the host ([`PackedCodes`]); losses ([`CommitmentLoss`],
+//! [`EntropyLoss`]) and [`Schedule`]s for the training; [`BitStatistics`] of how codes are used;
+//! checked records (`record`) and checkpoints of PyTorch (`Checkpoint`).
+//!
 //! The backend is chosen by the type parameter. On a backend that differentiates (`Autodiff<..>`)
 //! [`Bitcodes::forward`] trains, with noise; on any other it is deterministic.
 //!
@@ -34,6 +39,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `std` (default) | Burn's `std`, and records that are checked before they are loaded |
+//! | `autodiff` (default) | Burn's `Autodiff`, and gradients of our own on the backends below |
 //! | `checkpoints` (default) | checkpoints of PyTorch |
 //! | `flex` (default), `ndarray` | Burn's backends for the CPU, with SIMD and threads |
 //! | `wgpu`, `cuda` | Burn's backends for the GPU |
