@@ -3,7 +3,7 @@
 use bitcodes_core::logistic_noise;
 use burn::module::{AutodiffModule, Module};
 use burn::nn::loss::{MseLoss, Reduction};
-use burn::optim::{GradientsAccumulator, GradientsParams, Optimizer};
+use burn::optim::{GradientsAccumulator, GradientsParams, MultiGradientsParams, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
@@ -37,13 +37,31 @@ impl<B: AutodiffBackend> TrainStep for Autoencoder<B> {
         O: Optimizer<Self, A>,
         Self: AutodiffModule<A>,
     {
-        let mut model = optimizer.step(learning_rate, self, grads);
-        model.quantizer.advance();
-        model
+        optimizer.step(learning_rate, self, grads).advanced()
+    }
+
+    fn optimize_multi<A, O>(
+        self,
+        optimizer: &mut O,
+        learning_rate: f64,
+        grads: MultiGradientsParams,
+    ) -> Self
+    where
+        A: AutodiffBackend,
+        O: Optimizer<Self, A>,
+        Self: AutodiffModule<A>,
+    {
+        let model = optimizer.step_multi(learning_rate, self, grads);
+        model.advanced()
     }
 }
 
 impl<B: AutodiffBackend> Autoencoder<B> {
+    fn advanced(mut self) -> Self {
+        self.quantizer.advance();
+        self
+    }
+
     /// Forward and backward, each part of the batch on a thread of its own.
     ///
     /// `noise` is `[images, tokens, num_bits]`. A loss of the quantizer counts for a part as much

@@ -62,10 +62,8 @@ pub(super) fn info(tensors: &SafeTensors<'_>, name: &str) -> Option<TensorInfo> 
     })
 }
 
-pub(super) fn data(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<u8>, CheckpointError> {
-    let view = tensors.tensor(name);
-    let view = view.map_err(|error| CheckpointError::Safetensors(error.to_string(), 0))?;
-    Ok(view.data().to_vec())
+pub(super) fn data(tensors: &SafeTensors<'_>, name: &str) -> Option<Vec<u8>> {
+    Some(tensors.tensor(name).ok()?.data().to_vec())
 }
 
 impl<B: Backend> Bitcodes<B> {
