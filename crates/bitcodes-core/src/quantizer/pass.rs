@@ -1,7 +1,7 @@
 //! The arithmetic, once for rows of vectors and for channel-first maps: axis 1 holds the features
 //! or the bits, in `[vectors, features]` as in `[batch, features, positions]`.
 
-use burn::tensor::{Bool, FloatDType, Int, Tensor, backend::Backend};
+use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 
 use super::Bitcodes;
 use crate::losses::{CommitmentLoss, EntropyLoss};
@@ -131,15 +131,15 @@ impl<B: Backend> Bitcodes<B> {
             diversity,
             ..
         } = *self;
-        let rows = |tensor: Tensor<B, N>| vectors_first(tensor);
         let valid = valid.map(vectors_first);
         let commitment = (commitment_weight > 0.0).then(|| {
             let loss = CommitmentLoss::new();
-            loss.of_rows(rows(x), rows(quantized.clone()), valid.clone()) * commitment_weight
+            let (x, quantized) = (vectors_first(x), vectors_first(quantized.clone()));
+            loss.of_rows(x, quantized, valid.clone()) * commitment_weight
         });
         let entropy = (entropy_weight > 0.0).then(|| {
             let loss = EntropyLoss::new().with_diversity(diversity);
-            loss.of_rows(rows(logits), valid) * entropy_weight
+            loss.of_rows(vectors_first(logits), valid) * entropy_weight
         });
         match (commitment, entropy) {
             (Some(commitment), Some(entropy)) => Some(commitment + entropy),
@@ -149,7 +149,7 @@ impl<B: Backend> Bitcodes<B> {
 }
 
 /// `[vectors, n]` as it is, `[batch, n, positions]` as `[batch * positions, n]`.
-fn vectors_first<B: Backend, const N: usize, K: burn::tensor::BasicOps<B>>(
+fn vectors_first<B: Backend, const N: usize, K: BasicOps<B>>(
     tensor: Tensor<B, N, K>,
 ) -> Tensor<B, 2, K> {
     let dims = tensor.dims();
