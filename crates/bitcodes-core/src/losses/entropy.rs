@@ -144,33 +144,17 @@ impl EntropyLoss {
         let weights = valid.map(|valid| valid.int().cast(dtype));
         let blocks = Blocks::new(untracked(logits.clone()), weights);
         let (value, balance) = self.value(&blocks, dtype);
-        match B::ad_enabled(&logits.device()) {
-            true => self.differentiable(logits, value, blocks, balance),
-            false => value,
+        if !B::ad_enabled(&logits.device()) {
+            return value;
         }
-    }
-
-    #[cfg(feature = "autodiff")]
-    fn differentiable<B: Backend>(
-        &self,
-        logits: Tensor<B, 2>,
-        value: Tensor<B, 1>,
-        blocks: Blocks<B>,
-        balance: Tensor<B, 2>,
-    ) -> Tensor<B, 1> {
-        let others = [balance.clone()].into_iter().chain(blocks.weights.clone());
-        let known = with_derivative(logits.clone(), value.clone(), others.collect(), *self);
-        known.unwrap_or_else(|| self.differentiable_anywhere(logits, value, blocks, balance))
-    }
-
-    #[cfg(not(feature = "autodiff"))]
-    fn differentiable<B: Backend>(
-        &self,
-        logits: Tensor<B, 2>,
-        value: Tensor<B, 1>,
-        blocks: Blocks<B>,
-        balance: Tensor<B, 2>,
-    ) -> Tensor<B, 1> {
+        #[cfg(feature = "autodiff")]
+        {
+            let others = [balance.clone()].into_iter().chain(blocks.weights.clone());
+            let others = others.collect();
+            if let Some(loss) = with_derivative(logits.clone(), value.clone(), others, *self) {
+                return loss;
+            }
+        }
         self.differentiable_anywhere(logits, value, blocks, balance)
     }
 
