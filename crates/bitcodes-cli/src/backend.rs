@@ -2,9 +2,58 @@
 
 use std::num::NonZeroUsize;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 use crate::error::CliError;
+
+/// Where to compute.
+#[derive(Debug, Args)]
+pub(crate) struct Compute {
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = Backend::Flex)]
+    pub backend: Backend,
+
+    /// Which GPU, with `--backend wgpu`: its number or a part of its name, as `bitcodes adapters`
+    /// lists them [default: the one that the system prefers]
+    #[arg(long, value_name = "NUMBER|NAME")]
+    pub adapter: Option<String>,
+}
+
+impl Compute {
+    /// Says whether the backend can be used.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not compiled in, or an adapter is named for one that has none.
+    pub fn check(&self) -> Result<(), CliError> {
+        let backend = self.backend;
+        backend.check()?;
+        match &self.adapter {
+            Some(adapter) if backend != Backend::Wgpu => Err(CliError::NoAdapters {
+                adapter: adapter.clone(),
+                backend: backend.name(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the GPU ready, and says which it is.
+    #[cfg(feature = "wgpu")]
+    pub fn open_gpu(&self) -> Result<burn::backend::wgpu::WgpuDevice, CliError> {
+        use std::io::Write;
+
+        use bitcodes_core::backend::wgpu::{AdapterChoice, describe, open};
+
+        let choice = match &self.adapter {
+            Some(adapter) => adapter.parse().unwrap_or_else(|never| match never {}),
+            None => AdapterChoice::Preferred,
+        };
+        let opened = pollster::block_on(open(&choice))?;
+        // Not on standard output, which is for results.
+        writeln!(std::io::stderr(), "computing on {}", describe(&opened.info))?;
+        Ok(opened.device)
+    }
+}
 
 /// Where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,21 +87,15 @@ impl Backend {
         }
     }
 
-    /// Says whether the backend can be used: it is compiled in, and there is a device.
-    pub fn check(self) -> Result<(), CliError> {
-        if !self.is_compiled_in() {
-            let available = Self::value_variants().iter().filter(|b| b.is_compiled_in());
-            return Err(CliError::NotCompiledIn {
-                found: self.name(),
-                available: available.map(|b| b.name()).collect::<Vec<_>>().join(", "),
-            });
+    fn check(self) -> Result<(), CliError> {
+        if self.is_compiled_in() {
+            return Ok(());
         }
-        #[cfg(feature = "wgpu")]
-        if self == Self::Wgpu {
-            use bitcodes_core::backend::wgpu::default_adapter;
-            pollster::block_on(default_adapter())?;
-        }
-        Ok(())
+        let available = Self::value_variants().iter().filter(|b| b.is_compiled_in());
+        Err(CliError::NotCompiledIn {
+            found: self.name(),
+            available: available.map(|b| b.name()).collect::<Vec<_>>().join(", "),
+        })
     }
 
     /// The most images that a thread is to work on in a step of training; `None` on a GPU, which
@@ -65,34 +108,57 @@ impl Backend {
     }
 }
 
-/// Computes an expression on a backend that [`Backend::check`] has let pass, as the type that is
-/// named first.
+/// Computes an expression on a backend that [`Compute::check`] has let pass: with the backend as
+/// the type and its device as the variable that are named first. It returns from the function where
+/// there is no such device.
 macro_rules! on_backend {
-    ($backend:expr, $B:ident => $value:expr) => {
-        match $backend {
+    ($compute:expr, $B:ident, $device:ident => $value:expr) => {
+        match $compute.backend {
             #[cfg(feature = "flex")]
             $crate::backend::Backend::Flex => {
                 type $B = burn::backend::Flex;
+                let $device = Default::default();
                 $value
             }
             #[cfg(feature = "ndarray")]
             $crate::backend::Backend::Ndarray => {
                 type $B = burn::backend::NdArray;
+                let $device = Default::default();
                 $value
             }
             #[cfg(feature = "wgpu")]
             $crate::backend::Backend::Wgpu => {
                 type $B = burn::backend::Wgpu;
+                let $device = $compute.open_gpu()?;
                 $value
             }
             #[cfg(feature = "cuda")]
             $crate::backend::Backend::Cuda => {
                 type $B = burn::backend::Cuda;
+                let $device = Default::default();
                 $value
             }
             #[allow(unreachable_patterns, reason = "with every backend there is no other")]
-            _ => unreachable!("Backend::check refuses what is not compiled in"),
+            _ => unreachable!("Compute::check refuses what is not compiled in"),
         }
     };
 }
 pub(crate) use on_backend;
+
+/// `bitcodes adapters`: lists the GPUs that `--adapter` chooses from.
+pub(crate) fn list_adapters() -> Result<(), CliError> {
+    Backend::Wgpu.check()?;
+    #[cfg(feature = "wgpu")]
+    {
+        use std::io::{self, Write};
+
+        use bitcodes_core::backend::wgpu::{adapters, default_adapter, describe};
+
+        // Says why, where there is none.
+        pollster::block_on(default_adapter())?;
+        for (number, info) in pollster::block_on(adapters()).iter().enumerate() {
+            writeln!(io::stdout(), "{number}: {}", describe(info))?;
+        }
+    }
+    Ok(())
+}

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use bitcodes_core::PackedCodes;
 use bitcodes_train::{Unwritten, npy, write_file};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData, backend::Backend};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::backend::{Backend, on_backend};
+use crate::backend::{Compute, on_backend};
 use crate::error::CliError;
 use crate::model::ModelArgs;
 use crate::npy::read;
@@ -33,9 +33,8 @@ pub(crate) struct EncodeArgs {
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
 
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = Backend::Flex)]
-    backend: Backend,
+    #[command(flatten)]
+    compute: Compute,
 }
 
 /// Turn codes back into vectors.
@@ -52,19 +51,17 @@ pub(crate) struct DecodeArgs {
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
 
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = Backend::Flex)]
-    backend: Backend,
+    #[command(flatten)]
+    compute: Compute,
 }
 
 pub(crate) fn encode(args: &EncodeArgs) -> Result<(), CliError> {
     check_output(&args.output, &args.model, &args.input)?;
-    args.backend.check()?;
-    on_backend!(args.backend, B => encode_on::<B>(args))
+    args.compute.check()?;
+    on_backend!(args.compute, B, device => encode_on::<B>(args, device))
 }
 
-fn encode_on<B: burn::tensor::backend::Backend>(args: &EncodeArgs) -> Result<(), CliError> {
-    let device = B::Device::default();
+fn encode_on<B: Backend>(args: &EncodeArgs, device: B::Device) -> Result<(), CliError> {
     let quantizer = args.model.load::<B>(&device)?;
     let (features, num_bits) = (quantizer.features(), quantizer.num_bits());
     let (vectors, x) = read::<f32>(&args.input, features)?;
@@ -89,12 +86,11 @@ fn encode_on<B: burn::tensor::backend::Backend>(args: &EncodeArgs) -> Result<(),
 
 pub(crate) fn decode(args: &DecodeArgs) -> Result<(), CliError> {
     check_output(&args.output, &args.model, &args.input)?;
-    args.backend.check()?;
-    on_backend!(args.backend, B => decode_on::<B>(args))
+    args.compute.check()?;
+    on_backend!(args.compute, B, device => decode_on::<B>(args, device))
 }
 
-fn decode_on<B: burn::tensor::backend::Backend>(args: &DecodeArgs) -> Result<(), CliError> {
-    let device = B::Device::default();
+fn decode_on<B: Backend>(args: &DecodeArgs, device: B::Device) -> Result<(), CliError> {
     let quantizer = args.model.load::<B>(&device)?;
     let (features, num_bits) = (quantizer.features(), quantizer.num_bits());
     let (vectors, bytes) = read::<u8>(&args.input, num_bits.div_ceil(8))?;
@@ -134,7 +130,7 @@ fn check_output(output: &Path, model: &ModelArgs, input: &Path) -> Result<(), Cl
     Ok(())
 }
 
-fn unwritten(path: &Path) -> impl FnOnce(io::Error) -> Unwritten {
+pub(crate) fn unwritten(path: &Path) -> impl FnOnce(io::Error) -> Unwritten {
     let what = path.display().to_string();
     |source| Unwritten { what, source }
 }

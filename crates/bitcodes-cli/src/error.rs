@@ -32,7 +32,15 @@ pub(crate) enum CliError {
     /// The backend has no device to run on.
     #[cfg(feature = "wgpu")]
     #[error("the backend wgpu has no device here: {0}")]
-    NoAdapter(#[from] bitcodes_core::backend::wgpu::NoAdapter),
+    Adapter(#[from] bitcodes_core::backend::wgpu::AdapterError),
+    /// An adapter for a backend that computes on none.
+    #[error("--adapter {adapter}: the backend is {backend}, expected wgpu")]
+    NoAdapters {
+        /// The adapter that was asked for.
+        adapter: String,
+        /// The backend that was asked for.
+        backend: &'static str,
+    },
     /// The images cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -4,10 +4,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bitcodes_train::data::Images;
-use bitcodes_train::{Reconstructions, load_model, psnr_db};
+use bitcodes_train::{Reconstructions, load_model, psnr_db, write_file};
+use burn::tensor::backend::Backend;
 use clap::Args;
 
-use crate::backend::{Backend, on_backend};
+use crate::backend::{Compute, on_backend};
+use crate::codes::unwritten;
 use crate::codes_used;
 use crate::error::CliError;
 
@@ -22,18 +24,21 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = Backend::Flex)]
-    backend: Backend,
+    /// Codes of the images: a .npy file of uint8 [images, tokens, ceil(num_bits / 8)] to be written,
+    /// as numpy.packbits(bits, axis=2, bitorder="little") gives them
+    #[arg(long, value_name = "FILE")]
+    codes: Option<PathBuf>,
+
+    #[command(flatten)]
+    compute: Compute,
 }
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), CliError> {
-    args.backend.check()?;
-    on_backend!(args.backend, B => eval_on::<B>(args))
+    args.compute.check()?;
+    on_backend!(args.compute, B, device => eval_on::<B>(args, device))
 }
 
-fn eval_on<B: burn::tensor::backend::Backend>(args: &EvalArgs) -> Result<(), CliError> {
-    let device = B::Device::default();
+fn eval_on<B: Backend>(args: &EvalArgs, device: B::Device) -> Result<(), CliError> {
     let (config, model) = load_model::<B>(&args.model, &device)?;
     let test = match &args.data {
         Some(folder) => Images::test_from_folder(folder)?,
@@ -44,6 +49,10 @@ fn eval_on<B: burn::tensor::backend::Backend>(args: &EvalArgs) -> Result<(), Cli
         return Err(CliError::ImageSize { found, wanted });
     }
     let reconstructions = Reconstructions::of(&model, &test, &device)?;
+    if let Some(path) = &args.codes {
+        let codes = reconstructions.codes_to_npy();
+        write_file(path, &codes.map_err(unwritten(path))?)?;
+    }
     let statistics = reconstructions.statistics();
     let num_bits = config.quantizer.num_bits;
     writeln!(

@@ -30,6 +30,8 @@ enum Command {
     Eval(eval::EvalArgs),
     Encode(codes::EncodeArgs),
     Decode(codes::DecodeArgs),
+    /// List the GPUs that `--adapter` chooses from
+    Adapters,
 }
 
 /// Runs the program on the arguments of the process.
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Encode(args) => codes::encode(&args),
         Command::Decode(args) => codes::decode(&args),
+        Command::Adapters => backend::list_adapters(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use bitcodes_core::Schedule;
 use bitcodes_train::data::Images;
 use bitcodes_train::{
-    Execution, Job, Progress, RunError, RunFolder, Summary, TrainConfig, TrainError, files, train,
+    Execution, Job, Progress, RunError, RunFolder, Summary, TrainConfig, files, train,
 };
 use burn::backend::Autodiff;
 use clap::Args;
 
-use crate::backend::{Backend, on_backend};
+use crate::backend::{Compute, on_backend};
 use crate::codes_used;
 use crate::error::CliError;
 
@@ -68,9 +68,8 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     overwrite: bool,
 
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = Backend::Flex)]
-    backend: Backend,
+    #[command(flatten)]
+    compute: Compute,
 
     /// Print a line an epoch even on a terminal, where there is a dashboard otherwise
     #[arg(long)]
@@ -91,7 +90,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         seed: args.seed,
     };
     config.validate()?;
-    args.backend.check()?;
+    args.compute.check()?;
     let images = match &args.data {
         Some(folder) => Images::from_folder(folder)?,
         None => Images::digits(),
@@ -109,21 +108,21 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         images,
         run,
         execution: Execution {
-            backend: args.backend.name().into(),
-            images_per_thread: args.backend.images_per_thread(),
+            backend: args.compute.backend.name().into(),
+            images_per_thread: args.compute.backend.images_per_thread(),
         },
         progress: match io::stdout().is_terminal() && !args.plain {
             true => Progress::Dashboard,
             false => Progress::Lines,
         },
     };
-    let summary = train_on(args.backend, &job)?;
+    let summary = train_on(&args.compute, &job)?;
     report(job.run.path(), &summary)?;
     Ok(())
 }
 
-fn train_on(backend: Backend, job: &Job) -> Result<Summary, TrainError> {
-    on_backend!(backend, B => train::<Autodiff<B>>(job, &Default::default()))
+fn train_on(compute: &Compute, job: &Job) -> Result<Summary, CliError> {
+    on_backend!(compute, B, device => Ok(train::<Autodiff<B>>(job, &device)?))
 }
 
 fn report(out: &Path, summary: &Summary) -> io::Result<()> {

@@ -40,9 +40,12 @@
 //! |---|---|
 //! | `std` (default) | Burn's `std`, and records that are checked before they are loaded |
 //! | `autodiff` (default) | Burn's `Autodiff`, and gradients of our own on the backends below |
-//! | `checkpoints` (default) | checkpoints of PyTorch |
+//! | `safetensors` | checkpoints of PyTorch as safetensors |
+//! | `checkpoints` (default) | checkpoints of PyTorch in both their forms |
 //! | `flex` (default), `ndarray` | Burn's backends for the CPU, with SIMD and threads |
 //! | `wgpu`, `cuda` | Burn's backends for the GPU |
+//!
+//! | `threads` (default) | the CPU backends use several threads; a browser has none |
 //!
 //! Without `std` the crate is `no_std` and needs `alloc`.
 #![no_std]
@@ -55,7 +58,7 @@ extern crate std;
 pub use burn;
 
 pub mod backend;
-#[cfg(feature = "checkpoints")]
+#[cfg(feature = "safetensors")]
 mod checkpoint;
 mod codes;
 mod config;
@@ -69,11 +72,12 @@ mod sampling;
 mod schedule;
 mod statistics;
 
-#[cfg(feature = "checkpoints")]
+#[cfg(feature = "safetensors")]
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use codes::{
-    CodesError, PackedCodes, check_bits, join_bits, join_rows, pack_words, split_bits, split_rows,
-    to_bits, to_decimal, unpack_words,
+    CodesError, PackedCodes, check_bits, check_bits_async, join_bits, join_rows, pack_words,
+    pack_words_async, split_bits, split_rows, to_bits, to_bits_async, to_decimal, to_decimal_async,
+    unpack_words, unpack_words_async,
 };
 pub use config::{BitcodesConfig, ConfigError};
 pub use init::Initializer;

@@ -3,7 +3,7 @@
 use bitcodes_core::{Bitcodes, BitcodesConfig, ConfigError};
 use burn::config::Config;
 use burn::module::Module;
-use burn::tensor::{Int, Tensor, activation::sigmoid, backend::Backend};
+use burn::tensor::{Distribution, Int, Tensor, activation::sigmoid, backend::Backend};
 
 use crate::mixer::Mixer;
 
@@ -99,18 +99,51 @@ impl AutoencoderConfig {
     pub fn init<B: Backend>(&self, device: &B::Device) -> Autoencoder<B> {
         self.validate()
             .unwrap_or_else(|error| panic!("AutoencoderConfig: {error}"));
-        let pixels = Self::PATCH * Self::PATCH;
-        let features = self.quantizer.features;
-        let autoencoder = Autoencoder {
-            encoder: Mixer::new(self.tokens(), pixels, features, device),
-            quantizer: self.quantizer.init(device),
-            decoder: Mixer::new(self.tokens(), features, pixels, device),
-            height: self.height,
-            width: self.width,
+        let position = || {
+            let shape = [self.tokens(), Mixer::<B>::WIDTH];
+            Tensor::random(shape, Distribution::Normal(0.0, 0.02), device)
         };
+        let encoder = position();
+        let quantizer = self.quantizer.init(device);
+        let autoencoder = self.assemble([encoder, position()], quantizer);
         // Burn draws weights at their first use, and a clone made before draws others: a fork
         // draws them all now.
         autoencoder.fork(device)
+    }
+
+    /// Makes the autoencoder that the record of another is to be loaded into: nothing is drawn.
+    ///
+    /// # Errors
+    ///
+    /// Where [`validate`](Self::validate) gives one.
+    pub(crate) fn to_be_loaded<B: Backend>(
+        &self,
+        device: &B::Device,
+    ) -> Result<Autoencoder<B>, AutoencoderConfigError> {
+        self.validate()?;
+        let BitcodesConfig {
+            features, num_bits, ..
+        } = self.quantizer;
+        let codebook = Tensor::zeros([2 * num_bits, features], device);
+        let quantizer = Bitcodes::from_codebook(codebook, &self.quantizer)?;
+        let position = || Tensor::zeros([self.tokens(), Mixer::<B>::WIDTH], device);
+        Ok(self.assemble([position(), position()], quantizer))
+    }
+
+    fn assemble<B: Backend>(
+        &self,
+        [encoder, decoder]: [Tensor<B, 2>; 2],
+        quantizer: Bitcodes<B>,
+    ) -> Autoencoder<B> {
+        let pixels = Self::PATCH * Self::PATCH;
+        let features = self.quantizer.features;
+        Autoencoder {
+            encoder: Mixer::new(pixels, features, encoder),
+            quantizer,
+            decoder: Mixer::new(features, pixels, decoder),
+            height: self.height,
+            width: self.width,
+        }
     }
 }
 
@@ -176,6 +209,21 @@ impl<B: Backend> Autoencoder<B> {
     pub fn encode(&self, images: Tensor<B, 3>) -> Tensor<B, 3, Int> {
         let tokens = self.encoder.forward(self.patches(images));
         self.quantizer.encode(tokens).swap_dims(0, 1)
+    }
+
+    /// How decided each bit of the codes of images is, see [`Bitcodes::logits`].
+    ///
+    /// # Shapes
+    ///
+    /// - images: `[batch, height, width]` in [0, 1]
+    /// - output: `[batch, tokens, num_bits]`
+    ///
+    /// # Panics
+    ///
+    /// Where the images have another height or width than the configuration's.
+    pub fn logits(&self, images: Tensor<B, 3>) -> Tensor<B, 3> {
+        let tokens = self.encoder.forward(self.patches(images));
+        self.quantizer.logits(tokens).swap_dims(0, 1)
     }
 
     /// The images that codes stand for.

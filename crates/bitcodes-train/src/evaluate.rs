@@ -16,6 +16,8 @@ pub struct Reconstructions {
     height: usize,
     width: usize,
     pixels: Vec<f32>,
+    /// Of each batch.
+    codes: Vec<PackedCodes>,
     error: SquaredError,
     statistics: BitStatistics,
 }
@@ -37,6 +39,7 @@ impl Reconstructions {
     ) -> Result<Self, CodesError> {
         let (height, width) = set.size();
         let mut pixels = Vec::with_capacity(set.len() * height * width);
+        let mut codes = Vec::new();
         let mut statistics = BitStatistics::new(model.quantizer.num_bits());
         let indices: Vec<usize> = (0..set.len()).collect();
         for batch in indices.chunks(Self::BATCH) {
@@ -44,6 +47,7 @@ impl Reconstructions {
             statistics.update(&packed)?;
             let images = model.decode(packed.to_bits(device)).into_data();
             pixels.extend(images.iter::<f32>());
+            codes.push(packed);
         }
 
         let originals = indices.iter().flat_map(|&index| set.pixels(index));
@@ -56,6 +60,7 @@ impl Reconstructions {
             height,
             width,
             pixels,
+            codes,
             error,
             statistics,
         })
@@ -90,5 +95,22 @@ impl Reconstructions {
         let (height, width) = (self.height as u64, self.width as u64);
         let images = self.pixels.len() as u64 / (height * width);
         npy(&[images, height, width], &self.pixels)
+    }
+
+    /// The codes of all as a file of NumPy's, u8 `[images, tokens, ceil(num_bits / 8)]`.
+    ///
+    /// # Errors
+    ///
+    /// Where the writer gives one; writing to memory gives it none.
+    pub fn codes_to_npy(&self) -> io::Result<Vec<u8>> {
+        let images: usize = self.codes.iter().map(|codes| codes.dims()[0]).sum();
+        let (tokens, num_bits) = match self.codes.first() {
+            Some(codes) => (codes.dims()[1], codes.num_bits()),
+            None => (0, 0),
+        };
+        let row = num_bits.div_ceil(8);
+        let bytes = self.codes.iter().flat_map(PackedCodes::as_bytes).copied();
+        let bytes: Vec<u8> = bytes.collect();
+        npy(&[images as u64, tokens as u64, row as u64], &bytes)
     }
 }

@@ -4,8 +4,10 @@
 //! the quantizer, and a second mixer makes the image again. With 8 bits a token an 8x8 image is
 //! 32 bits.
 //!
+//! Without the default feature `learner` only the autoencoder is left, to be loaded and used.
+//!
 //! ```
-//! # #[cfg(feature = "flex")] {
+//! # #[cfg(all(feature = "flex", feature = "learner"))] {
 //! use bitcodes_train::{Execution, Job, Progress, RunFolder, TrainConfig, data::Images, train};
 //! use burn::backend::{Autodiff, Flex};
 //!
@@ -26,31 +28,49 @@
 pub use bitcodes_core;
 
 mod autoencoder;
-mod code_metrics;
-mod config;
-pub mod data;
-mod evaluate;
+pub mod files;
 mod load;
-mod metrics;
 mod mixer;
+
+#[cfg(feature = "learner")]
+mod code_metrics;
+#[cfg(feature = "learner")]
+mod config;
+#[cfg(feature = "learner")]
+pub mod data;
+#[cfg(feature = "learner")]
+mod evaluate;
+#[cfg(feature = "learner")]
+mod metrics;
+#[cfg(feature = "learner")]
 mod npy;
+#[cfg(feature = "learner")]
 mod picture;
+#[cfg(feature = "learner")]
 mod progress;
+#[cfg(feature = "learner")]
 mod run;
+#[cfg(feature = "learner")]
 mod seed;
+#[cfg(feature = "learner")]
 mod step;
+#[cfg(feature = "learner")]
 mod train;
 
 pub use autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderConfigError, AutoencoderOutput};
-pub use code_metrics::CodeMetric;
-pub use config::{RunConfig, TrainConfig, TrainConfigError};
-pub use evaluate::Reconstructions;
-pub use load::{LoadError, load_model};
-pub use metrics::{
-    BatchCodes, BatchMeasures, BatchOutput, ReconstructionMetric, SquaredError, psnr_db,
-};
+pub use load::{LoadCause, LoadError, load_model, read_config, read_model};
 pub use mixer::{Mixer, MixerBlock, Mlp};
-pub use npy::npy;
-pub use picture::side_by_side;
-pub use run::{RunError, RunFolder, Unwritten, WholeFileRecorder, files, write_file};
-pub use train::{Execution, Job, Progress, Summary, TrainError, train};
+
+#[cfg(feature = "learner")]
+pub use self::{
+    code_metrics::CodeMetric,
+    config::{RunConfig, TrainConfig, TrainConfigError},
+    evaluate::Reconstructions,
+    metrics::{
+        BatchCodes, BatchMeasures, BatchOutput, ReconstructionMetric, SquaredError, psnr_db,
+    },
+    npy::npy,
+    picture::side_by_side,
+    run::{RunError, RunFolder, Unwritten, WholeFileRecorder, write_file},
+    train::{Execution, Job, Progress, Summary, TrainError, train},
+};

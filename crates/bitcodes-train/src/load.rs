@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 use serde::Deserialize;
 
 use crate::autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderConfigError};
-use crate::run::files;
+use crate::files;
 
 /// A run whose autoencoder cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -59,14 +59,39 @@ pub fn load_model<B: Backend>(
         move |cause| LoadError { path, cause }
     };
     let read = |name: &str| fs::read(run.join(name)).map_err(|error| at(name)(error.into()));
-    let config = serde_json::from_slice(&read(files::CONFIG)?);
-    let ModelOfRun { model: config } =
-        config.map_err(|error| at(files::CONFIG)(LoadCause::Config(error.to_string())))?;
-    let valid = config.validate();
-    valid.map_err(|error| at(files::CONFIG)(error.into()))?;
-
+    let config = read_config(&read(files::CONFIG)?).map_err(at(files::CONFIG))?;
     let bytes = read(files::MODEL)?;
-    let model = record::load(&config.init::<B>(device), &bytes, device);
+    let model = config.to_be_loaded::<B>(device);
+    let model = model.map_err(|error| at(files::CONFIG)(error.into()))?;
+    let model = record::load(&model, &bytes, device);
     let model = model.map_err(|error| at(files::MODEL)(error.into()))?;
     Ok((config, model))
+}
+
+/// Reads the configuration of the autoencoder from the bytes of [`files::CONFIG`].
+///
+/// # Errors
+///
+/// [`LoadCause::Config`] and [`LoadCause::Model`].
+pub fn read_config(bytes: &[u8]) -> Result<AutoencoderConfig, LoadCause> {
+    let config = serde_json::from_slice(bytes);
+    let ModelOfRun { model: config } =
+        config.map_err(|error| LoadCause::Config(error.to_string()))?;
+    config.validate()?;
+    Ok(config)
+}
+
+/// Reads an autoencoder of this configuration from the bytes of [`files::MODEL`], to be used and not
+/// trained on, see [`record::load_parameters`]. It works on a GPU in a browser too.
+///
+/// # Errors
+///
+/// [`LoadCause::Model`] and [`LoadCause::Record`].
+pub fn read_model<B: Backend>(
+    config: &AutoencoderConfig,
+    bytes: &[u8],
+    device: &B::Device,
+) -> Result<Autoencoder<B>, LoadCause> {
+    let model = config.to_be_loaded::<B>(device)?;
+    Ok(record::load_parameters(&model, bytes, device)?)
 }

@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_1_SQRT_2;
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::{Distribution, Tensor, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 
 /// Two linear maps with a GELU between them, over the last axis.
 #[derive(Module, Debug)]
@@ -108,15 +108,20 @@ impl<B: Backend> Mixer<B> {
     /// Mixer blocks in a stack.
     const BLOCKS: usize = 2;
     /// Size of a token between the linear maps.
-    const WIDTH: usize = 128;
+    pub const WIDTH: usize = 128;
 
-    /// A stack for `tokens` tokens of size `input`, with an output of size `output` for each.
-    pub fn new(tokens: usize, input: usize, output: usize, device: &B::Device) -> Self {
-        let position = Tensor::random(
-            [tokens, Self::WIDTH],
-            Distribution::Normal(0.0, 0.02),
-            device,
-        );
+    /// A stack for tokens of size `input`, with an output of size `output` for each.
+    ///
+    /// # Shapes
+    ///
+    /// - position: `[tokens, WIDTH]`, what is added to each token
+    ///
+    /// # Panics
+    ///
+    /// Where the position is not [`WIDTH`](Self::WIDTH) wide.
+    pub fn new(input: usize, output: usize, position: Tensor<B, 2>) -> Self {
+        let ([tokens, width], device) = (position.dims(), &position.device());
+        assert_eq!(width, Self::WIDTH, "Mixer: width of the position");
         Self {
             embed: LinearConfig::new(input, Self::WIDTH).init(device),
             position: Param::from_tensor(position),

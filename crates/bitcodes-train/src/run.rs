@@ -12,23 +12,7 @@ use burn::record::{
 use burn::tensor::backend::Backend;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Names of the files of a run.
-pub mod files {
-    /// The trained autoencoder, a record of Burn's in MessagePack.
-    pub const MODEL: &str = "model.mpk";
-    /// [`RunConfig`](crate::RunConfig) as JSON.
-    pub const CONFIG: &str = "config.json";
-    /// MSE and PSNR of each epoch: `epoch,split,mse,psnr_db`.
-    pub const METRICS: &str = "metrics.csv";
-    /// [`Summary`](crate::Summary) as JSON.
-    pub const SUMMARY: &str = "summary.json";
-    /// The test images as decoded from their packed bits, f32 `[images, height, width]`.
-    pub const RECONSTRUCTIONS: &str = "test_reconstructions.npy";
-    /// Test images over their reconstructions.
-    pub const PICTURE: &str = "reconstructions.png";
-    /// Folder of the checkpoints.
-    pub const CHECKPOINTS: &str = "checkpoint";
-}
+use crate::files;
 
 /// What cannot be written, and why.
 #[derive(Debug, thiserror::Error)]

@@ -21,10 +21,11 @@ use crate::code_metrics::CodeMetric;
 use crate::config::{RunConfig, TrainConfig, TrainConfigError};
 use crate::data::{ImageLoader, Images};
 use crate::evaluate::Reconstructions;
+use crate::files;
 use crate::metrics::{ReconstructionMetric, psnr_db};
 use crate::picture::side_by_side;
 use crate::progress::{EpochLog, NoDashboard};
-use crate::run::{RunFolder, Unwritten, WholeFileRecorder, files};
+use crate::run::{RunFolder, Unwritten, WholeFileRecorder};
 use crate::seed;
 
 /// What came of a run.

@@ -7,10 +7,13 @@
 //! Bytes go in, so that it works where there are no files. Each tensor's strides, its storage's
 //! length and its checksum are looked at: what is damaged is an error, never a row of zeros.
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(all(test, feature = "flex", feature = "checkpoints"))]
 mod hostile;
+#[cfg(feature = "checkpoints")]
 mod pickle;
+#[cfg(feature = "checkpoints")]
 mod pytorch;
+#[cfg(feature = "checkpoints")]
 mod rebuild;
 mod safetensors;
 
@@ -20,6 +23,7 @@ use alloc::vec::Vec;
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 
+#[cfg(feature = "checkpoints")]
 use self::pytorch::StateDict;
 use crate::{Bitcodes, BitcodesConfig, ConfigError};
 
@@ -47,6 +51,7 @@ pub struct Checkpoint<'a> {
 
 #[derive(Debug)]
 enum Format<'a> {
+    #[cfg(feature = "checkpoints")]
     Pytorch(StateDict<'a>),
     Safetensors(::safetensors::SafeTensors<'a>, Option<Saved>),
 }
@@ -83,6 +88,9 @@ pub enum CheckpointError {
         /// The first few.
         first: Vec<u8>,
     },
+    /// A PyTorch file, where only safetensors are read.
+    #[error("PyTorch's zip archive, expected safetensors: this was built without `checkpoints`")]
+    NoPytorch,
     /// A PyTorch file of before version 1.6.
     #[error("PyTorch's older form, expected its zip archive, as torch.save writes it by default")]
     OlderForm,
@@ -176,6 +184,16 @@ fn listed(names: &[String]) -> String {
     }
 }
 
+#[cfg(feature = "checkpoints")]
+fn pytorch(bytes: &[u8]) -> Result<Format<'_>, CheckpointError> {
+    Ok(Format::Pytorch(StateDict::read(bytes)?))
+}
+
+#[cfg(not(feature = "checkpoints"))]
+fn pytorch(_: &[u8]) -> Result<Format<'_>, CheckpointError> {
+    Err(CheckpointError::NoPytorch)
+}
+
 impl<'a> Checkpoint<'a> {
     /// Reads what there is; the tensors' data are read when they are asked for.
     ///
@@ -188,7 +206,7 @@ impl<'a> Checkpoint<'a> {
         const OLDER: &[u8] = &[0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46];
         // After its length in eight bytes the header of safetensors is JSON.
         let format = if bytes.starts_with(ZIP) {
-            Format::Pytorch(StateDict::read(bytes)?)
+            pytorch(bytes)?
         } else if bytes.get(8) == Some(&b'{') {
             let (tensors, saved) = safetensors::read(bytes)?;
             Format::Safetensors(tensors, saved)
@@ -207,6 +225,7 @@ impl<'a> Checkpoint<'a> {
     /// dots.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let mut names: Vec<&str> = match &self.format {
+            #[cfg(feature = "checkpoints")]
             Format::Pytorch(dict) => dict.names().collect(),
             Format::Safetensors(tensors, _) => tensors.names(),
         };
@@ -292,6 +311,7 @@ impl<'a> Checkpoint<'a> {
     /// Of a tensor that is there.
     fn info(&self, name: &str) -> TensorInfo {
         match &self.format {
+            #[cfg(feature = "checkpoints")]
             Format::Pytorch(dict) => dict.info(name),
             Format::Safetensors(tensors, _) => safetensors::info(tensors, name),
         }
@@ -303,6 +323,7 @@ impl<'a> Checkpoint<'a> {
         let TensorInfo { shape, dtype, .. } = self.info(name);
         let dtype = dtype.expect("the type was looked at");
         let bytes = match &self.format {
+            #[cfg(feature = "checkpoints")]
             Format::Pytorch(dict) => dict.data(name, dtype)?,
             Format::Safetensors(tensors, _) => {
                 safetensors::data(tensors, name).expect("the name is one of names()")

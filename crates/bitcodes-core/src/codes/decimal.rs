@@ -1,9 +1,11 @@
 //! Bits as whole numbers and back, the first bit the most significant.
 
 use alloc::vec::Vec;
-use burn::tensor::{DType, ElementConversion, Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{
+    DType, ElementConversion, Int, Tensor, TensorData, backend::Backend, read_sync,
+};
 
-use super::{CodesError, integers};
+use super::{CodesError, integers, read};
 
 /// The number that each row of bits writes in binary, the first bit the most significant.
 ///
@@ -18,8 +20,19 @@ use super::{CodesError, integers};
 ///
 /// [`CodesError::TooManyBits`] for more bits than the tensor's integer type holds (31 for i32, 63
 /// for i64), [`CodesError::OutOfRange`] for bits that are not 0 or 1. The check reads two numbers
-/// back from the device, synchronously, which a GPU in a browser does not allow.
+/// back from the device; in a browser use [`to_decimal_async`].
 pub fn to_decimal<B: Backend, const D: usize, const D2: usize>(
+    bits: Tensor<B, D, Int>,
+) -> Result<Tensor<B, D2, Int>, CodesError> {
+    read_sync(to_decimal_async(bits))
+}
+
+/// [`to_decimal`] where reading back has to be waited for.
+///
+/// # Errors
+///
+/// As [`to_decimal`].
+pub async fn to_decimal_async<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
 ) -> Result<Tensor<B, D2, Int>, CodesError> {
     const {
@@ -29,7 +42,7 @@ pub fn to_decimal<B: Backend, const D: usize, const D2: usize>(
     let dims = bits.dims();
     let num_bits = dims[D - 1];
     check_bits_fit(num_bits, bits.dtype())?;
-    check_bits(&bits)?;
+    check_bits_async(&bits).await?;
 
     let mut shape = [1; D2];
     shape[..D - 1].copy_from_slice(&dims[..D - 1]);
@@ -57,14 +70,26 @@ pub fn to_decimal<B: Backend, const D: usize, const D2: usize>(
 ///
 /// [`CodesError::TooManyBits`] for more bits than the tensor's integer type holds (31 for i32, 63
 /// for i64), [`CodesError::OutOfRange`] for a number below 0 or from 2^`num_bits`. The check reads
-/// two numbers back from the device, synchronously, which a GPU in a browser does not allow.
+/// two numbers back from the device; in a browser use [`to_bits_async`].
 pub fn to_bits<B: Backend, const D: usize, const D2: usize>(
+    indices: Tensor<B, D, Int>,
+    num_bits: usize,
+) -> Result<Tensor<B, D2, Int>, CodesError> {
+    read_sync(to_bits_async(indices, num_bits))
+}
+
+/// [`to_bits`] where reading back has to be waited for.
+///
+/// # Errors
+///
+/// As [`to_bits`].
+pub async fn to_bits_async<B: Backend, const D: usize, const D2: usize>(
     indices: Tensor<B, D, Int>,
     num_bits: usize,
 ) -> Result<Tensor<B, D2, Int>, CodesError> {
     const { assert!(D2 == D + 1, "D2 is D + 1") };
     check_bits_fit(num_bits, indices.dtype())?;
-    check_range(&indices, (1 << num_bits) - 1)?;
+    check_range(&indices, (1 << num_bits) - 1).await?;
     if indices.dims().contains(&0) {
         let mut shape = [num_bits; D2];
         shape[..D].copy_from_slice(&indices.dims());
@@ -85,9 +110,20 @@ pub fn to_bits<B: Backend, const D: usize, const D2: usize>(
 /// # Errors
 ///
 /// [`CodesError::OutOfRange`] with one that is not. The check reads two numbers back from the
-/// device, synchronously, which a GPU in a browser does not allow.
+/// device; in a browser use [`check_bits_async`].
 pub fn check_bits<B: Backend, const D: usize>(bits: &Tensor<B, D, Int>) -> Result<(), CodesError> {
-    check_range(bits, 1)
+    read_sync(check_bits_async(bits))
+}
+
+/// [`check_bits`] where reading back has to be waited for.
+///
+/// # Errors
+///
+/// As [`check_bits`].
+pub async fn check_bits_async<B: Backend, const D: usize>(
+    bits: &Tensor<B, D, Int>,
+) -> Result<(), CodesError> {
+    check_range(bits, 1).await
 }
 
 fn check_bits_fit(num_bits: usize, dtype: DType) -> Result<(), CodesError> {
@@ -112,7 +148,7 @@ fn check_bits_fit(num_bits: usize, dtype: DType) -> Result<(), CodesError> {
     }
 }
 
-pub(super) fn check_range<B: Backend, const D: usize>(
+pub(super) async fn check_range<B: Backend, const D: usize>(
     values: &Tensor<B, D, Int>,
     max: i128,
 ) -> Result<(), CodesError> {
@@ -120,7 +156,10 @@ pub(super) fn check_range<B: Backend, const D: usize>(
         return Ok(());
     }
     // As data: a scalar would pass through the backend's own integer type, which may be narrower.
-    let ends = [values.clone().min(), values.clone().max()].map(Tensor::into_data);
+    let ends = [
+        read(values.clone().min()).await?,
+        read(values.clone().max()).await?,
+    ];
     match ends
         .iter()
         .flat_map(integers)

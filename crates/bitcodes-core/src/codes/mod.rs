@@ -1,18 +1,24 @@
 //! Codes in other forms than a tensor of bits.
+//!
+//! What has to look at values reads them back from their device. Each such function comes twice:
+//! plainly, and as `.._async`, which alone works on a GPU in a browser, where nothing can wait.
 
 mod decimal;
 mod packed;
 mod rows;
 mod words;
 
-pub use decimal::{check_bits, to_bits, to_decimal};
+pub use decimal::{
+    check_bits, check_bits_async, to_bits, to_bits_async, to_decimal, to_decimal_async,
+};
 pub use packed::PackedCodes;
 pub use rows::{join_bits, join_rows, split_bits, split_rows};
-pub use words::{pack_words, unpack_words};
+pub use words::{pack_words, pack_words_async, unpack_words, unpack_words_async};
 
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bitcodes_kernels::layout::LayoutError;
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{BasicOps, DType, Tensor, TensorData, backend::Backend};
 
 /// Codes that cannot be converted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -99,6 +105,9 @@ pub enum CodesError {
         /// What is wrong with it.
         source: LayoutError,
     },
+    /// The device could not be read.
+    #[error("the device could not be read: {0}")]
+    Device(String),
     /// Codes that are to be compared have other dimensions or bits.
     #[error(
         "codes of {found_bits} bits and dimensions {found:?}, \
@@ -114,6 +123,14 @@ pub enum CodesError {
         /// Bits of the first.
         wanted_bits: usize,
     },
+}
+
+/// The data of a tensor, from its device.
+async fn read<B: Backend, const D: usize, K: BasicOps<B>>(
+    tensor: Tensor<B, D, K>,
+) -> Result<TensorData, CodesError> {
+    let data = tensor.into_data_async().await;
+    data.map_err(|error| CodesError::Device(error.to_string()))
 }
 
 /// The integers of a tensor's data, of any type.

@@ -6,10 +6,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use bitcodes_kernels::layout::LayoutError;
 use bitcodes_kernels::{distance, layout};
-use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend, read_sync};
 
 use super::words::check_word_tensor;
-use super::{CodesError, integers};
+use super::{CodesError, integers, read};
 
 /// Packed codes on the host: rows of `num_bits` bits, each row whole bytes.
 ///
@@ -34,8 +34,8 @@ pub struct PackedCodes {
 }
 
 impl PackedCodes {
-    /// Packs bits, which are read back from their device, synchronously, which a GPU in a browser
-    /// does not allow.
+    /// Packs bits, which are read back from their device; in a browser use
+    /// [`from_bits_async`](Self::from_bits_async).
     ///
     /// # Shapes
     ///
@@ -48,13 +48,24 @@ impl PackedCodes {
     pub fn from_bits<B: Backend, const D: usize>(
         bits: Tensor<B, D, Int>,
     ) -> Result<Self, CodesError> {
+        read_sync(Self::from_bits_async(bits))
+    }
+
+    /// [`from_bits`](Self::from_bits) where reading back has to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bits`](Self::from_bits).
+    pub async fn from_bits_async<B: Backend, const D: usize>(
+        bits: Tensor<B, D, Int>,
+    ) -> Result<Self, CodesError> {
         let shape = bits.dims();
         let (dims, num_bits) = (shape[..D - 1].to_vec(), shape[D - 1]);
         if num_bits == 0 {
             return Err(CodesError::NoBits);
         }
         let mut bytes = vec![0; dims.iter().product::<usize>() * layout::row_bytes(num_bits)];
-        let bits = integers(&bits.into_data())
+        let bits = integers(&read(bits).await?)
             .map(|value| u8::try_from(value).ok().filter(|&bit| bit < 2).ok_or(value))
             .collect::<Result<Vec<u8>, i128>>()
             .map_err(|value| CodesError::OutOfRange { value, max: 1 })?;
@@ -107,8 +118,8 @@ impl PackedCodes {
         })
     }
 
-    /// Takes words from their device, as [`pack_words`](crate::pack_words) makes them, which is
-    /// synchronous, and which a GPU in a browser does not allow.
+    /// Takes words from their device, as [`pack_words`](crate::pack_words) makes them; in a browser
+    /// use [`from_words_async`](Self::from_words_async).
     ///
     /// # Shapes
     ///
@@ -123,20 +134,47 @@ impl PackedCodes {
         words: Tensor<B, D, Int>,
         num_bits: usize,
     ) -> Result<Self, CodesError> {
-        check_word_tensor(&words, num_bits)?;
+        read_sync(Self::from_words_async(words, num_bits))
+    }
+
+    /// [`from_words`](Self::from_words) where reading back has to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_words`](Self::from_words).
+    pub async fn from_words_async<B: Backend, const D: usize>(
+        words: Tensor<B, D, Int>,
+        num_bits: usize,
+    ) -> Result<Self, CodesError> {
+        check_word_tensor(&words, num_bits).await?;
         let shape = words.dims();
-        let num_words = shape[D - 1];
-        let words: Vec<u32> = words
-            .into_data()
+        let words: Vec<u32> = read(words)
+            .await?
             .iter::<i64>()
             // Of an i32 the 32 bits, of wider types what is known to fit.
             .map(|word| word as u32)
             .collect();
+        Self::from_host_words(&shape[..D - 1], num_bits, &words)
+    }
+
+    /// Takes words that are on the host, `dims` rows of `ceil(num_bits / 32)`.
+    ///
+    /// # Errors
+    ///
+    /// [`CodesError::NoBits`], [`CodesError::ByteCount`] for more or fewer words than `dims` rows
+    /// of `num_bits` bits have, and [`CodesError::Layout`] for a row with a bit set past its last.
+    pub fn from_host_words(
+        dims: impl Into<Vec<usize>>,
+        num_bits: usize,
+        words: &[u32],
+    ) -> Result<Self, CodesError> {
+        if num_bits == 0 {
+            return Err(CodesError::NoBits);
+        }
         let mut bytes = Vec::with_capacity(words.len() * 4);
-        for row in words.chunks_exact(num_words) {
-            let row = row.iter().flat_map(|word| word.to_le_bytes());
-            let padded: Vec<u8> = row.collect();
-            let (row, rest) = padded.split_at(layout::row_bytes(num_bits));
+        for row in words.chunks(layout::row_words(num_bits)) {
+            let padded: Vec<u8> = row.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let (row, rest) = padded.split_at(layout::row_bytes(num_bits).min(padded.len()));
             // What does not fit into the bytes has to be zero as well.
             let last = rest.iter().copied().find(|&byte| byte != 0);
             if let Some(last_byte) = last {
@@ -149,7 +187,7 @@ impl PackedCodes {
             }
             bytes.extend_from_slice(row);
         }
-        Self::from_bytes(&shape[..D - 1], num_bits, bytes)
+        Self::from_bytes(dims, num_bits, bytes)
     }
 
     /// The codes as words, in the form of [`pack_words`](crate::pack_words).
@@ -169,16 +207,20 @@ impl PackedCodes {
             D,
             "PackedCodes: the words have shape {shape:?}"
         );
+        let words = TensorData::new(self.to_host_words(), shape);
+        Tensor::from_data(words, (device, DType::U32))
+    }
+
+    /// The codes as words on the host, `ceil(num_bits / 32)` of each row.
+    pub fn to_host_words(&self) -> Vec<u32> {
         let word = |bytes: &[u8]| {
             let mut word = [0; 4];
             word[..bytes.len()].copy_from_slice(bytes);
             u32::from_le_bytes(word)
         };
-        let words: Vec<u32> = self
-            .rows()
+        self.rows()
             .flat_map(|row| row.chunks(4).map(word))
-            .collect();
-        Tensor::from_data(TensorData::new(words, shape), (device, DType::U32))
+            .collect()
     }
 
     /// The bits as a tensor.
@@ -194,12 +236,17 @@ impl PackedCodes {
         let mut shape = self.dims.clone();
         shape.push(self.num_bits);
         assert_eq!(shape.len(), D, "PackedCodes: the bits have shape {shape:?}");
-        let mut bits = vec![0u8; shape.iter().product()];
+        let bits: Vec<i32> = self.to_host_bits().into_iter().map(i32::from).collect();
+        Tensor::from_data(TensorData::new(bits, shape), device)
+    }
+
+    /// The bits on the host, one a byte, 0 or 1.
+    pub fn to_host_bits(&self) -> Vec<u8> {
+        let mut bits = vec![0u8; self.len() * self.num_bits];
         for (bits, packed) in bits.chunks_exact_mut(self.num_bits).zip(self.rows()) {
             layout::unpack_row(packed, bits).expect("every constructor checks the layout");
         }
-        let bits: Vec<i32> = bits.into_iter().map(i32::from).collect();
-        Tensor::from_data(TensorData::new(bits, shape), device)
+        bits
     }
 
     /// Dimensions of the codes, without the bits' axis.

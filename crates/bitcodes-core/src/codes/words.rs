@@ -3,10 +3,12 @@
 use alloc::vec::Vec;
 use bitcodes_kernels::layout;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Element, ElementConversion, Int, IntDType, Tensor, TensorData};
+use burn::tensor::{
+    DType, Element, ElementConversion, Int, IntDType, Tensor, TensorData, read_sync,
+};
 
-use super::CodesError;
-use super::decimal::{check_bits, check_range};
+use super::decimal::{check_bits_async, check_range};
+use super::{CodesError, read};
 
 const WORD_BITS: usize = 32;
 
@@ -23,9 +25,20 @@ const WORD_BITS: usize = 32;
 /// # Errors
 ///
 /// [`CodesError::OutOfRange`] for bits that are not 0 or 1, [`CodesError::NoBits`] where the last
-/// axis is empty. The check reads two numbers back from the device, synchronously, which a GPU in
-/// a browser does not allow.
+/// axis is empty. The check reads two numbers back from the device; in a browser use
+/// [`pack_words_async`].
 pub fn pack_words<B: Backend, const D: usize>(
+    bits: Tensor<B, D, Int>,
+) -> Result<Tensor<B, D, Int>, CodesError> {
+    read_sync(pack_words_async(bits))
+}
+
+/// [`pack_words`] where reading back has to be waited for.
+///
+/// # Errors
+///
+/// As [`pack_words`].
+pub async fn pack_words_async<B: Backend, const D: usize>(
     bits: Tensor<B, D, Int>,
 ) -> Result<Tensor<B, D, Int>, CodesError> {
     let dims = bits.dims();
@@ -33,7 +46,7 @@ pub fn pack_words<B: Backend, const D: usize>(
     if num_bits == 0 {
         return Err(CodesError::NoBits);
     }
-    check_bits(&bits)?;
+    check_bits_async(&bits).await?;
     let device = bits.device();
     let num_words = layout::row_words(num_bits);
     let mut shape = dims;
@@ -70,13 +83,24 @@ pub fn pack_words<B: Backend, const D: usize>(
 /// [`CodesError::NoBits`], [`CodesError::WordCount`] for more or fewer words than the bits need,
 /// [`CodesError::WordType`] for a type of fewer than 32 bits, [`CodesError::OutOfRange`] for a
 /// 64-bit number that is no word, [`CodesError::TailWord`] where a bit past the last one is set.
-/// The checks read numbers back from the device, synchronously, which a GPU in a browser does not
-/// allow.
+/// The checks read numbers back from the device; in a browser use [`unpack_words_async`].
 pub fn unpack_words<B: Backend, const D: usize>(
     words: Tensor<B, D, Int>,
     num_bits: usize,
 ) -> Result<Tensor<B, D, Int>, CodesError> {
-    check_word_tensor(&words, num_bits)?;
+    read_sync(unpack_words_async(words, num_bits))
+}
+
+/// [`unpack_words`] where reading back has to be waited for.
+///
+/// # Errors
+///
+/// As [`unpack_words`].
+pub async fn unpack_words_async<B: Backend, const D: usize>(
+    words: Tensor<B, D, Int>,
+    num_bits: usize,
+) -> Result<Tensor<B, D, Int>, CodesError> {
+    check_word_tensor(&words, num_bits).await?;
     let dims = words.dims();
     let num_words = dims[D - 1];
     let device = words.device();
@@ -92,7 +116,7 @@ pub fn unpack_words<B: Backend, const D: usize>(
     let used = num_bits % WORD_BITS;
     if used > 0 {
         let last = words.clone().narrow(1, num_words - 1, 1);
-        check_tail(last, num_bits, used)?;
+        check_tail(last, num_bits, used).await?;
     }
     let places = (0..WORD_BITS as u32).map(|place| {
         words
@@ -106,7 +130,7 @@ pub fn unpack_words<B: Backend, const D: usize>(
 }
 
 /// Checks that `words` can hold rows of `num_bits` bits: their number, their type, their range.
-pub(super) fn check_word_tensor<B: Backend, const D: usize>(
+pub(super) async fn check_word_tensor<B: Backend, const D: usize>(
     words: &Tensor<B, D, Int>,
     num_bits: usize,
 ) -> Result<(), CodesError> {
@@ -123,13 +147,13 @@ pub(super) fn check_word_tensor<B: Backend, const D: usize>(
     }
     match words.dtype() {
         DType::I32 | DType::U32 => Ok(()),
-        DType::I64 => check_range(words, u32::MAX.into()),
+        DType::I64 => check_range(words, u32::MAX.into()).await,
         dtype => Err(CodesError::WordType { dtype }),
     }
 }
 
 /// Checks that of the words that end the rows no bit from `used` on is set.
-fn check_tail<B: Backend>(
+async fn check_tail<B: Backend>(
     last: Tensor<B, 3, Int>,
     num_bits: usize,
     used: usize,
@@ -137,16 +161,11 @@ fn check_tail<B: Backend>(
     let tail = last
         .clone()
         .bitwise_right_shift_scalar((used as u32).elem());
-    if !tail
-        .not_equal_elem(0)
-        .any()
-        .into_data()
-        .iter::<bool>()
-        .any(|set| set)
-    {
+    let any = read(tail.not_equal_elem(0).any()).await?;
+    if !any.iter::<bool>().any(|set| set) {
         return Ok(());
     }
-    let words = last.into_data();
+    let words = read(last).await?;
     // Of an i32 the 32 bits, of wider types what is known to fit.
     let mut words = words.iter::<i64>().map(|word| word as u32);
     let found = words.find(|word| word >> used != 0).unwrap_or_default();

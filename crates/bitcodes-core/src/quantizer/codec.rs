@@ -1,10 +1,10 @@
 //! Vectors to bits and back, without noise on every backend.
 
-use burn::tensor::{FloatDType, Int, Tensor, backend::Backend};
+use burn::tensor::{FloatDType, Int, Tensor, backend::Backend, read_sync};
 
 use super::{Bitcodes, as_rows, has_no_vectors};
 use crate::precision::working;
-use crate::{CodesError, check_bits};
+use crate::{CodesError, check_bits_async};
 
 impl<B: Backend> Bitcodes<B> {
     /// Quantizes without noise on every backend; the same as `decode(encode(x))`.
@@ -98,7 +98,23 @@ impl<B: Backend> Bitcodes<B> {
         &self,
         bits: Tensor<B, D, Int>,
     ) -> Result<Tensor<B, D>, CodesError> {
-        check_bits(&bits)?;
+        read_sync(self.try_decode_async(bits))
+    }
+
+    /// [`try_decode`](Self::try_decode) where reading back has to be waited for, as in a browser.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_decode`](Self::try_decode).
+    ///
+    /// # Panics
+    ///
+    /// As [`try_decode`](Self::try_decode).
+    pub async fn try_decode_async<const D: usize>(
+        &self,
+        bits: Tensor<B, D, Int>,
+    ) -> Result<Tensor<B, D>, CodesError> {
+        check_bits_async(&bits).await?;
         Ok(self.decode(bits))
     }
 }

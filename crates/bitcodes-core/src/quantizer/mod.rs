@@ -93,7 +93,7 @@ impl<B: Backend> Bitcodes<B> {
     }
 
     /// The same at another step of its schedules.
-    #[cfg(feature = "checkpoints")]
+    #[cfg(feature = "safetensors")]
     pub(crate) fn at_step(self, steps: usize) -> Self {
         Self {
             step: TrainingStep::at(steps),

@@ -1,10 +1,14 @@
-//! A record beside the one that the module would write: the same tensors, and no others.
+//! A record beside the module that it is to be loaded into: the same tensors, and no others.
+//!
+//! The module is visited and its tensors looked up in the record by their names, so that none is
+//! read back from its device.
 
-use alloc::format;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use burn::module::ParamId;
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Int, Shape, Tensor, backend::Backend};
 use rmpv::Value;
 
 use super::RecordError;
@@ -13,7 +17,7 @@ use super::RecordError;
 pub(super) struct Stored<'a> {
     pub shape: Vec<u64>,
     dtype: &'a str,
-    bytes: &'a [u8],
+    pub bytes: &'a [u8],
 }
 
 impl<'a> Stored<'a> {
@@ -48,144 +52,177 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// A place in a record; written out only where something is wrong there.
-#[derive(Clone, Copy)]
-pub(super) enum Path<'a> {
-    Top,
-    Key(&'a Path<'a>, &'a str),
-    Index(&'a Path<'a>, usize),
+/// Checks that the record of a module `found` has the tensors of `module` and no others; they are
+/// returned.
+pub(super) fn compare<B: Backend, M: Module<B>>(
+    found: &Value,
+    module: &M,
+) -> Result<BTreeSet<Path>, RecordError> {
+    let mut comparison = Comparison {
+        found,
+        path: Vec::new(),
+        lists: BTreeMap::new(),
+        tensors: BTreeSet::new(),
+        first_error: None,
+    };
+    module.visit(&mut comparison);
+    for (path, &wanted) in &comparison.lists {
+        let list = at(found, path).and_then(Value::as_array);
+        let found = list.map_or(0, Vec::len);
+        if found != wanted {
+            return Err(RecordError::Parts {
+                path: name(path),
+                found,
+                wanted,
+            });
+        }
+    }
+    if let Some(error) = comparison.first_error {
+        return Err(error);
+    }
+    no_others(&mut Vec::new(), found, &comparison.tensors)?;
+    Ok(comparison.tensors)
 }
 
-impl Path<'_> {
-    /// As a module's user knows it: `quantizer.codebook`, without what Burn puts below.
-    fn name(&self) -> String {
-        match self {
-            Self::Top => String::new(),
-            Self::Key(above, "param" | "id") => above.name(),
-            Self::Key(above, key) => above.below(key.chars().take(100).collect()),
-            Self::Index(above, index) => above.below(index.to_string()),
+/// Where something is in a module or a record: fields and indices.
+pub(super) type Path = Vec<String>;
+
+/// As a module's user knows it, `quantizer.codebook`.
+fn name(path: &[String]) -> String {
+    path.join(".")
+}
+
+/// What stands at a place in a record.
+pub(super) fn at<'a>(record: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(record, |value, step| match value {
+        Value::Array(parts) => parts.get(step.parse::<usize>().ok()?),
+        _ => get(value, step),
+    })
+}
+
+struct Comparison<'a> {
+    found: &'a Value,
+    path: Path,
+    /// Lists of modules and their lengths.
+    lists: BTreeMap<Path, usize>,
+    tensors: BTreeSet<Path>,
+    first_error: Option<RecordError>,
+}
+
+impl Comparison<'_> {
+    fn tensor(&mut self, lazy: Shape, dtype: &str, saved: impl FnOnce() -> Shape) {
+        self.tensors.insert(self.path.clone());
+        if self.first_error.is_none() {
+            self.first_error = self.compare_tensor(lazy, dtype, saved).err();
         }
     }
 
-    fn below(&self, key: String) -> String {
-        match self {
-            Self::Top => key,
-            _ => format!("{}.{key}", self.name()),
-        }
-    }
-}
-
-/// Checks that `found` has the tensors of `wanted` and no others.
-pub(super) fn compare(path: &Path, found: &Value, wanted: &Value) -> Result<(), RecordError> {
-    if let Some(wanted) = Stored::of(wanted) {
-        return match Stored::of(found) {
-            Some(found) => compare_tensors(path, &found, &wanted),
-            None => Err(missing(path, wanted.shape)),
+    fn compare_tensor(
+        &self,
+        lazy: Shape,
+        dtype: &str,
+        saved: impl FnOnce() -> Shape,
+    ) -> Result<(), RecordError> {
+        let shape = |shape: Shape| -> Vec<u64> { shape.iter().map(|&dim| dim as u64).collect() };
+        let lazy = shape(lazy);
+        let Some(stored) = at(self.found, &self.path)
+            .and_then(|param| get(param, "param"))
+            .and_then(Stored::of)
+        else {
+            return Err(RecordError::Missing {
+                path: name(&self.path),
+                shape: lazy,
+            });
         };
-    }
-    match wanted {
-        Value::Map(entries) => {
-            for (key, wanted) in entries {
-                let key = key.as_str().unwrap_or_default();
-                let path = Path::Key(path, key);
-                match get(found, key) {
-                    Some(found) if key == "id" => check_id(&path, found)?,
-                    Some(found) => compare(&path, found, wanted)?,
-                    // What is no tensor may have come later, and has a default.
-                    None => first_tensor(&path, wanted, &mut |path, stored| {
-                        Err(missing(path, stored.shape))
-                    })?,
-                }
-            }
-            let others = found.as_map().into_iter().flatten();
-            for (key, value) in others {
-                let key = key.as_str().unwrap_or_default();
-                if get(wanted, key).is_none() {
-                    first_tensor(&Path::Key(path, key), value, &mut |path, stored| {
-                        Err(RecordError::Unexpected {
-                            path: path.name(),
-                            shape: stored.shape,
-                        })
-                    })?;
-                }
-            }
-            Ok(())
-        }
-        Value::Array(wanted) => {
-            let found = found.as_array().map_or(&[][..], Vec::as_slice);
-            if found.len() != wanted.len() {
-                return Err(RecordError::Parts {
-                    path: path.name(),
-                    found: found.len(),
-                    wanted: wanted.len(),
+        if stored.shape != lazy {
+            // Some are stored otherwise than they are held, which takes their value to know.
+            let wanted = shape(saved());
+            if stored.shape != wanted {
+                return Err(RecordError::Shape {
+                    path: name(&self.path),
+                    found: stored.shape,
+                    wanted,
                 });
             }
-            let mut parts = found.iter().zip(wanted).enumerate();
-            parts.try_for_each(|(index, (found, wanted))| {
-                compare(&Path::Index(path, index), found, wanted)
-            })
         }
-        _ => Ok(()),
+        if stored.dtype != dtype {
+            return Err(RecordError::Precision {
+                path: name(&self.path),
+                found: stored.dtype.into(),
+                wanted: dtype.into(),
+            });
+        }
+        stored.check_bytes(|| name(&self.path))
     }
 }
 
-fn compare_tensors(path: &Path, found: &Stored, wanted: &Stored) -> Result<(), RecordError> {
-    if found.shape != wanted.shape {
-        return Err(RecordError::Shape {
-            path: path.name(),
-            found: found.shape.clone(),
-            wanted: wanted.shape.clone(),
+/// Records of full precision are in f32 and i32, whatever the module computes in.
+impl<B: Backend> ModuleVisitor<B> for Comparison<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        self.tensor(param.lazy_shape(), "F32", || {
+            param.transform_for_save().shape()
         });
     }
-    if found.dtype != wanted.dtype {
-        return Err(RecordError::Precision {
-            path: path.name(),
-            found: found.dtype.into(),
-            wanted: wanted.dtype.into(),
+
+    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<B, D, Int>>) {
+        self.tensor(param.lazy_shape(), "I32", || {
+            param.transform_for_save().shape()
         });
     }
-    found.check_bytes(|| path.name())
+
+    fn enter_module(&mut self, name: &str, container: &str) {
+        if matches!(container, "Vec" | "Array") {
+            *self.lists.entry(self.path.clone()).or_default() += 1;
+        }
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
 }
 
-/// Burn panics on an id that it cannot read.
-fn check_id(path: &Path, id: &Value) -> Result<(), RecordError> {
+/// Checks the id of a tensor of a record: Burn panics on one that it cannot read.
+pub(super) fn check_id(record: &Value, path: &[String]) -> Result<(), RecordError> {
+    let id = at(record, path).and_then(|param| get(param, "id"));
+    let id = id.and_then(Value::as_str);
     // Ids of more than 13 characters (8 bytes) are those of an earlier Burn, and longer ones none.
     let readable = |id: &&str| id.len() <= 13 && ParamId::try_deserialize(id).is_some();
-    match id.as_str().filter(readable) {
+    match id.filter(readable) {
         Some(_) => Ok(()),
         None => Err(RecordError::Id {
-            path: path.name(),
-            found: id
-                .as_str()
-                .map_or("no text".into(), |id| id.chars().take(100).collect()),
+            path: name(path),
+            found: id.map_or("no text".into(), |id| id.chars().take(100).collect()),
         }),
     }
 }
 
-/// What is to be said of the first tensor of a part of a record.
-fn first_tensor(
-    path: &Path,
-    value: &Value,
-    say: &mut impl FnMut(&Path, Stored) -> Result<(), RecordError>,
-) -> Result<(), RecordError> {
-    if let Some(stored) = Stored::of(value) {
-        return say(path, stored);
+/// Checks that a part of a record has no other tensors than these.
+fn no_others(path: &mut Path, value: &Value, tensors: &BTreeSet<Path>) -> Result<(), RecordError> {
+    if tensors.contains(path) {
+        return Ok(());
     }
+    let stored = Stored::of(value).or_else(|| get(value, "param").and_then(Stored::of));
+    if let Some(stored) = stored {
+        return Err(RecordError::Unexpected {
+            path: name(path),
+            shape: stored.shape,
+        });
+    }
+    let mut below = |step: String, value: &Value| {
+        path.push(step);
+        let result = no_others(path, value, tensors);
+        path.pop();
+        result
+    };
     for (key, value) in value.as_map().into_iter().flatten() {
         let key = key.as_str().unwrap_or_default();
-        first_tensor(&Path::Key(path, key), value, say)?;
+        below(key.chars().take(100).collect(), value)?;
     }
     for (index, value) in value.as_array().into_iter().flatten().enumerate() {
-        first_tensor(&Path::Index(path, index), value, say)?;
+        below(index.to_string(), value)?;
     }
     Ok(())
-}
-
-fn missing(path: &Path, shape: Vec<u64>) -> RecordError {
-    RecordError::Missing {
-        path: path.name(),
-        shape,
-    }
 }
 
 pub(super) fn get<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {

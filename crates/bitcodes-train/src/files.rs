@@ -1,0 +1,16 @@
+//! Names of the files of a run.
+
+/// The trained autoencoder, a record of Burn's in MessagePack.
+pub const MODEL: &str = "model.mpk";
+/// The configuration of the training and of the model as JSON.
+pub const CONFIG: &str = "config.json";
+/// MSE and PSNR of each epoch: `epoch,split,mse,psnr_db`.
+pub const METRICS: &str = "metrics.csv";
+/// The summary of the training as JSON.
+pub const SUMMARY: &str = "summary.json";
+/// The test images as decoded from their packed bits, f32 `[images, height, width]`.
+pub const RECONSTRUCTIONS: &str = "test_reconstructions.npy";
+/// Test images over their reconstructions.
+pub const PICTURE: &str = "reconstructions.png";
+/// Folder of the checkpoints.
+pub const CHECKPOINTS: &str = "checkpoint";

@@ -1,0 +1,255 @@
+// The demo: draw or pick a digit, see its bits, flip them.
+//
+// The address takes ?device=webgpu or ?device=cpu, and ?model=FOLDER for another run of
+// `bitcodes train` on 8x8 digits.
+
+import { hammingDistances, loadAutoencoder } from "./pkg/index.js";
+import { loadDigits } from "./digits.js";
+import { Pad } from "./pad.js";
+
+/** @param {string} id @returns {any} */
+const element = (id) => document.getElementById(id);
+const address = new URLSearchParams(location.search);
+const SAMPLES = 12;
+const NEAREST = 6;
+
+/** One a device, kept: switching back is free. */
+const models = new Map();
+let model;
+let digits;
+/** The codes of the test digits, on each device the same but for rounding. */
+let digitWords;
+let pixels;
+let bits;
+/** What the other device made of the same picture. */
+let before;
+let buttons = [];
+/** Counts what was asked for: an answer that comes after a later question is not shown. */
+let asked = 0;
+
+function fail(error) {
+  element("alert").textContent = error instanceof Error ? error.message : String(error);
+  element("alert").hidden = false;
+  document.documentElement.dataset.state = "failed";
+}
+
+/** Runs what an event asks for; what goes wrong is said. */
+function handle(action) {
+  return async (...args) => {
+    try {
+      await action(...args);
+    } catch (error) {
+      fail(error);
+    }
+  };
+}
+
+async function load(device) {
+  const loaded = new Map();
+  const onProgress = ({ url, loadedBytes, totalBytes }) => {
+    loaded.set(url, [loadedBytes, totalBytes ?? 0]);
+    const [done, total] = [...loaded.values()].reduce((sum, file) => [sum[0] + file[0], sum[1] + file[1]]);
+    if (total > 0) Object.assign(element("progress"), { value: done, max: total });
+  };
+  element("loading").hidden = false;
+  try {
+    const folder = new URL(address.get("model") ?? "model/", location.href);
+    return await loadAutoencoder(folder, { device, onProgress });
+  } finally {
+    element("loading").hidden = true;
+  }
+}
+
+/** Computes on a device from now on. */
+async function use(device) {
+  const loaded = models.get(device) ?? (await load(device));
+  models.set(device, loaded).set(loaded.device.kind, loaded);
+  if (loaded.height !== 8 || loaded.width !== 8) {
+    throw new Error(`the model is for images of ${loaded.height} x ${loaded.width} pixels, expected 8 x 8`);
+  }
+  model = loaded;
+  const { kind, adapter, note } = model.device;
+  element("device").textContent = `${kind === "webgpu" ? "WebGPU" : "CPU"}: ${adapter}`;
+  if (note) {
+    element("note").textContent = `On the CPU: ${note}.`;
+    element("note").hidden = false;
+    document.querySelector("input[value=webgpu]").disabled = true;
+  }
+  document.querySelector(`input[value=${kind}]`).checked = true;
+}
+
+/** What the codes, the picture and the neighbours of `pixels` are. */
+async function encode() {
+  const question = ++asked;
+  const start = performance.now();
+  const { bits: found } = await model.encode(pixels);
+  if (question !== asked) return;
+  const took = performance.now() - start;
+  bits = found;
+  show("seen", pixels);
+  showBits();
+  await decode(took);
+}
+
+/** What the picture and the neighbours of `bits` are. */
+async function decode(tookBefore) {
+  const question = ++asked;
+  const start = performance.now();
+  const image = await model.decode(bits);
+  if (question !== asked) return;
+  const took = performance.now() - start;
+  show("back", image);
+  const times = tookBefore === undefined ? `${took.toFixed(1)} ms back` : `${tookBefore.toFixed(1)} ms to bits, ${took.toFixed(1)} ms back`;
+  element("time").textContent = times;
+  showNearest();
+  document.documentElement.dataset.bits = [...bits].join("");
+}
+
+/** Paints a picture on a canvas of its size. */
+function show(id, values) {
+  const canvas = typeof id === "string" ? element(id) : id;
+  const image = new ImageData(8, 8);
+  values.forEach((value, index) => image.data.set([value * 255, value * 255, value * 255, 255], 4 * index));
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+function thumbnail(index, label, below) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.setAttribute("aria-label", label);
+  button.title = label;
+  const canvas = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
+  show(canvas, digit(index));
+  button.append(canvas);
+  if (below !== undefined) button.append(Object.assign(document.createElement("span"), { textContent: below }));
+  button.addEventListener("click", handle(() => pick(index)));
+  return button;
+}
+
+function digit(index) {
+  return digits.pixels.subarray(index * digits.size, (index + 1) * digits.size);
+}
+
+async function pick(index) {
+  pixels = digit(index).slice();
+  pad.show(pixels);
+  forget();
+  await encode();
+}
+
+/** The picture is another: nothing to compare devices by. */
+function forget() {
+  before = undefined;
+  element("agreement").textContent = "switch to compare";
+}
+
+function showSamples() {
+  const chosen = new Set();
+  while (chosen.size < SAMPLES) chosen.add(Math.floor(Math.random() * digits.count));
+  element("samples").replaceChildren(
+    ...[...chosen].map((index) => thumbnail(index, `Take a ${digits.labels[index]} of the test set`)),
+  );
+}
+
+function makeToggles() {
+  const names = ["top left", "top right", "bottom left", "bottom right"];
+  buttons = [];
+  const tokens = names.map((name, token) => {
+    const group = document.createElement("fieldset");
+    group.className = "token";
+    const legend = Object.assign(document.createElement("legend"), { textContent: name });
+    const row = Object.assign(document.createElement("div"), { className: "bits" });
+    for (let bit = 0; bit < model.numBits; bit++) {
+      const index = token * model.numBits + bit;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.addEventListener("click", handle(() => flip(index)));
+      button.dataset.label = `Bit ${bit + 1} of ${model.numBits}, ${name}`;
+      row.append(button);
+      buttons.push(button);
+    }
+    group.append(legend, row);
+    return group;
+  });
+  element("tokens").replaceChildren(...tokens);
+}
+
+async function flip(index) {
+  bits = bits.slice();
+  bits[index] ^= 1;
+  forget();
+  showBits();
+  await decode();
+}
+
+function showBits() {
+  buttons.forEach((button, index) => {
+    button.textContent = bits[index];
+    button.setAttribute("aria-pressed", String(bits[index] === 1));
+    button.setAttribute("aria-label", button.dataset.label);
+  });
+  element("hex").textContent = [...tokenWords(bits)]
+    .map((word) => word.toString(16).padStart(Math.ceil(model.numBits / 4), "0"))
+    .join(" ");
+}
+
+/** Each token's bits as a number, the first bit the least significant. */
+function tokenWords(bits) {
+  const words = new Uint32Array(Math.ceil(model.numBits / 32) * model.tokens);
+  const each = words.length / model.tokens;
+  bits.forEach((bit, index) => {
+    const [token, place] = [Math.floor(index / model.numBits), index % model.numBits];
+    words[token * each + Math.floor(place / 32)] |= bit << place % 32;
+  });
+  return words;
+}
+
+function showNearest() {
+  const row = tokenWords(bits);
+  const order = [...hammingDistances(digitWords, row)].map((distance, index) => ({ distance, index }));
+  order.sort((a, b) => a.distance - b.distance || a.index - b.index);
+  element("nearest").replaceChildren(
+    ...order.slice(0, NEAREST).map(({ distance, index }) => {
+      const label = `A ${digits.labels[index]} of the test set, ${distance} bits away: take it`;
+      return thumbnail(index, label, `${digits.labels[index]} · ${distance}`);
+    }),
+  );
+}
+
+async function switchTo(device) {
+  const old = { bits, name: model.device.kind };
+  await use(device);
+  if (model.device.kind === old.name) return;
+  before = old;
+  await encode();
+  const differing = before.bits.reduce((sum, bit, index) => sum + (bit ^ bits[index]), 0);
+  element("agreement").textContent = differing === 0 ? `all ${bits.length} bits are the same` : `${differing} of ${bits.length} bits differ`;
+}
+
+const pad = new Pad(
+  element("pad"),
+  element("cursor"),
+  handle(async (drawn) => {
+    if (!model) return;
+    pixels = drawn;
+    forget();
+    await encode();
+  }),
+);
+
+element("clear").addEventListener("click", () => pad.clear());
+element("others").addEventListener("click", showSamples);
+element("devices").addEventListener("change", handle((event) => switchTo(event.target.value)));
+
+await handle(async () => {
+  [digits] = await Promise.all([
+    loadDigits("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+    use(address.get("device") ?? "auto"),
+  ]);
+  makeToggles();
+  showSamples();
+  ({ words: digitWords } = await model.encode(digits.pixels));
+  await pick(0);
+  document.documentElement.dataset.state = "ready";
+  performance.mark("ready");
+})();

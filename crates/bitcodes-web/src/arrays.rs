@@ -1,0 +1,97 @@
+//! JavaScript's arrays to tensors and back.
+
+use bitcodes_core::PackedCodes;
+use burn::tensor::{BasicOps, Int, Tensor, TensorData};
+use js_sys::{Array, Float32Array, Promise, Uint8Array, Uint32Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+
+use crate::compute::{Compute, device};
+
+/// Numbers as a tensor of `[n, rest..]`, with as many of the first axis as there are.
+pub fn floats<const D: usize>(
+    numbers: Vec<f32>,
+    what: &str,
+    rest: &[usize],
+) -> Result<Tensor<Compute, D>, JsError> {
+    let shape = shape(numbers.len(), what, rest)?;
+    Ok(Tensor::from_data(
+        TensorData::new(numbers, shape),
+        &device()?,
+    ))
+}
+
+/// Bits as a tensor of `[n, rest..]`, with as many of the first axis as there are.
+pub fn bits<const D: usize>(
+    bits: Vec<u8>,
+    rest: &[usize],
+) -> Result<Tensor<Compute, D, Int>, JsError> {
+    let shape = shape(bits.len(), "bits", rest)?;
+    if let Some(found) = bits.iter().find(|&&bit| bit > 1) {
+        return Err(JsError::new(&format!("a bit is {found}, expected 0 or 1")));
+    }
+    let bits: Vec<i32> = bits.into_iter().map(i32::from).collect();
+    Ok(Tensor::from_data(TensorData::new(bits, shape), &device()?))
+}
+
+/// Words of `[n, tokens, num_bits]` as a tensor of bits `[n, rest..]`.
+pub fn bits_of_words<const D: usize>(
+    words: &[u32],
+    num_bits: usize,
+    rest: &[usize],
+) -> Result<Tensor<Compute, D, Int>, JsError> {
+    let row_words = num_bits.div_ceil(32);
+    let rows_each: usize = rest[..rest.len() - 1].iter().product();
+    let n = shape(words.len(), "words", &[rows_each, row_words])?[0];
+    let mut dims = vec![n];
+    dims.extend(&rest[..rest.len() - 1]);
+    let codes = PackedCodes::from_host_words(dims, num_bits, words)?;
+    Ok(codes.to_bits(&device()?))
+}
+
+/// The first axis of `[n, rest..]`, by the number of elements.
+fn shape(elements: usize, what: &str, rest: &[usize]) -> Result<Vec<usize>, JsError> {
+    let each: usize = rest.iter().product();
+    if !elements.is_multiple_of(each) {
+        let rest = rest.iter().map(usize::to_string);
+        let rest = rest.collect::<Vec<_>>().join(" x ");
+        return Err(JsError::new(&format!(
+            "{elements} {what}, expected a multiple of {each} = {rest}"
+        )));
+    }
+    let mut shape = vec![elements / each];
+    shape.extend(rest);
+    Ok(shape)
+}
+
+/// A promise of the numbers of a tensor, a `Float32Array`.
+pub fn float_array<const D: usize>(tensor: Tensor<Compute, D>) -> Promise {
+    future_to_promise(async move {
+        let data = tensor.into_data_async().await.map_err(read_error)?;
+        let numbers = data.as_slice::<f32>().map_err(|error| {
+            let found = format!("{error:?}");
+            JsError::new(&format!("the device gave other numbers than f32: {found}"))
+        })?;
+        Ok(Float32Array::from(numbers).into())
+    })
+}
+
+/// A promise of codes: an array of their bits, a `Uint8Array`, and their words, a `Uint32Array`.
+pub fn code_arrays<const D: usize>(bits: Tensor<Compute, D, Int>) -> Promise {
+    future_to_promise(async move {
+        let codes = PackedCodes::from_bits_async(bits).await;
+        let codes = codes.map_err(JsError::from)?;
+        let bits = Uint8Array::from(&codes.to_host_bits()[..]);
+        let words = Uint32Array::from(&codes.to_host_words()[..]);
+        Ok(Array::of2(&bits, &words).into())
+    })
+}
+
+/// Whether there is nothing to compute, which Burn's kernels do not take.
+pub fn is_empty<const D: usize, K: BasicOps<Compute>>(tensor: &Tensor<Compute, D, K>) -> bool {
+    tensor.dims()[0] == 0
+}
+
+fn read_error(error: impl std::fmt::Display) -> JsError {
+    JsError::new(&format!("the device could not be read: {error}"))
+}

@@ -1,0 +1,66 @@
+//! The backend of this build, and its device.
+
+use bitcodes_core::burn::tensor::backend::BackendTypes;
+use wasm_bindgen::prelude::*;
+
+/// The backend of this build.
+#[cfg(feature = "webgpu")]
+pub type Compute = burn::backend::Wgpu;
+/// The backend of this build.
+#[cfg(not(feature = "webgpu"))]
+pub type Compute = burn::backend::Flex;
+
+/// Its device.
+pub type Device = <Compute as BackendTypes>::Device;
+
+/// Makes the backend ready, and says in a line on what it computes; to be called once, before
+/// anything is loaded.
+///
+/// # Errors
+///
+/// Where the browser gives no GPU.
+#[wasm_bindgen]
+pub async fn open() -> Result<String, JsError> {
+    // A panic is a fault of ours. It ends the module either way; so it ends with a message.
+    std::panic::set_hook(Box::new(|panic| {
+        wasm_bindgen::throw_str(&format!("bitcodes failed: {panic}"))
+    }));
+    adapter().await
+}
+
+#[cfg(feature = "webgpu")]
+thread_local! {
+    static DEVICE: std::cell::OnceCell<Device> = const { std::cell::OnceCell::new() };
+}
+
+#[cfg(feature = "webgpu")]
+async fn adapter() -> Result<String, JsError> {
+    use bitcodes_core::backend::wgpu::{AdapterChoice, describe, open};
+
+    let opened = open(&AdapterChoice::Preferred).await?;
+    let description = describe(&opened.info);
+    // The device of the first call stays: models may be on it.
+    let _ = DEVICE.with(|device| device.set(opened.device));
+    Ok(description)
+}
+
+/// The device that [`open`] opened.
+#[cfg(feature = "webgpu")]
+pub fn device() -> Result<Device, JsError> {
+    let device = DEVICE.with(|device| device.get().cloned());
+    device.ok_or_else(|| JsError::new("no device yet: open() comes first"))
+}
+
+#[cfg(not(feature = "webgpu"))]
+async fn adapter() -> Result<String, JsError> {
+    Ok(match cfg!(target_feature = "simd128") {
+        true => "one CPU thread with simd128".into(),
+        false => "one CPU thread".into(),
+    })
+}
+
+/// The device.
+#[cfg(not(feature = "webgpu"))]
+pub fn device() -> Result<Device, JsError> {
+    Ok(Device::default())
+}

@@ -1,0 +1,104 @@
+// The bits in the browser are those of the reference and of the program.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { readdir } from "node:fs/promises";
+import { DEVICES, ROOT, blank, launch, npy, safetensors } from "./support.mjs";
+
+/** Where a bit may be either: the rounding of a logit this small is chance. */
+const MARGIN = 1e-4;
+
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser.close());
+
+/** Fails where bits differ that may not; how many do that may. */
+function compare(found, wanted, logits, what) {
+  assert.equal(found.length, wanted.length, `${what}: number of bits`);
+  let differing = 0;
+  found.forEach((bit, index) => {
+    if (bit === wanted[index]) return;
+    differing += 1;
+    assert.ok(Math.abs(logits[index]) < MARGIN, `${what}: bit ${index} is ${bit} at a logit of ${logits[index]}`);
+  });
+  return differing;
+}
+
+for (const device of DEVICES) {
+  test(`the golden files on ${device}`, async (t) => {
+    const page = await blank(browser);
+    const folder = new URL("tests/golden/", ROOT);
+    const names = (await readdir(folder)).filter((name) => name.endsWith(".safetensors"));
+    assert.ok(names.length >= 6, "the golden files are there");
+    for (const name of names) {
+      const golden = await safetensors(new URL(name, folder));
+      const [x, logits, y] = ["x", "logits", "y"].map((tensor) => golden.tensor(tensor).values);
+      const { shape, values: wanted } = golden.tensor("bits");
+      const found = await page.evaluate(
+        async ({ name, x, device }) => {
+          using quantizer = await bitcodes.loadQuantizer(`/golden/${name}`, { device });
+          const codes = await quantizer.encode(Float32Array.from(x));
+          const arrays = {
+            bits: codes.bits,
+            words: codes.words,
+            quantized: await quantizer.quantize(Float32Array.from(x)),
+            decoded: await quantizer.decode(codes),
+            fromWords: await quantizer.decode(codes.words),
+            logits: await quantizer.logits(Float32Array.from(x)),
+          };
+          const plain = Object.entries(arrays).map(([key, values]) => [key, [...values]]);
+          return { device: quantizer.device, numBits: codes.numBits, length: codes.length, ...Object.fromEntries(plain) };
+        },
+        { name, x, device },
+      );
+      assert.equal(found.device.kind, device);
+      assert.deepEqual([found.numBits, found.length], [shape.at(-1), wanted.length / shape.at(-1)]);
+      const differing = compare(found.bits, wanted, logits, name);
+      t.diagnostic(`${name}: ${differing} of ${wanted.length} bits differ, all of them with |logit| < ${MARGIN}`);
+
+      const rowWords = Math.ceil(found.numBits / 32);
+      found.bits.forEach((bit, index) => {
+        const [row, p] = [Math.floor(index / found.numBits), index % found.numBits];
+        assert.equal((found.words[row * rowWords + Math.floor(p / 32)] >>> p % 32) & 1, bit, `${name}: word of bit ${index}`);
+      });
+      assert.deepEqual(found.decoded, found.quantized);
+      assert.deepEqual(found.fromWords, found.quantized);
+      // In the units of the largest: sums of as many terms, in another order.
+      const largest = Math.max(...y.map(Math.abs));
+      const features = y.length / found.length;
+      found.quantized.forEach((value, index) => {
+        const start = Math.floor(index / features) * found.numBits;
+        const same = found.bits.slice(start, start + found.numBits).every((bit, p) => bit === wanted[start + p]);
+        if (same) assert.ok(Math.abs(value - y[index]) < 1e-5 * largest, `${name}: output ${index} is ${value}, wanted ${y[index]}`);
+      });
+      found.logits.forEach((logit, index) => assert.ok(Math.abs(logit - logits[index]) < 1e-4, `${name}: logit ${index}`));
+    }
+    assert.deepEqual(page.faults, []);
+  });
+
+  test(`the test digits on ${device}, as the program has them`, async (t) => {
+    const { shape, values } = await npy(process.env.DIGIT_CODES);
+    assert.deepEqual(shape, [297, 4, 1]);
+    const wanted = values.flatMap((byte) => Array.from({ length: 8 }, (_, p) => (byte >> p) & 1));
+    const page = await blank(browser);
+    const found = await page.evaluate(async (device) => {
+      const { loadDigits } = await import("/digits.js");
+      const digits = await loadDigits("/t10k-images-idx3-ubyte.gz", "/t10k-labels-idx1-ubyte.gz");
+      using model = await bitcodes.loadAutoencoder("/model/", { device });
+      const together = await model.encode(digits.pixels);
+      const single = [];
+      for (let index = 0; index < digits.count; index++) {
+        const pixels = digits.pixels.subarray(index * digits.size, (index + 1) * digits.size);
+        single.push(...(await model.encode(pixels)).bits);
+      }
+      return { device: model.device, bits: [...together.bits], single, logits: [...(await model.logits(digits.pixels))] };
+    }, device);
+    assert.equal(found.device.kind, device);
+    for (const [how, bits] of [["together", found.bits], ["one by one", found.single]]) {
+      const differing = compare(bits, wanted, found.logits, how);
+      t.diagnostic(`${how}: ${differing} of ${wanted.length} bits differ, all of them with |logit| < ${MARGIN}`);
+    }
+    t.diagnostic(`on ${found.device.adapter}`);
+    assert.deepEqual(page.faults, []);
+  });
+}

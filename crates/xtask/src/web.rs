@@ -1,0 +1,195 @@
+//! `cargo xtask web`: the npm package and the demo.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::build::{self, Flavour};
+use crate::toolchain::Toolchain;
+use crate::{serve, sizes};
+
+/// Build the npm package (target/web/pkg) and the demo (target/web/index.html)
+#[derive(Debug, Args)]
+pub struct WebArgs {
+    /// Serve the demo when it is built
+    #[arg(long)]
+    serve: bool,
+
+    /// Port to serve on
+    #[arg(long, default_value_t = 8080, requires = "serve")]
+    port: u16,
+
+    /// Test the package and the demo in Chromium when they are built
+    #[arg(long, conflicts_with = "serve")]
+    test: bool,
+
+    /// Measure them in Chromium when they are built
+    #[arg(long, conflicts_with_all = ["serve", "test"])]
+    bench: bool,
+
+    /// Leave out wasm-opt, which comes from npm
+    #[arg(long)]
+    no_optimise: bool,
+}
+
+/// Builds, then serves or tests.
+pub fn run(args: &WebArgs) -> anyhow::Result<()> {
+    let root = root();
+    let source = root.join("crates/bitcodes-web");
+    let toolchain = Toolchain::find()?;
+    println!("compiling with {toolchain}");
+    let tools = source.join("node_modules/.bin");
+    if !args.no_optimise || args.test || args.bench {
+        npm_packages(&source)?;
+    }
+    let optimiser = (!args.no_optimise).then(|| tools.join("wasm-opt"));
+
+    // What was there stays until all of the new one is.
+    let (site, unfinished) = (root.join("target/web"), root.join("target/web.unfinished"));
+    remove(&unfinished)?;
+    let package = unfinished.join("pkg");
+    fs::create_dir_all(&package)?;
+    let mut flavours = vec![Flavour::Cpu, Flavour::WebGpu];
+    if args.bench {
+        flavours.push(Flavour::Scalar);
+    }
+    for &flavour in &flavours {
+        println!("building {}", flavour.name());
+        let out = package.join(flavour.name());
+        build::build(&root, &toolchain, flavour, optimiser.as_deref(), &out)?;
+    }
+    assemble(&root, &source, &unfinished)?;
+    for flavour in flavours {
+        sizes::print(flavour, &package.join(flavour.name()))?;
+    }
+    remove(&site)?;
+    fs::rename(&unfinished, &site)?;
+    println!("{} is ready for any static server", site.display());
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        if args.serve {
+            let (listener, address) = serve::bind(args.port).await?;
+            println!("serving {address} (Ctrl-C ends it)");
+            serve::serve(listener, &site).await?;
+        }
+        if args.test || args.bench {
+            let script = if args.test { "test" } else { "bench" };
+            in_browser(&root, &source, &site, script).await?;
+        }
+        Ok(())
+    })
+}
+
+/// Runs an npm script beside a server for the site, with what the program itself makes of the test
+/// digits.
+async fn in_browser(root: &Path, source: &Path, site: &Path, script: &str) -> anyhow::Result<()> {
+    let codes = root.join("target/web-digits.npy");
+    build::run(
+        Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+            .current_dir(root)
+            .args([
+                "run",
+                "--locked",
+                "--quiet",
+                "--release",
+                "--package",
+                "bitcodes-cli",
+                "--",
+            ])
+            .args([
+                "eval",
+                "--model",
+                "crates/bitcodes-web/demo/model",
+                "--codes",
+            ])
+            .arg(&codes),
+    )?;
+    let (listener, address) = serve::bind(0).await?;
+    let mut npm = tokio::process::Command::new("npm");
+    npm.args(["run", "--silent", script])
+        .current_dir(source)
+        .env("SITE", address)
+        .env("DIGIT_CODES", &codes)
+        .kill_on_drop(true);
+    tokio::select! {
+        status = npm.status() => {
+            let status = status.context("cannot run npm")?;
+            if !status.success() {
+                bail!("npm run {script} ended with {status}");
+            }
+            Ok(())
+        }
+        end = serve::serve(listener, site) => end,
+    }
+}
+
+/// Puts what is not compiled beside what is.
+fn assemble(root: &Path, source: &Path, site: &Path) -> anyhow::Result<()> {
+    let package = site.join("pkg");
+    copy_all(&source.join("npm"), &package)?;
+    for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        fs::copy(root.join(license), package.join(license))?;
+    }
+    let manifest = package.join("package.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&manifest)?)?;
+    json["version"] = env!("CARGO_PKG_VERSION").into();
+    fs::write(&manifest, serde_json::to_string_pretty(&json)? + "\n")?;
+
+    copy_all(&source.join("demo"), site)?;
+    let digits = root.join("crates/bitcodes-train/data/digits");
+    for kind in ["t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"] {
+        fs::copy(digits.join(kind), site.join(kind))?;
+    }
+    Ok(())
+}
+
+/// Installs what `package-lock.json` names.
+fn npm_packages(source: &Path) -> anyhow::Result<()> {
+    let status = Command::new("npm")
+        .args(["ci", "--no-audit", "--no-fund", "--silent"])
+        .current_dir(source)
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => bail!("npm ci in {} ended with {status}", source.display()),
+        Err(error) => bail!(
+            "cannot run npm ({error}), from which wasm-opt comes: install Node.js, or leave the \
+             wasm as it is with --no-optimise"
+        ),
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("{}", from.display()))? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_all(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot clear {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The workspace.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("crates/xtask").to_path_buf()
+}
