@@ -19,13 +19,11 @@ let model;
 let digits;
 /** The codes of the test digits, on each device the same but for rounding. */
 let digitWords;
+/** What goes in, what its bits are, and the bits that are shown, of which some may be flipped. */
 let pixels;
+let encoded;
 let bits;
-/** What the other device made of the same picture. */
-let before;
 let buttons = [];
-/** Counts what was asked for: an answer that comes after a later question is not shown. */
-let asked = 0;
 
 function fail(error) {
   element("alert").textContent = error instanceof Error ? error.message : String(error);
@@ -33,15 +31,12 @@ function fail(error) {
   document.documentElement.dataset.state = "failed";
 }
 
-/** Runs what an event asks for; what goes wrong is said. */
+/** What is under way; one thing after the other. */
+let work = Promise.resolve();
+
+/** Runs what an event asks for, after what was asked for before; what goes wrong is said. */
 function handle(action) {
-  return async (...args) => {
-    try {
-      await action(...args);
-    } catch (error) {
-      fail(error);
-    }
-  };
+  return (...args) => (work = work.then(() => action(...args)).catch(fail));
 }
 
 async function load(device) {
@@ -78,29 +73,22 @@ async function use(device) {
   document.querySelector(`input[value=${kind}]`).checked = true;
 }
 
-/** What the codes, the picture and the neighbours of `pixels` are. */
+/** Shows the bits of `pixels`, and what they stand for. */
 async function encode() {
-  const question = ++asked;
   const start = performance.now();
-  const { bits: found } = await model.encode(pixels);
-  if (question !== asked) return;
+  ({ bits: encoded } = await model.encode(pixels));
   const took = performance.now() - start;
-  bits = found;
+  bits = encoded;
   show("seen", pixels);
   showBits();
-  await decode(took);
+  await decode(`${took.toFixed(1)} ms to bits, `);
 }
 
-/** What the picture and the neighbours of `bits` are. */
-async function decode(tookBefore) {
-  const question = ++asked;
+/** Shows what `bits` stand for, and the digits that are near. */
+async function decode(timeBefore = "") {
   const start = performance.now();
-  const image = await model.decode(bits);
-  if (question !== asked) return;
-  const took = performance.now() - start;
-  show("back", image);
-  const times = tookBefore === undefined ? `${took.toFixed(1)} ms back` : `${tookBefore.toFixed(1)} ms to bits, ${took.toFixed(1)} ms back`;
-  element("time").textContent = times;
+  show("back", await model.decode(bits));
+  element("time").textContent = `${timeBefore}${(performance.now() - start).toFixed(1)} ms back`;
   showNearest();
   document.documentElement.dataset.bits = [...bits].join("");
 }
@@ -139,7 +127,6 @@ async function pick(index) {
 
 /** The picture is another: nothing to compare devices by. */
 function forget() {
-  before = undefined;
   element("agreement").textContent = "switch to compare";
 }
 
@@ -177,7 +164,6 @@ function makeToggles() {
 async function flip(index) {
   bits = bits.slice();
   bits[index] ^= 1;
-  forget();
   showBits();
   await decode();
 }
@@ -216,26 +202,40 @@ function showNearest() {
   );
 }
 
+/** Computes the same on another device; flipped bits stay flipped. */
 async function switchTo(device) {
-  const old = { bits, name: model.device.kind };
-  await use(device);
-  if (model.device.kind === old.name) return;
-  before = old;
-  await encode();
-  const differing = before.bits.reduce((sum, bit, index) => sum + (bit ^ bits[index]), 0);
-  element("agreement").textContent = differing === 0 ? `all ${bits.length} bits are the same` : `${differing} of ${bits.length} bits differ`;
+  const old = encoded;
+  try {
+    await use(device);
+  } catch (error) {
+    document.querySelector(`input[value=${model.device.kind}]`).checked = true;
+    throw error;
+  }
+  element("alert").hidden = true;
+  const start = performance.now();
+  ({ bits: encoded } = await model.encode(pixels));
+  const took = performance.now() - start;
+  const differing = old.reduce((sum, bit, index) => sum + (bit ^ encoded[index]), 0);
+  bits = bits.map((bit, index) => bit ^ old[index] ^ encoded[index]);
+  showBits();
+  await decode(`${took.toFixed(1)} ms to bits, `);
+  element("agreement").textContent =
+    differing === 0 ? `all ${old.length} bits are the same` : `${differing} of ${old.length} bits differ`;
 }
 
-const pad = new Pad(
-  element("pad"),
-  element("cursor"),
-  handle(async (drawn) => {
-    if (!model) return;
-    pixels = drawn;
-    forget();
-    await encode();
-  }),
-);
+/** The last drawing that waits for those before it. */
+let drawing;
+const encodeDrawing = handle(async () => {
+  if (!model || !drawing) return;
+  [pixels, drawing] = [drawing, undefined];
+  forget();
+  await encode();
+});
+const pad = new Pad(element("pad"), element("cursor"), (drawn) => {
+  const waits = drawing !== undefined;
+  drawing = drawn;
+  if (!waits) encodeDrawing();
+});
 
 element("clear").addEventListener("click", () => pad.clear());
 element("others").addEventListener("click", showSamples);

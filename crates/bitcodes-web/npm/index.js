@@ -26,20 +26,24 @@ function open(kind) {
 
 /** @param {"webgpu" | "cpu"} kind @returns {Promise<Opened>} */
 async function start(kind) {
-  if (kind === "webgpu") await findAdapter();
+  const name = kind === "webgpu" ? await findAdapter() : "";
   // Each by its own name, so that bundlers find both.
   const wasm = await (kind === "webgpu" ? import("./webgpu/bitcodes.js") : import("./cpu/bitcodes.js"));
   const { memory } = await wasm.default();
-  return { wasm, memory, device: { kind, adapter: await wasm.open() } };
+  const adapter = await wasm.open();
+  return { wasm, memory, device: { kind, adapter: name || adapter } };
 }
 
-/** Asked before the wasm is loaded, which would be for nothing. */
+/** What the browser tells of the GPU; asked before the wasm is loaded, which would be for nothing. */
 async function findAdapter() {
   const gpu = /** @type {any} */ (globalThis.navigator)?.gpu;
   if (!gpu) throw new Error("no WebGPU in this browser, or not on this page (it takes https or localhost)");
-  if (!(await gpu.requestAdapter({ powerPreference: "high-performance" }))) {
-    throw new Error("WebGPU has no adapter on this machine");
-  }
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) throw new Error("WebGPU has no adapter on this machine");
+  // Burn's runtime measures its kernels with them, and ends where it cannot.
+  if (!adapter.features.has("timestamp-query")) throw new Error("WebGPU has no timestamp queries in this browser");
+  const { description, vendor, architecture, device } = adapter.info ?? {};
+  return description || [vendor, architecture, device].filter(Boolean).join(" ");
 }
 
 /** @param {DeviceChoice} choice @returns {Promise<Opened>} */

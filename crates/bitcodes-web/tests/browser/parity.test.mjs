@@ -36,7 +36,7 @@ for (const device of DEVICES) {
       const { shape, values: wanted } = golden.tensor("bits");
       const found = await page.evaluate(
         async ({ name, x, device }) => {
-          using quantizer = await bitcodes.loadQuantizer(`/golden/${name}`, { device });
+          const quantizer = await bitcodes.loadQuantizer(`/golden/${name}`, { device });
           const codes = await quantizer.encode(Float32Array.from(x));
           const arrays = {
             bits: codes.bits,
@@ -84,7 +84,7 @@ for (const device of DEVICES) {
     const found = await page.evaluate(async (device) => {
       const { loadDigits } = await import("/digits.js");
       const digits = await loadDigits("/t10k-images-idx3-ubyte.gz", "/t10k-labels-idx1-ubyte.gz");
-      using model = await bitcodes.loadAutoencoder("/model/", { device });
+      const model = await bitcodes.loadAutoencoder("/model/", { device });
       const together = await model.encode(digits.pixels);
       const single = [];
       for (let index = 0; index < digits.count; index++) {
