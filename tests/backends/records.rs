@@ -4,17 +4,21 @@ use std::path::PathBuf;
 
 use bitcodes_core::record::{self, RecordError};
 use bitcodes_core::{Bitcodes, BitcodesConfig, Schedule};
+use bitcodes_train::{AutoencoderConfig, read_model};
 use bitcodes_workspace::backends::any_seed;
 use bitcodes_workspace::golden::Golden;
 use bitcodes_workspace::on_every_backend;
 use burn::module::Module;
+use burn::nn::{Linear, LinearConfig, LinearLayout};
 use burn::record::{FullPrecisionSettings, HalfPrecisionSettings, NamedMpkBytesRecorder, Recorder};
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{Distribution, Tensor, TensorData, backend::Backend};
 
 on_every_backend!(
     the_record_of_version_0_1_loads,
     a_record_brings_the_codebook_and_the_step_back,
     a_mismatch_is_an_error_and_the_module_stays_as_it_was,
+    parameters_alone_make_the_same_model,
+    what_a_module_is_made_of_is_compared_by_name,
 );
 
 fn golden_record(name: &str) -> Vec<u8> {
@@ -58,7 +62,7 @@ fn a_record_brings_the_codebook_and_the_step_back<B: Backend>(device: &B::Device
     saved.advance();
     let bytes = record::save::<B, _>(&saved).unwrap();
     let fresh = config.init::<B>(device);
-    let normal = burn::tensor::Distribution::Normal(0.0, 1.0);
+    let normal = Distribution::Normal(0.0, 1.0);
     let x = Tensor::<B, 2>::random([20, 6], normal, device);
     let wanted = saved.quantize(x.clone()).into_data();
     assert_ne!(fresh.quantize(x.clone()).into_data(), wanted);
@@ -125,6 +129,83 @@ fn a_mismatch_is_an_error_and_the_module_stays_as_it_was<B: Backend>(device: &B:
         codebook(&record::load(&module, &whole, device).unwrap()).shape,
         before.shape
     );
+}
+
+fn parameters_alone_make_the_same_model<B: Backend>(device: &B::Device) {
+    let config = AutoencoderConfig::new(8, 12, BitcodesConfig::new(16, 9));
+    let mut saved = config.init::<B>(device);
+    saved.quantizer.advance();
+    let bytes = record::save::<B, _>(&saved).unwrap();
+    let read = read_model::<B>(&config, &bytes, device).unwrap();
+    let images = Tensor::random([5, 8, 12], Distribution::Uniform(0.0, 1.0), device);
+    let [wanted, found] = [&saved, &read].map(|model| model.logits(images.clone()).into_data());
+    assert_eq!(found, wanted);
+    // The step is none of the parameters.
+    assert_eq!((saved.quantizer.step(), read.quantizer.step()), (1, 0));
+
+    let whole = record::load(&config.init::<B>(device), &bytes, device).unwrap();
+    assert_eq!(whole.logits(images).into_data(), wanted);
+    assert_eq!(whole.quantizer.step(), 1);
+
+    let other = AutoencoderConfig::new(8, 12, BitcodesConfig::new(16, 8));
+    for wrong in [
+        read_model::<B>(&other, &bytes, device).map(|_| ()),
+        read_model::<B>(&config, &bytes[..bytes.len() - 1], device).map(|_| ()),
+    ] {
+        let error = wrong.unwrap_err().to_string();
+        let shape = "quantizer.codebook has shape [18, 16] in the record, expected [16, 16]";
+        assert!(
+            error == shape || error.starts_with("not a record: "),
+            "{error}"
+        );
+    }
+}
+
+#[derive(Module, Debug)]
+struct Parts<B: Backend> {
+    list: Vec<Linear<B>>,
+    /// Stored with its axes exchanged.
+    columns: Linear<B>,
+    optional: Option<Linear<B>>,
+}
+
+fn what_a_module_is_made_of_is_compared_by_name<B: Backend>(device: &B::Device) {
+    let parts = |length: usize, has_optional: bool| Parts::<B> {
+        list: (0..length)
+            .map(|_| LinearConfig::new(2, 3).init(device))
+            .collect(),
+        columns: LinearConfig::new(2, 3)
+            .with_layout(LinearLayout::Col)
+            .init(device),
+        optional: has_optional.then(|| LinearConfig::new(3, 2).with_bias(false).init(device)),
+    };
+    let bytes = record::save::<B, _>(&parts(2, true)).unwrap();
+    let numbers = |parts: &Parts<B>| {
+        let weights = [&parts.list[1], &parts.columns].map(|linear| linear.weight.val());
+        weights.map(|weight| weight.into_data())
+    };
+    let whole = record::load(&parts(2, true), &bytes, device).unwrap();
+    let parameters = record::load_parameters(&parts(2, true), &bytes, device).unwrap();
+    assert_eq!(numbers(&parameters), numbers(&whole));
+
+    for (module, wanted) in [
+        (parts(3, true), "list has 2 parts in the record, expected 3"),
+        (parts(1, true), "list has 2 parts in the record, expected 1"),
+        (
+            parts(2, false),
+            "the record has a tensor optional.weight of shape [3, 2], expected none",
+        ),
+    ] {
+        let errors = [
+            record::load(&module, &bytes, device).unwrap_err(),
+            record::load_parameters(&module, &bytes, device).unwrap_err(),
+        ];
+        assert_eq!(errors.map(|error| error.to_string()), [wanted, wanted]);
+    }
+    let without = record::save::<B, _>(&parts(2, false)).unwrap();
+    let error = record::load_parameters(&parts(2, true), &without, device).unwrap_err();
+    let wanted = "the record has no tensor optional.weight, expected one of shape [3, 2]";
+    assert_eq!(error.to_string(), wanted);
 }
 
 type Cpu = burn::backend::Flex;

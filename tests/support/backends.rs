@@ -1,5 +1,6 @@
 //! Every backend, each a module of tests that run the same checks.
 
+use bitcodes_core::backend::wgpu::{AdapterChoice, find};
 use std::io::Write;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
@@ -73,7 +74,7 @@ pub fn skipped(why: std::fmt::Arguments) {
 pub fn wgpu_device() -> Option<WgpuDevice> {
     static ADAPTER: OnceLock<Result<String, String>> = OnceLock::new();
     let adapter = ADAPTER.get_or_init(|| {
-        let adapter = pollster::block_on(bitcodes_core::backend::wgpu::default_adapter());
+        let adapter = pollster::block_on(find(&AdapterChoice::Preferred));
         let adapter = adapter
             .map(|info| info.name)
             .map_err(|error| error.to_string());

@@ -1,7 +1,11 @@
 //! The backends that the program can be told to use.
 
+#[cfg(feature = "wgpu")]
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 
+#[cfg(feature = "wgpu")]
+use bitcodes_core::backend::wgpu::{AdapterChoice, adapters, describe, find, open};
 use clap::{Args, ValueEnum};
 
 use crate::error::CliError;
@@ -24,33 +28,39 @@ impl Compute {
     ///
     /// # Errors
     ///
-    /// Where it is not compiled in, or an adapter is named for one that has none.
+    /// Where it is not compiled in, an adapter is named for one that has none, or there is none.
     pub fn check(&self) -> Result<(), CliError> {
         let backend = self.backend;
         backend.check()?;
-        match &self.adapter {
-            Some(adapter) if backend != Backend::Wgpu => Err(CliError::NoAdapters {
+        if let Some(adapter) = &self.adapter
+            && backend != Backend::Wgpu
+        {
+            return Err(CliError::NoAdapters {
                 adapter: adapter.clone(),
                 backend: backend.name(),
-            }),
-            _ => Ok(()),
+            });
+        }
+        #[cfg(feature = "wgpu")]
+        if backend == Backend::Wgpu {
+            pollster::block_on(find(&self.choice()))?;
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn choice(&self) -> AdapterChoice {
+        match &self.adapter {
+            Some(adapter) => adapter.parse().unwrap_or_else(|never| match never {}),
+            None => AdapterChoice::Preferred,
         }
     }
 
     /// Makes the GPU ready, and says which it is.
     #[cfg(feature = "wgpu")]
     pub fn open_gpu(&self) -> Result<burn::backend::wgpu::WgpuDevice, CliError> {
-        use std::io::Write;
-
-        use bitcodes_core::backend::wgpu::{AdapterChoice, describe, open};
-
-        let choice = match &self.adapter {
-            Some(adapter) => adapter.parse().unwrap_or_else(|never| match never {}),
-            None => AdapterChoice::Preferred,
-        };
-        let opened = pollster::block_on(open(&choice))?;
+        let opened = pollster::block_on(open(&self.choice()))?;
         // Not on standard output, which is for results.
-        writeln!(std::io::stderr(), "computing on {}", describe(&opened.info))?;
+        writeln!(io::stderr(), "computing on {}", describe(&opened.info))?;
         Ok(opened.device)
     }
 }
@@ -150,12 +160,8 @@ pub(crate) fn list_adapters() -> Result<(), CliError> {
     Backend::Wgpu.check()?;
     #[cfg(feature = "wgpu")]
     {
-        use std::io::{self, Write};
-
-        use bitcodes_core::backend::wgpu::{adapters, default_adapter, describe};
-
         // Says why, where there is none.
-        pollster::block_on(default_adapter())?;
+        pollster::block_on(find(&AdapterChoice::Preferred))?;
         for (number, info) in pollster::block_on(adapters()).iter().enumerate() {
             writeln!(io::stdout(), "{number}: {}", describe(info))?;
         }

@@ -108,6 +108,7 @@ pub(crate) fn exit_for(error: &CliError) -> ExitCode {
     ExitCode::from(match error {
         CliError::Config(_)
         | CliError::NotCompiledIn { .. }
+        | CliError::NoAdapters { .. }
         | CliError::OutputIsInput { .. }
         | CliError::Model(ModelError::Prefix { .. }) => WRONG_CALL,
         _ => FAILED,

@@ -42,9 +42,10 @@
 //! | `autodiff` (default) | Burn's `Autodiff`, and gradients of our own on the backends below |
 //! | `safetensors` | checkpoints of PyTorch as safetensors |
 //! | `checkpoints` (default) | checkpoints of PyTorch in both their forms |
-//! | `flex` (default), `ndarray` | Burn's backends for the CPU, with SIMD and threads |
+//! | `flex` (default), `ndarray` | Burn's backends for the CPU |
 //! | `wgpu`, `cuda` | Burn's backends for the GPU |
 //!
+//! | `simd` (default) | the CPU backends use the vector instructions of the processor |
 //! | `threads` (default) | the CPU backends use several threads; a browser has none |
 //!
 //! Without `std` the crate is `no_std` and needs `alloc`.

@@ -28,6 +28,7 @@ let buttons = [];
 function fail(error) {
   element("alert").textContent = error instanceof Error ? error.message : String(error);
   element("alert").hidden = false;
+  element("loading").hidden = true;
   document.documentElement.dataset.state = "failed";
 }
 
@@ -46,13 +47,20 @@ async function load(device) {
     const [done, total] = [...loaded.values()].reduce((sum, file) => [sum[0] + file[0], sum[1] + file[1]]);
     if (total > 0) Object.assign(element("progress"), { value: done, max: total });
   };
-  element("loading").hidden = false;
+  say("Loading the model");
   try {
     const folder = new URL(address.get("model") ?? "model/", location.href);
     return await loadAutoencoder(folder, { device, onProgress });
   } finally {
     element("loading").hidden = true;
   }
+}
+
+/** Says what takes a while; how much of it is done is not known until it is told. */
+function say(what) {
+  element("loading").querySelector("span").textContent = what;
+  element("progress").removeAttribute("value");
+  element("loading").hidden = false;
 }
 
 /** Computes on a device from now on. */
@@ -248,8 +256,11 @@ await handle(async () => {
   ]);
   makeToggles();
   showSamples();
+  // On WebGPU its kernels are compiled now.
+  say("Making the device ready");
   ({ words: digitWords } = await model.encode(digits.pixels));
   await pick(0);
+  element("loading").hidden = true;
   document.documentElement.dataset.state = "ready";
   performance.mark("ready");
 })();

@@ -30,10 +30,11 @@ impl Flavour {
         }
     }
 
-    fn feature(self) -> &'static str {
+    fn features(self) -> &'static str {
         match self {
-            Self::Cpu | Self::Scalar => "cpu",
+            Self::Cpu => "cpu,simd",
             Self::WebGpu => "webgpu",
+            Self::Scalar => "cpu",
         }
     }
 
@@ -62,7 +63,7 @@ pub fn build(
         .current_dir(root)
         .env("CARGO_TARGET_DIR", &target)
         .args(["--profile", "web", "--package", "bitcodes-web"])
-        .args(["--no-default-features", "--features", flavour.feature()]);
+        .args(["--no-default-features", "--features", flavour.features()]);
     run(&mut cargo)?;
 
     let compiled = target.join(TARGET).join("web/bitcodes_web.wasm");

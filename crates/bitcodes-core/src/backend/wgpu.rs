@@ -125,10 +125,7 @@ pub async fn adapters() -> Vec<AdapterInfo> {
 /// [`AdapterError`] where there is no such adapter, or it cannot be used.
 pub async fn open(choice: &AdapterChoice) -> Result<OpenAdapter, AdapterError> {
     let instance = instance();
-    let adapter = match choice {
-        AdapterChoice::Preferred => preferred(&instance).await?,
-        choice => chosen(&instance, choice).await?,
-    };
+    let adapter = chosen(&instance, choice).await?;
     let info = adapter.get_info();
     let descriptor = DeviceDescriptor {
         label: None,
@@ -160,29 +157,24 @@ pub async fn open(choice: &AdapterChoice) -> Result<OpenAdapter, AdapterError> {
     })
 }
 
-/// The adapter that Burn's WGPU backend takes for its default device, unless the environment
-/// variable `CUBECL_WGPU_DEFAULT_DEVICE` tells it to take another.
+/// Looks for an adapter, without making a device of it.
+///
+/// With [`AdapterChoice::Preferred`] it is the one that Burn takes for its default device, unless
+/// the environment variable `CUBECL_WGPU_DEFAULT_DEVICE` tells it to take another.
 ///
 /// # Errors
 ///
-/// [`AdapterError::None`] where there is none.
-pub async fn default_adapter() -> Result<AdapterInfo, AdapterError> {
-    Ok(preferred(&instance()).await?.get_info())
-}
-
-async fn preferred(instance: &Instance) -> Result<Adapter, AdapterError> {
-    let options = RequestAdapterOptions {
-        power_preference: PowerPreference::HighPerformance,
-        ..Default::default()
-    };
-    let adapter = instance.request_adapter(&options).await;
-    adapter.map_err(|error| AdapterError::None {
-        api: backend().to_string(),
-        reason: error.to_string(),
-    })
+/// [`AdapterError`] where there is no such adapter.
+pub async fn find(choice: &AdapterChoice) -> Result<AdapterInfo, AdapterError> {
+    Ok(chosen(&instance(), choice).await?.get_info())
 }
 
 async fn chosen(instance: &Instance, choice: &AdapterChoice) -> Result<Adapter, AdapterError> {
+    let wanted = match choice {
+        AdapterChoice::Preferred => return preferred(instance).await,
+        AdapterChoice::Index(index) => index.to_string(),
+        AdapterChoice::Named(part) => format!("{part:?}"),
+    };
     let mut all = instance.enumerate_adapters(backend().into()).await;
     let infos: Vec<AdapterInfo> = all.iter().map(Adapter::get_info).collect();
     let is_meant = |(index, info): &(usize, &AdapterInfo)| match choice {
@@ -199,15 +191,23 @@ async fn chosen(instance: &Instance, choice: &AdapterChoice) -> Result<Adapter, 
     match meant[..] {
         [index] => Ok(all.swap_remove(index)),
         _ => Err(AdapterError::Choice {
-            wanted: match choice {
-                AdapterChoice::Preferred => "preference".into(),
-                AdapterChoice::Index(index) => index.to_string(),
-                AdapterChoice::Named(part) => format!("{part:?}"),
-            },
+            wanted,
             matching: meant.len(),
             found: infos.iter().map(describe).collect(),
         }),
     }
+}
+
+async fn preferred(instance: &Instance) -> Result<Adapter, AdapterError> {
+    let options = RequestAdapterOptions {
+        power_preference: PowerPreference::HighPerformance,
+        ..Default::default()
+    };
+    let adapter = instance.request_adapter(&options).await;
+    adapter.map_err(|error| AdapterError::None {
+        api: backend().to_string(),
+        reason: error.to_string(),
+    })
 }
 
 fn instance() -> Instance {

@@ -1,0 +1,109 @@
+//! The demo of the browser on a desktop's GPU: a digit, its 32 bits, a bit flipped, the pictures that
+//! they give back and the test digits whose bits are nearest.
+//!
+//! ```console
+//! $ cargo run --release -p bitcodes-train --features wgpu --example desktop -- 7 12
+//! ```
+//!
+//! takes test digit 7 and flips bit 12; a third argument chooses among several GPUs by number or
+//! name. The same on the command line is `bitcodes eval --backend wgpu --adapter ..`.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+
+use bitcodes_train::bitcodes_core::backend::wgpu::{AdapterChoice, adapters, describe, open};
+use bitcodes_train::bitcodes_core::{PackedCodes, join_bits, split_bits};
+use bitcodes_train::{data::Images, load_model};
+use burn::backend::Wgpu;
+use burn::tensor::{Int, Tensor};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let digit: usize = arguments.next().map_or(Ok(7), |digit| digit.parse())?;
+    let flipped: usize = arguments.next().map_or(Ok(12), |bit| bit.parse())?;
+    let choice = match arguments.next() {
+        Some(adapter) => adapter.parse()?,
+        None => AdapterChoice::Preferred,
+    };
+
+    for (number, info) in pollster::block_on(adapters()).iter().enumerate() {
+        println!("GPU {number}: {}", describe(info));
+    }
+    let gpu = pollster::block_on(open(&choice))?;
+    println!("computing on {}\n", describe(&gpu.info));
+
+    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bitcodes-web/demo/model");
+    let (config, model) = load_model::<Wgpu>(&run, &gpu.device)?;
+    let images = Images::digits();
+    let test = images.test();
+    let all: Vec<usize> = (0..test.len()).collect();
+    if digit >= test.len() || flipped >= config.bits_per_image() {
+        let (digits, bits) = (test.len(), config.bits_per_image());
+        return Err(
+            format!("digit {digit} and bit {flipped}, expected below {digits} and {bits}").into(),
+        );
+    }
+
+    // A row of bits for each image. What is computed first compiles the kernels as well.
+    let encode = |digits: &[usize]| -> Tensor<Wgpu, 2, Int> {
+        join_bits(model.encode(test.tensor(digits, &gpu.device)))
+    };
+    let everyone = PackedCodes::from_bits(encode(&all))?;
+    let start = Instant::now();
+    let codes = PackedCodes::from_bits(encode(&[digit]))?;
+    let took = start.elapsed().as_secs_f64() * 1e3;
+    println!("test digit {digit}, its bits in {took:.1} ms:");
+    let bits: Tensor<Wgpu, 2, Int> = codes.to_bits(&gpu.device);
+    println!("{}", line(&codes.to_host_bits(), config.quantizer.num_bits));
+
+    let bit = bits.clone().narrow(1, flipped, 1);
+    let other = bits
+        .clone()
+        .slice_assign([0..1, flipped..flipped + 1], 1 - bit);
+    let picture = |bits: Tensor<Wgpu, 2, Int>| -> Result<Vec<f32>, Box<dyn Error>> {
+        let image = model.decode(split_bits(bits, config.tokens())?);
+        Ok(image.into_data().iter().collect())
+    };
+    let pictures = [
+        test.pixels(digit).collect(),
+        picture(bits)?,
+        picture(other)?,
+    ];
+    println!("\nthe digit, what its bits give back, and that with bit {flipped} flipped:");
+    for row in 0..config.height {
+        let part = |pixels: &Vec<f32>| -> String {
+            let pixels = &pixels[row * config.width..][..config.width];
+            pixels.iter().map(|&pixel| shade(pixel)).collect()
+        };
+        println!("  {}", pictures.each_ref().map(part).join("   "));
+    }
+
+    let mut nearest: Vec<(u32, usize)> = everyone
+        .distances_to(&codes[0])?
+        .into_iter()
+        .zip(all)
+        .collect();
+    nearest.sort_unstable();
+    println!("\nnearest test digits:");
+    for (distance, index) in &nearest[..6] {
+        println!(
+            "  {index}, a {}: {distance} bits away",
+            test.labels()[*index]
+        );
+    }
+    Ok(())
+}
+
+/// Bits as text, with a space between tokens.
+fn line(bits: &[u8], num_bits: usize) -> String {
+    let tokens = bits.chunks(num_bits);
+    let tokens = tokens.map(|token| token.iter().map(u8::to_string).collect::<String>());
+    tokens.collect::<Vec<_>>().join(" ")
+}
+
+/// A pixel as two characters, which are about square.
+fn shade(pixel: f32) -> &'static str {
+    let shades = ["  ", "░░", "▒▒", "▓▓", "██"];
+    shades[((pixel * 5.0) as usize).min(4)]
+}
