@@ -117,8 +117,13 @@ fn logits_bits_and_outputs_of_eval<B: Backend>(device: &B::Device) {
         // The three agree to the last bit, through the packed form as well.
         let quantized = quantized.into_data();
         assert_eq!(quantizer.quantize(x.clone()).into_data(), quantized);
-        assert_eq!(quantizer.encode(x).into_data(), bits.to_data());
+        assert_eq!(quantizer.encode(x.clone()).into_data(), bits.to_data());
         let packed = PackedCodes::from_bits(bits.clone()).expect("bits");
+        let decided = PackedCodes::from_logits(quantizer.logits(x)).expect("at least one bit");
+        assert_eq!(decided, packed);
+        let words = packed.to_host_words();
+        let again = PackedCodes::from_host_words(golden.leading, golden.num_bits, &words);
+        assert_eq!(again.as_ref(), Ok(&packed));
         assert_eq!(packed.dims(), golden.leading);
         let unpacked = packed.to_bits::<B, 3>(device);
         assert_eq!(quantizer.decode(unpacked).into_data(), quantized);

@@ -1,6 +1,6 @@
 //! Every precision that a backend has.
 
-use bitcodes_core::{Bitcodes, BitcodesConfig};
+use bitcodes_core::{Bitcodes, BitcodesConfig, PackedCodes};
 use bitcodes_workspace::backends::skipped;
 use bitcodes_workspace::on_every_backend;
 use bitcodes_workspace::plain::{Bounded, Plain, SLACK};
@@ -154,6 +154,8 @@ fn double_precision_decides_in_double<B: Backend>(device: &B::Device) {
     let x = double([[1.0 + 1e-12, -1.0], [1.0 - 1e-12, -1.0]]);
     let bits: Vec<u8> = quantizer.encode(x.clone()).into_data().iter().collect();
     assert_eq!(bits, [1, 0]);
+    let packed = PackedCodes::from_logits(quantizer.logits(x.clone())).unwrap();
+    assert_eq!(packed.to_host_bits(), bits);
     assert_eq!(quantizer.quantize(x.clone()).dtype(), DType::F64);
     // Also with a codebook of singles.
     let single = quantizer.codebook.val().cast(FloatDType::F32);

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows a tensor library: slices go in, slices come out. [`layout`] is the one place
 //! that says which bit of a code lies where; [`distance`] counts the bits in which codes differ,
-//! [`columns`] how often bits are set, alone and together.
+//! [`columns`] how often bits are set, alone and together, and [`signs`] packs logits.
 //!
 //! ```
 //! use bitcodes_kernels::layout;
@@ -19,3 +19,4 @@ extern crate alloc;
 pub mod columns;
 pub mod distance;
 pub mod layout;
+pub mod signs;

@@ -36,7 +36,7 @@ export interface Codes {
   readonly length: number;
   /** Bits of a row: of a vector, or of a token of an image. */
   readonly numBits: number;
-  /** One number a bit, 0 or 1; bit `p` of row `r` is `bits[r * numBits + p]`. */
+  /** One number a bit, 0 or 1, unpacked when first asked for; bit `p` of row `r` is `bits[r * numBits + p]`. */
   readonly bits: Uint8Array;
   /**
    * The rows packed, `ceil(numBits / 32)` words each: bit `p` is bit `p % 32`, from the least

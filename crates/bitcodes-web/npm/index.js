@@ -106,6 +106,30 @@ async function fetchBytes(url, { onProgress, signal }) {
   return new Uint8Array(await new Blob(/** @type {BlobPart[]} */ (chunks)).arrayBuffer());
 }
 
+/** Codes; their bits are unpacked when they are first asked for. */
+class Codes {
+  /** @type {Uint8Array | undefined} */
+  #bits;
+
+  /** @param {Uint32Array} words @param {number} numBits @param {number} rows of a code */
+  constructor(words, numBits, rows) {
+    this.words = words;
+    this.numBits = numBits;
+    this.length = words.length / (rows * Math.ceil(numBits / 32));
+  }
+
+  get bits() {
+    if (this.#bits) return this.#bits;
+    const { words, numBits } = this;
+    const rowWords = Math.ceil(numBits / 32);
+    const bits = new Uint8Array((words.length / rowWords) * numBits);
+    for (let row = 0, at = 0; row < words.length; row += rowWords) {
+      for (let p = 0; p < numBits; p++, at++) bits[at] = (words[row + (p >>> 5)] >>> (p & 31)) & 1;
+    }
+    return (this.#bits = bits);
+  }
+}
+
 /** What the two kinds of models have in common. @template {Quantized} Inner */
 class Model {
   /** @type {Inner | undefined} */
@@ -133,8 +157,7 @@ class Model {
 
   /** @param {Float32Array} x */
   async encode(x) {
-    const [bits, words] = await this.inner.encode(numbers(x));
-    return { length: bits.length / (this.rows * this.numBits), numBits: this.numBits, bits, words };
+    return new Codes(await this.inner.encode(numbers(x)), this.numBits, this.rows);
   }
 
   /** @param {Float32Array} x */

@@ -2,7 +2,7 @@
 
 use bitcodes_core::PackedCodes;
 use burn::tensor::{BasicOps, Int, Tensor, TensorData};
-use js_sys::{Array, Float32Array, Promise, Uint8Array, Uint32Array};
+use js_sys::{Float32Array, Promise, Uint32Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
@@ -76,14 +76,12 @@ pub fn float_array<const D: usize>(tensor: Tensor<Compute, D>) -> Promise {
     })
 }
 
-/// A promise of codes: an array of their bits, a `Uint8Array`, and their words, a `Uint32Array`.
-pub fn code_arrays<const D: usize>(bits: Tensor<Compute, D, Int>) -> Promise {
+/// A promise of the codes that logits decide, as their words, a `Uint32Array`.
+pub fn code_words<const D: usize>(logits: Tensor<Compute, D>) -> Promise {
     future_to_promise(async move {
-        let codes = PackedCodes::from_bits_async(bits).await;
+        let codes = PackedCodes::from_logits_async(logits).await;
         let codes = codes.map_err(JsError::from)?;
-        let bits = Uint8Array::from(&codes.to_host_bits()[..]);
-        let words = Uint32Array::from(&codes.to_host_words()[..]);
-        Ok(Array::of2(&bits, &words).into())
+        Ok(Uint32Array::from(&codes.to_host_words()[..]).into())
     })
 }
 

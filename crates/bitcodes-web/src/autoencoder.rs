@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor};
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
-use crate::arrays::{bits, bits_of_words, code_arrays, float_array, floats, is_empty};
+use crate::arrays::{bits, bits_of_words, code_words, float_array, floats, is_empty};
 use crate::compute::{Compute, device};
 
 /// An autoencoder as `bitcodes train` saves it.
@@ -58,15 +58,14 @@ impl Autoencoder {
         self.config.quantizer.num_bits
     }
 
-    /// The codes of images, `[n, height, width]` in [0, 1]: the bits of their tokens, and the
-    /// words.
+    /// The codes of images, `[n, height, width]` in [0, 1], as the words of their tokens.
     ///
     /// # Errors
     ///
     /// Where there are not whole images.
-    #[wasm_bindgen(unchecked_return_type = "Promise<[Uint8Array, Uint32Array]>")]
+    #[wasm_bindgen(unchecked_return_type = "Promise<Uint32Array>")]
     pub fn encode(&self, images: Vec<f32>) -> Result<Promise, JsError> {
-        Ok(code_arrays(self.codes(self.images(images)?)?))
+        Ok(code_words(self.decided(self.images(images)?)?))
     }
 
     /// How decided the bits of images are, `[n, tokens, num_bits]`.
@@ -76,11 +75,7 @@ impl Autoencoder {
     /// Where there are not whole images.
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
     pub fn logits(&self, images: Vec<f32>) -> Result<Promise, JsError> {
-        let images = self.images(images)?;
-        Ok(float_array(match is_empty(&images) {
-            true => images,
-            false => self.model.logits(images),
-        }))
+        Ok(float_array(self.decided(self.images(images)?)?))
     }
 
     /// Images through their codes and back.
@@ -90,8 +85,11 @@ impl Autoencoder {
     /// Where there are not whole images.
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
     pub fn reconstruct(&self, images: Vec<f32>) -> Result<Promise, JsError> {
-        let codes = self.codes(self.images(images)?)?;
-        Ok(self.pictures(codes))
+        let images = self.images(images)?;
+        Ok(match is_empty(&images) {
+            true => float_array(images),
+            false => self.pictures(self.model.encode(images)),
+        })
     }
 
     /// The images that bits stand for.
@@ -121,12 +119,13 @@ impl Autoencoder {
         floats(images, "pixels", &[self.height(), self.width()])
     }
 
-    fn codes(&self, images: Tensor<Compute, 3>) -> Result<Tensor<Compute, 3, Int>, JsError> {
+    /// The logits of images, of none too.
+    fn decided(&self, images: Tensor<Compute, 3>) -> Result<Tensor<Compute, 3>, JsError> {
         if is_empty(&images) {
             let shape = [0, self.tokens(), self.num_bits()];
             return Ok(Tensor::zeros(shape, &device()?));
         }
-        Ok(self.model.encode(images))
+        Ok(self.model.logits(images))
     }
 
     fn pictures(&self, codes: Tensor<Compute, 3, Int>) -> Promise {

@@ -4,7 +4,7 @@ use bitcodes_core::{Bitcodes, Checkpoint};
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
-use crate::arrays::{bits, bits_of_words, code_arrays, float_array, floats};
+use crate::arrays::{bits, bits_of_words, code_words, float_array, floats};
 use crate::compute::{Compute, device};
 
 /// A quantizer.
@@ -39,15 +39,15 @@ impl Quantizer {
         self.quantizer.num_bits()
     }
 
-    /// The codes of vectors, `[n, features]`: their bits and their words.
+    /// The codes of vectors, `[n, features]`, as words.
     ///
     /// # Errors
     ///
     /// Where there are not whole vectors.
-    #[wasm_bindgen(unchecked_return_type = "Promise<[Uint8Array, Uint32Array]>")]
+    #[wasm_bindgen(unchecked_return_type = "Promise<Uint32Array>")]
     pub fn encode(&self, x: Vec<f32>) -> Result<Promise, JsError> {
         let x = floats::<2>(x, "numbers", &[self.features()])?;
-        Ok(code_arrays(self.quantizer.encode(x)))
+        Ok(code_words(self.quantizer.logits(x)))
     }
 
     /// How decided the bits of vectors are, `[n, num_bits]`.

@@ -5,6 +5,7 @@ use core::ops::{Index, Range};
 use alloc::vec;
 use alloc::vec::Vec;
 use bitcodes_kernels::layout::LayoutError;
+use bitcodes_kernels::signs::pack_signs;
 use bitcodes_kernels::{distance, layout};
 use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend, read_sync};
 
@@ -72,6 +73,55 @@ impl PackedCodes {
         let packed = bytes.chunks_exact_mut(layout::row_bytes(num_bits));
         for (row, (bits, packed)) in bits.chunks_exact(num_bits).zip(packed).enumerate() {
             layout::pack_row(bits, packed).map_err(|source| CodesError::Layout { row, source })?;
+        }
+        Ok(Self {
+            dims,
+            num_bits,
+            bytes,
+        })
+    }
+
+    /// Packs the bits that logits decide, `logit > 0`, as [`encode`](crate::Bitcodes::encode) does;
+    /// they are read back from their device. It takes less than to encode and pack apart.
+    ///
+    /// # Shapes
+    ///
+    /// - logits: `[.., num_bits]`, of [`logits`](crate::Bitcodes::logits); the leading axes become
+    ///   [`dims`](Self::dims)
+    ///
+    /// # Errors
+    ///
+    /// [`CodesError::NoBits`] where the last axis is empty, [`CodesError::Device`].
+    pub fn from_logits<B: Backend, const D: usize>(
+        logits: Tensor<B, D>,
+    ) -> Result<Self, CodesError> {
+        read_sync(Self::from_logits_async(logits))
+    }
+
+    /// [`from_logits`](Self::from_logits) where reading back has to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_logits`](Self::from_logits).
+    pub async fn from_logits_async<B: Backend, const D: usize>(
+        logits: Tensor<B, D>,
+    ) -> Result<Self, CodesError> {
+        let shape = logits.dims();
+        let (dims, num_bits) = (shape[..D - 1].to_vec(), shape[D - 1]);
+        if num_bits == 0 {
+            return Err(CodesError::NoBits);
+        }
+        let mut bytes = vec![0; dims.iter().product::<usize>() * layout::row_bytes(num_bits)];
+        let logits = read(logits).await?;
+        match logits.as_slice::<f32>() {
+            Ok(logits) => pack_signs(logits, num_bits, &mut bytes),
+            Err(_) => {
+                // A wider type: what is above 0 there may round to 0 in an f32.
+                let signs = logits
+                    .iter::<f64>()
+                    .map(|logit| f32::from(u8::from(logit > 0.0)));
+                pack_signs(&signs.collect::<Vec<f32>>(), num_bits, &mut bytes);
+            }
         }
         Ok(Self {
             dims,

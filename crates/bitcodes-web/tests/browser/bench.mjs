@@ -61,7 +61,7 @@ const { same, simd128, scalar } = await page.evaluate(
     }
     const answers = [];
     for (const quantizer of quantizers) {
-      answers.push([(await quantizer.encode(x))[1], await quantizer.logits(x)]);
+      answers.push([await quantizer.encode(x), await quantizer.logits(x)]);
     }
     const [[words, logits], [others]] = answers;
     // The two may round otherwise where a logit is next to 0.
