@@ -8,10 +8,10 @@ use bitcodes_train::{AutoencoderConfig, read_model};
 use bitcodes_workspace::backends::any_seed;
 use bitcodes_workspace::golden::Golden;
 use bitcodes_workspace::on_every_backend;
-use burn::module::Module;
-use burn::nn::{Linear, LinearConfig, LinearLayout};
+use burn::module::{Module, Param, ParamId};
+use burn::nn::{Linear, LinearConfig, LinearLayout, Relu};
 use burn::record::{FullPrecisionSettings, HalfPrecisionSettings, NamedMpkBytesRecorder, Recorder};
-use burn::tensor::{Distribution, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Bool, Distribution, Tensor, TensorData, backend::Backend};
 
 on_every_backend!(
     the_record_of_version_0_1_loads,
@@ -167,6 +167,8 @@ struct Parts<B: Backend> {
     /// Stored with its axes exchanged.
     columns: Linear<B>,
     optional: Option<Linear<B>>,
+    mask: Param<Tensor<B, 1, Bool>>,
+    activations: Vec<Relu>,
 }
 
 fn what_a_module_is_made_of_is_compared_by_name<B: Backend>(device: &B::Device) {
@@ -177,6 +179,8 @@ fn what_a_module_is_made_of_is_compared_by_name<B: Backend>(device: &B::Device) 
         columns: LinearConfig::new(2, 3)
             .with_layout(LinearLayout::Col)
             .init(device),
+        mask: Param::initialized(ParamId::new(), Tensor::from_data([true, false], device)),
+        activations: (0..length - 1).map(|_| Relu::new()).collect(),
         optional: has_optional.then(|| LinearConfig::new(3, 2).with_bias(false).init(device)),
     };
     let bytes = record::save::<B, _>(&parts(2, true)).unwrap();

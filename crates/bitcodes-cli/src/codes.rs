@@ -56,7 +56,11 @@ pub(crate) struct DecodeArgs {
 }
 
 pub(crate) fn encode(args: &EncodeArgs) -> Result<(), CliError> {
-    check_output(&args.output, &args.model, &args.input)?;
+    check_output(
+        &args.output,
+        "--output",
+        &[("--model", args.model.path()), ("--input", &args.input)],
+    )?;
     args.compute.check()?;
     on_backend!(args.compute, B, device => encode_on::<B>(args, device))
 }
@@ -85,7 +89,11 @@ fn encode_on<B: Backend>(args: &EncodeArgs, device: B::Device) -> Result<(), Cli
 }
 
 pub(crate) fn decode(args: &DecodeArgs) -> Result<(), CliError> {
-    check_output(&args.output, &args.model, &args.input)?;
+    check_output(
+        &args.output,
+        "--output",
+        &[("--model", args.model.path()), ("--input", &args.input)],
+    )?;
     args.compute.check()?;
     on_backend!(args.compute, B, device => decode_on::<B>(args, device))
 }
@@ -117,14 +125,18 @@ fn decode_on<B: Backend>(args: &DecodeArgs, device: B::Device) -> Result<(), Cli
 }
 
 /// What is read is not overwritten.
-fn check_output(output: &Path, model: &ModelArgs, input: &Path) -> Result<(), CliError> {
+pub(crate) fn check_output(
+    output: &Path,
+    name: &'static str,
+    read: &[(&'static str, &Path)],
+) -> Result<(), CliError> {
     let Ok(real) = fs::canonicalize(output) else {
         return Ok(());
     };
-    for (option, read) in [("--model", model.path()), ("--input", input)] {
+    for &(option, read) in read {
         if fs::canonicalize(read).is_ok_and(|read| read == real) {
             let path = output.to_path_buf();
-            return Err(CliError::OutputIsInput { path, option });
+            return Err(CliError::OutputIsInput { name, path, option });
         }
     }
     Ok(())

@@ -72,8 +72,10 @@ pub(crate) enum CliError {
         source: CodesError,
     },
     /// The output is a file that is read.
-    #[error("--output {}: the same file as {option}, expected another", path.display())]
+    #[error("{name} {}: the same file as {option}, expected another", path.display())]
     OutputIsInput {
+        /// The option that names what is to be written.
+        name: &'static str,
         /// The file.
         path: PathBuf,
         /// The option that names it too.

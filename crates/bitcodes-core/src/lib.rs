@@ -44,7 +44,6 @@
 //! | `checkpoints` (default) | checkpoints of PyTorch in both their forms |
 //! | `flex` (default), `ndarray` | Burn's backends for the CPU |
 //! | `wgpu`, `cuda` | Burn's backends for the GPU |
-//!
 //! | `simd` (default) | the CPU backends use the vector instructions of the processor |
 //! | `threads` (default) | the CPU backends use several threads; a browser has none |
 //!

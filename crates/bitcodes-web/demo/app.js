@@ -37,7 +37,16 @@ let work = Promise.resolve();
 
 /** Runs what an event asks for, after what was asked for before; what goes wrong is said. */
 function handle(action) {
-  return (...args) => (work = work.then(() => action(...args)).catch(fail));
+  return (...args) =>
+    (work = work.then(async () => {
+      try {
+        await action(...args);
+        element("alert").hidden = true;
+        document.documentElement.dataset.state = "ready";
+      } catch (error) {
+        fail(error);
+      }
+    }));
 }
 
 async function load(device) {
@@ -118,7 +127,7 @@ function thumbnail(index, label, below) {
   show(canvas, digit(index));
   button.append(canvas);
   if (below !== undefined) button.append(Object.assign(document.createElement("span"), { textContent: below }));
-  button.addEventListener("click", handle(() => pick(index)));
+  button.addEventListener("click", () => pick(index));
   return button;
 }
 
@@ -126,11 +135,10 @@ function digit(index) {
   return digits.pixels.subarray(index * digits.size, (index + 1) * digits.size);
 }
 
-async function pick(index) {
-  pixels = digit(index).slice();
-  pad.show(pixels);
-  forget();
-  await encode();
+/** Takes a test digit; shown at once, so that what is drawn next is drawn on it. */
+function pick(index) {
+  pad.show(digit(index));
+  take(digit(index).slice());
 }
 
 /** The picture is another: nothing to compare devices by. */
@@ -202,27 +210,32 @@ function showNearest() {
   const row = tokenWords(bits);
   const order = [...hammingDistances(digitWords, row)].map((distance, index) => ({ distance, index }));
   order.sort((a, b) => a.distance - b.distance || a.index - b.index);
+  const focused = [...element("nearest").children].indexOf(document.activeElement);
   element("nearest").replaceChildren(
     ...order.slice(0, NEAREST).map(({ distance, index }) => {
       const label = `A ${digits.labels[index]} of the test set, ${distance} bits away: take it`;
       return thumbnail(index, label, `${digits.labels[index]} · ${distance}`);
     }),
   );
+  // Who came by keys stays where they were.
+  if (focused >= 0) element("nearest").children[focused].focus();
 }
 
 /** Computes the same on another device; flipped bits stay flipped. */
 async function switchTo(device) {
-  const old = encoded;
   try {
     await use(device);
   } catch (error) {
-    document.querySelector(`input[value=${model.device.kind}]`).checked = true;
+    const kind = model?.device.kind;
+    document.querySelectorAll("input[name=device]").forEach((input) => (input.checked = input.value === kind));
     throw error;
   }
-  element("alert").hidden = true;
-  const start = performance.now();
+  // Where the first device could not be had, this one is the first.
+  if (!encoded) return start();
+  const old = encoded;
+  const begin = performance.now();
   ({ bits: encoded } = await model.encode(pixels));
-  const took = performance.now() - start;
+  const took = performance.now() - begin;
   const differing = old.reduce((sum, bit, index) => sum + (bit ^ encoded[index]), 0);
   bits = bits.map((bit, index) => bit ^ old[index] ^ encoded[index]);
   showBits();
@@ -231,36 +244,50 @@ async function switchTo(device) {
     differing === 0 ? `all ${old.length} bits are the same` : `${differing} of ${old.length} bits differ`;
 }
 
-/** The last drawing that waits for those before it. */
-let drawing;
-const encodeDrawing = handle(async () => {
-  if (!model || !drawing) return;
-  [pixels, drawing] = [drawing, undefined];
+/** The last picture that waits for what was asked for before. */
+let taken;
+const encodeTaken = handle(async () => {
+  if (!taken) return;
+  [pixels, taken] = [taken, undefined];
+  if (!model) return;
   forget();
   await encode();
 });
-const pad = new Pad(element("pad"), element("cursor"), (drawn) => {
-  const waits = drawing !== undefined;
-  drawing = drawn;
-  if (!waits) encodeDrawing();
-});
+
+/** Encodes a picture when its turn comes, unless another has come by then. */
+function take(picture) {
+  const waits = taken !== undefined;
+  taken = picture;
+  if (!waits) encodeTaken();
+}
+
+const pad = new Pad(element("pad"), element("cursor"), take);
 
 element("clear").addEventListener("click", () => pad.clear());
-element("others").addEventListener("click", showSamples);
+element("others").addEventListener("click", handle(showSamples));
 element("devices").addEventListener("change", handle((event) => switchTo(event.target.value)));
 
-await handle(async () => {
-  [digits] = await Promise.all([
-    loadDigits("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
-    use(address.get("device") ?? "auto"),
-  ]);
+/** Makes the page usable, once there are digits and a model. */
+async function start() {
   makeToggles();
   showSamples();
   // On WebGPU its kernels are compiled now.
   say("Making the device ready");
   ({ words: digitWords } = await model.encode(digits.pixels));
-  await pick(0);
+  pixels = digit(0).slice();
+  pad.show(pixels);
+  await encode();
   element("loading").hidden = true;
-  document.documentElement.dataset.state = "ready";
+  document.querySelector("main").inert = false;
   performance.mark("ready");
+}
+
+await handle(async () => {
+  const [loaded, used] = await Promise.allSettled([
+    loadDigits("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+    use(address.get("device") ?? "auto"),
+  ]);
+  digits = loaded.value;
+  for (const { status, reason } of [loaded, used]) if (status === "rejected") throw reason;
+  await start();
 })();

@@ -18,17 +18,19 @@ export class Pad {
     this.#moveTo({ x: canvas.width / 2, y: canvas.height / 2 });
     let last;
     canvas.addEventListener("pointerdown", (event) => {
+      // One finger, or the main button, draws.
+      if (!event.isPrimary || event.button !== 0) return;
       canvas.setPointerCapture(event.pointerId);
       last = this.#place(event);
       this.#stroke(last, last);
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (!last) return;
+      if (!last || !event.isPrimary) return;
       const to = this.#place(event);
       this.#stroke(last, to);
       last = to;
     });
-    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (last = undefined));
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, ({ isPrimary }) => isPrimary && (last = undefined));
     canvas.addEventListener("keydown", (event) => this.#key(event));
   }
 

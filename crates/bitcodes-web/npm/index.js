@@ -7,7 +7,14 @@
 /** @typedef {import("./index.d.ts").Source} Source */
 /** @typedef {import("./index.d.ts").Decodable} Decodable */
 /** @typedef {typeof import("./cpu/bitcodes.js")} Wasm */
-/** @typedef {{ wasm: Wasm, memory: WebAssembly.Memory, device: Device }} Opened */
+/** @typedef {{ wasm: Wasm, memory: WebAssembly.Memory, device: Device, state: State }} Opened */
+/**
+ * What a module is waited for, and why it cannot be used any more.
+ * @typedef {{ failure?: Error, waiting: Set<(reason: Error) => void> }} State
+ */
+
+/** The most numbers that are computed with at a time: more pass in blocks. */
+const BLOCK = 1 << 22;
 
 /** One module a device and page, opened at its first use. @type {Map<string, Promise<Opened>>} */
 const opened = new Map();
@@ -30,8 +37,21 @@ async function start(kind) {
   // Each by its own name, so that bundlers find both.
   const wasm = await (kind === "webgpu" ? import("./webgpu/bitcodes.js") : import("./cpu/bitcodes.js"));
   const { memory } = await wasm.default();
-  const adapter = await wasm.open();
-  return { wasm, memory, device: { kind, adapter: name || adapter } };
+  /** @type {State} */
+  const state = { waiting: new Set() };
+  const adapter = await wasm.open((/** @type {string} */ message) => {
+    state.failure = new Error(`${message} (load the page again to use this device again)`);
+    for (const reject of state.waiting) reject(state.failure);
+    state.waiting.clear();
+  });
+  return { wasm, memory, device: { kind, adapter: name || adapter }, state };
+}
+
+/** @param {"webgpu" | "cpu"} kind */
+async function usable(kind) {
+  const opened = await open(kind);
+  if (opened.state.failure) throw opened.state.failure;
+  return opened;
 }
 
 /** What the browser tells of the GPU; asked before the wasm is loaded, which would be for nothing. */
@@ -51,12 +71,12 @@ async function choose(choice) {
   switch (choice) {
     case "webgpu":
     case "cpu":
-      return open(choice);
+      return usable(choice);
     case "auto":
       try {
-        return await open("webgpu");
+        return await usable("webgpu");
       } catch (error) {
-        const cpu = await open("cpu");
+        const cpu = await usable("cpu");
         return { ...cpu, device: { ...cpu.device, note: messageOf(error) } };
       }
     default:
@@ -75,7 +95,7 @@ async function bytesOf(source, options) {
   if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
   if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
   if (typeof source === "string" || source instanceof URL) return fetchBytes(String(source), options);
-  throw new Error(`a file is ${Object.prototype.toString.call(source)}, expected a URL, an ArrayBuffer, a typed array or a Blob`);
+  throw new Error(`a file is ${kindOf(source)}, expected a URL, an ArrayBuffer, a typed array or a Blob`);
 }
 
 /** @param {string} url @param {LoadOptions} options @returns {Promise<Uint8Array>} */
@@ -97,7 +117,10 @@ async function fetchBytes(url, { onProgress, signal }) {
   onProgress?.({ url, loadedBytes, ...total });
   const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch((error) => {
+      if (signal?.aborted) throw error;
+      throw new Error(`${url} cannot be loaded to its end: ${messageOf(error)}`);
+    });
     if (done) break;
     chunks.push(value);
     loadedBytes += value.length;
@@ -136,19 +159,21 @@ class Model {
   #inner;
   /** @type {Opened} */
   #opened;
+  /** @type {{ input: number, rows: number, numbers: number }} */
+  #sizes;
 
-  /** @param {Inner} inner @param {Opened} opened @param {number} rows of a code */
-  constructor(inner, opened, rows) {
+  /**
+   * @param {Inner} inner
+   * @param {Opened} opened
+   * @param {{ input: number, rows: number, numbers: number }} sizes of one vector or image: numbers that
+   *   go in, rows of its code, and about how many numbers are computed with
+   */
+  constructor(inner, opened, sizes) {
     this.#inner = inner;
     this.#opened = opened;
+    this.#sizes = sizes;
     this.device = opened.device;
     this.numBits = inner.numBits;
-    this.rows = rows;
-  }
-
-  get inner() {
-    if (!this.#inner) throw new Error("the model was freed");
-    return this.#inner;
   }
 
   get memoryBytes() {
@@ -157,32 +182,97 @@ class Model {
 
   /** @param {Float32Array} x */
   async encode(x) {
-    return new Codes(await this.inner.encode(numbers(x)), this.numBits, this.rows);
+    const words = await this.compute(x, (inner, x) => inner.encode(x), Uint32Array);
+    return new Codes(words, this.numBits, this.#sizes.rows);
   }
 
   /** @param {Float32Array} x */
   async logits(x) {
-    return this.inner.logits(numbers(x));
+    return this.compute(x, (inner, x) => inner.logits(x), Float32Array);
   }
 
   /** @param {Decodable} codes */
   async decode(codes) {
-    if (codes instanceof Uint32Array) return this.inner.decodeWords(codes);
+    const { rows } = this.#sizes;
+    if (codes instanceof Uint32Array) {
+      const words = rows * Math.ceil(this.numBits / 32);
+      return this.#blocks(codes, words, (inner, words) => inner.decodeWords(words), Float32Array);
+    }
     const bits = codes instanceof Uint8Array ? codes : codes?.bits;
     if (!(bits instanceof Uint8Array)) {
-      throw new Error(`codes are ${Object.prototype.toString.call(codes)}, expected what encode gives, or a Uint8Array of bits or a Uint32Array of words`);
+      throw new Error(`codes are ${kindOf(codes)}, expected what encode gives, or a Uint8Array of bits or a Uint32Array of words`);
     }
-    return this.inner.decodeBits(bits);
+    return this.#blocks(bits, rows * this.numBits, (inner, bits) => inner.decodeBits(bits), Float32Array);
   }
 
   free() {
     const inner = this.#inner;
     this.#inner = undefined;
-    inner?.free();
+    // A module that has failed gives nothing back.
+    if (!this.#opened.state.failure) inner?.free();
   }
 
   [Symbol.dispose]() {
     this.free();
+  }
+
+  /**
+   * @template {Float32Array | Uint32Array} Out
+   * @param {Float32Array} x
+   * @param {(inner: Inner, x: any) => Promise<Out>} step
+   * @param {new (length: number) => Out} out
+   */
+  async compute(x, step, out) {
+    if (!(x instanceof Float32Array)) throw new Error(`the numbers are ${kindOf(x)}, expected a Float32Array`);
+    return this.#blocks(x, this.#sizes.input, step, out);
+  }
+
+  /**
+   * As many at a time as memory is sure to hold.
+   * @template {Float32Array | Uint32Array} Out
+   * @param {Float32Array | Uint8Array | Uint32Array} x
+   * @param {number} each
+   * @param {(inner: Inner, x: any) => Promise<Out>} step
+   * @param {new (length: number) => Out} out
+   * @returns {Promise<Out>}
+   */
+  async #blocks(x, each, step, out) {
+    const block = each * Math.max(1, Math.floor(BLOCK / this.#sizes.numbers));
+    // What is not whole is refused as such.
+    if (x.length <= block || x.length % each !== 0) return this.#call((inner) => step(inner, x));
+    const parts = [];
+    for (let start = 0; start < x.length; start += block) {
+      parts.push(await this.#call((inner) => step(inner, x.subarray(start, start + block))));
+    }
+    const all = new out(parts.reduce((length, part) => length + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  }
+
+  /**
+   * Asks the module, and stops waiting where it fails.
+   * @template T
+   * @param {(inner: Inner) => Promise<T>} question
+   * @returns {Promise<T>}
+   */
+  #call(question) {
+    const { state } = this.#opened;
+    return new Promise((resolve, reject) => {
+      if (!this.#inner) throw new Error("the model was freed");
+      if (state.failure) throw state.failure;
+      state.waiting.add(reject);
+      const done = () => state.waiting.delete(reject);
+      try {
+        question(this.#inner).then(resolve, reject).finally(done);
+      } catch (error) {
+        done();
+        throw error;
+      }
+    });
   }
 }
 
@@ -192,13 +282,14 @@ class Model {
 class Quantizer extends Model {
   /** @param {import("./cpu/bitcodes.js").Quantizer} inner @param {Opened} opened */
   constructor(inner, opened) {
-    super(inner, opened, 1);
-    this.features = inner.features;
+    const { features, numBits } = inner;
+    super(inner, opened, { input: features, rows: 1, numbers: Math.max(features, numBits) });
+    this.features = features;
   }
 
   /** @param {Float32Array} x */
   async quantize(x) {
-    return this.inner.quantize(numbers(x));
+    return this.compute(x, (inner, x) => inner.quantize(x), Float32Array);
   }
 }
 
@@ -206,39 +297,59 @@ class Quantizer extends Model {
 class Autoencoder extends Model {
   /** @param {import("./cpu/bitcodes.js").Autoencoder} inner @param {Opened} opened */
   constructor(inner, opened) {
-    super(inner, opened, inner.tokens);
-    this.height = inner.height;
-    this.width = inner.width;
-    this.tokens = inner.tokens;
+    const { height, width, tokens, numBits } = inner;
+    // The mixer's MLPs are four times as large as its 128 numbers a token.
+    const numbers = tokens * Math.max(512, numBits);
+    super(inner, opened, { input: height * width, rows: tokens, numbers });
+    this.height = height;
+    this.width = width;
+    this.tokens = tokens;
   }
 
   /** @param {Float32Array} x */
   async reconstruct(x) {
-    return this.inner.reconstruct(numbers(x));
+    return this.compute(x, (inner, x) => inner.reconstruct(x), Float32Array);
   }
 }
 
-/** @param {Float32Array} x */
-function numbers(x) {
-  if (x instanceof Float32Array) return x;
-  throw new Error(`the numbers are ${Object.prototype.toString.call(x)}, expected a Float32Array`);
+/** @param {unknown} value */
+function kindOf(value) {
+  return Object.prototype.toString.call(value);
 }
 
 /** @param {Source} source @param {LoadOptions & { prefix?: string }} [options] */
-export async function loadQuantizer(source, options = {}) {
-  const [opened, bytes] = await together(choose(options.device ?? "auto"), bytesOf(source, options));
-  return new Quantizer(opened.wasm.Quantizer.load(bytes, options.prefix), opened);
+export async function loadQuantizer(source, options) {
+  const [opened, bytes] = await loadAll([source], options);
+  return new Quantizer(opened.wasm.Quantizer.load(bytes, options?.prefix), opened);
 }
 
 /** @param {string | URL | { config: Source, model: Source }} source @param {LoadOptions} [options] */
-export async function loadAutoencoder(source, options = {}) {
-  const { config, model } = typeof source === "string" || source instanceof URL ? run(source) : source;
-  const [opened, configBytes, modelBytes] = await together(
-    choose(options.device ?? "auto"),
-    bytesOf(config, options),
-    bytesOf(model, options),
-  );
-  return new Autoencoder(opened.wasm.Autoencoder.load(configBytes, modelBytes), opened);
+export async function loadAutoencoder(source, options) {
+  const files = typeof source === "string" || source instanceof URL ? run(source) : source;
+  if (!files?.config || !files.model) {
+    throw new Error(`the autoencoder is ${kindOf(source)}, expected the URL of a run's folder, or its files { config, model }`);
+  }
+  const [opened, config, model] = await loadAll([files.config, files.model], options);
+  return new Autoencoder(opened.wasm.Autoencoder.load(config, model), opened);
+}
+
+/**
+ * A device and files, at once; where one cannot be had the others are not waited for.
+ * @param {Source[]} sources
+ * @param {LoadOptions | null} [options]
+ * @returns {Promise<[Opened, ...Uint8Array[]]>}
+ */
+async function loadAll(sources, options) {
+  const controller = new AbortController();
+  const signals = options?.signal ? [options.signal, controller.signal] : [controller.signal];
+  const loading = { ...options, signal: AbortSignal.any(signals) };
+  try {
+    const files = sources.map((source) => bytesOf(source, loading));
+    return /** @type {[Opened, ...Uint8Array[]]} */ (await Promise.all([choose(loading.device ?? "auto"), ...files]));
+  } catch (error) {
+    controller.abort();
+    throw error;
+  }
 }
 
 /** The files of a run. @param {string | URL} folder */
@@ -246,12 +357,6 @@ function run(folder) {
   const base = new URL(folder, globalThis.location?.href);
   if (!base.pathname.endsWith("/")) base.pathname += "/";
   return { config: new URL("config.json", base), model: new URL("model.mpk", base) };
-}
-
-/** All of them, once the last has ended: none goes on after the first has failed. @template {unknown[]} T @param {{ [K in keyof T]: Promise<T[K]> }} promises @returns {Promise<T>} */
-async function together(...promises) {
-  await Promise.allSettled(promises);
-  return /** @type {T} */ (/** @type {unknown} */ (await Promise.all(promises)));
 }
 
 /** @param {Uint32Array} words @param {Uint32Array} row */

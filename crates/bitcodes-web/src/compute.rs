@@ -1,6 +1,9 @@
 //! The backend of this build, and its device.
 
+use std::cell::OnceCell;
+
 use bitcodes_core::burn::tensor::backend::BackendTypes;
+use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
 /// The backend of this build.
@@ -13,24 +16,39 @@ pub type Compute = burn::backend::Flex;
 /// Its device.
 pub type Device = <Compute as BackendTypes>::Device;
 
+thread_local! {
+    static FAILED: OnceCell<Function> = const { OnceCell::new() };
+}
+
 /// Makes the backend ready, and says in a line on what it computes; to be called once, before
 /// anything is loaded.
+///
+/// `failed` is called with a message where the module panics, as it does when the GPU is lost:
+/// nothing that it was asked for will be answered then, and nothing else can be asked.
 ///
 /// # Errors
 ///
 /// Where the browser gives no GPU.
 #[wasm_bindgen]
-pub async fn open() -> Result<String, JsError> {
-    // A panic is a fault of ours. It ends the module either way; so it ends with a message.
+pub async fn open(failed: Function) -> Result<String, JsError> {
+    // The first one's stays, as the device does.
+    let _ = FAILED.with(|cell| cell.set(failed));
     std::panic::set_hook(Box::new(|panic| {
-        wasm_bindgen::throw_str(&format!("bitcodes failed: {panic}"))
+        let message = format!("bitcodes failed: {panic}");
+        FAILED.with(|failed| {
+            let failed = failed
+                .get()
+                .map(|failed| failed.call1(&JsValue::NULL, &(&message).into()));
+            drop(failed);
+        });
+        wasm_bindgen::throw_str(&message)
     }));
     adapter().await
 }
 
 #[cfg(feature = "webgpu")]
 thread_local! {
-    static DEVICE: std::cell::OnceCell<Device> = const { std::cell::OnceCell::new() };
+    static DEVICE: OnceCell<Device> = const { OnceCell::new() };
 }
 
 #[cfg(feature = "webgpu")]

@@ -30,6 +30,14 @@ impl Flavour {
         }
     }
 
+    /// Bytes that a visitor loads at most: by brotli, and as they are in memory.
+    pub fn limits(self) -> (usize, usize) {
+        match self {
+            Self::Cpu | Self::Scalar => (250_000, 5_000_000),
+            Self::WebGpu => (600_000, 5_000_000),
+        }
+    }
+
     fn features(self) -> &'static str {
         match self {
             Self::Cpu => "cpu,simd",

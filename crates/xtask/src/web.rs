@@ -37,6 +37,14 @@ pub struct WebArgs {
 
 /// Builds, then serves or tests.
 pub fn run(args: &WebArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Before minutes of building, as the port may be taken.
+    let serving = match args.serve {
+        true => Some(runtime.block_on(serve::bind(args.port))?),
+        false => None,
+    };
     let root = root();
     let source = root.join("crates/bitcodes-web");
     let toolchain = Toolchain::find()?;
@@ -63,24 +71,22 @@ pub fn run(args: &WebArgs) -> anyhow::Result<()> {
     }
     assemble(&root, &source, &unfinished)?;
     for flavour in flavours {
-        sizes::print(flavour, &package.join(flavour.name()))?;
+        sizes::check(flavour, &package.join(flavour.name()))?;
     }
     remove(&site)?;
     fs::rename(&unfinished, &site)?;
     println!("{} is ready for any static server", site.display());
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     runtime.block_on(async {
-        if args.serve {
-            let (listener, address) = serve::bind(args.port).await?;
+        if let Some((listener, address)) = serving {
             println!("serving {address} (Ctrl-C ends it)");
             serve::serve(listener, &site).await?;
         }
         if args.test || args.bench {
             let script = if args.test { "test" } else { "bench" };
             in_browser(&root, &source, &site, script).await?;
+            // It is there to be compared with, not to be served.
+            remove(&site.join("pkg").join(Flavour::Scalar.name()))?;
         }
         Ok(())
     })
@@ -149,10 +155,17 @@ fn assemble(root: &Path, source: &Path, site: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs what `package-lock.json` names.
+/// Installs what `package-lock.json` names, unless it is there.
 fn npm_packages(source: &Path) -> anyhow::Result<()> {
+    let modified = |name: &str| fs::metadata(source.join(name))?.modified();
+    let installed = modified("node_modules/.package-lock.json");
+    if installed
+        .is_ok_and(|installed| modified("package-lock.json").is_ok_and(|lock| lock < installed))
+    {
+        return Ok(());
+    }
     let status = Command::new("npm")
-        .args(["ci", "--no-audit", "--no-fund", "--silent"])
+        .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(source)
         .status();
     match status {

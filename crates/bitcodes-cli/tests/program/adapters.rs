@@ -43,7 +43,7 @@ fn adapters_are_listed_and_chosen_by_number_or_name() {
         assert!(said(&name.to_uppercase()).contains(&format!("computing on {first}\n")));
     }
     let runs = place.names();
-    for wrong in ["99", "no-such-gpu"] {
+    for wrong in ["987654321", "no-such-gpu"] {
         let error = place.fail(1, &format!("{train} {wrong}"));
         assert!(error.contains("0 adapters are meant by"), "{error}");
         assert!(

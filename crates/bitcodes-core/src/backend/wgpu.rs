@@ -66,7 +66,7 @@ pub enum AdapterChoice {
     /// The one that the system prefers for high performance.
     #[default]
     Preferred,
-    /// The one at this place of [`adapters`].
+    /// The one at this place of [`adapters`]; past the last, the one whose name has this number.
     Index(usize),
     /// The one whose name contains this, in any case.
     Named(String),
@@ -179,7 +179,9 @@ async fn chosen(instance: &Instance, choice: &AdapterChoice) -> Result<Adapter, 
     let infos: Vec<AdapterInfo> = all.iter().map(Adapter::get_info).collect();
     let is_meant = |(index, info): &(usize, &AdapterInfo)| match choice {
         AdapterChoice::Preferred => true,
-        AdapterChoice::Index(wanted) => index == wanted,
+        AdapterChoice::Index(wanted) if *wanted < infos.len() => index == wanted,
+        // No such place: it may be the number of a model.
+        AdapterChoice::Index(number) => info.name.contains(&number.to_string()),
         AdapterChoice::Named(part) => info.name.to_lowercase().contains(&part.to_lowercase()),
     };
     let meant: Vec<usize> = infos

@@ -4,6 +4,7 @@
 //! plainly, and as `.._async`, which alone works on a GPU in a browser, where nothing can wait.
 
 mod decimal;
+mod from_device;
 mod packed;
 mod rows;
 mod words;

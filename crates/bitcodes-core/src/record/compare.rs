@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Int, Shape, Tensor, backend::Backend};
+use burn::tensor::{Bool, Int, Shape, Tensor, backend::Backend};
 use rmpv::Value;
 
 use super::RecordError;
@@ -80,7 +80,7 @@ pub(super) fn compare<B: Backend, M: Module<B>>(
     if let Some(error) = comparison.first_error {
         return Err(error);
     }
-    no_others(&mut Vec::new(), found, &comparison.tensors)?;
+    no_others(&mut Vec::new(), found, &comparison)?;
     Ok(comparison.tensors)
 }
 
@@ -170,8 +170,21 @@ impl<B: Backend> ModuleVisitor<B> for Comparison<'_> {
         });
     }
 
+    /// Their type is written otherwise on each backend: Burn compares it.
+    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<B, D, Bool>>) {
+        self.tensors.insert(self.path.clone());
+        let there = at(self.found, &self.path).and_then(|param| get(param, "param"));
+        if there.is_none() && self.first_error.is_none() {
+            let shape = param.lazy_shape();
+            self.first_error = Some(RecordError::Missing {
+                path: name(&self.path),
+                shape: shape.iter().map(|&dim| dim as u64).collect(),
+            });
+        }
+    }
+
     fn enter_module(&mut self, name: &str, container: &str) {
-        if matches!(container, "Vec" | "Array") {
+        if matches!(container, "Vec" | "Array" | "Tuple") {
             *self.lists.entry(self.path.clone()).or_default() += 1;
         }
         self.path.push(name.into());
@@ -197,30 +210,39 @@ pub(super) fn check_id(record: &Value, path: &[String]) -> Result<(), RecordErro
     }
 }
 
-/// Checks that a part of a record has no other tensors than these.
-fn no_others(path: &mut Path, value: &Value, tensors: &BTreeSet<Path>) -> Result<(), RecordError> {
-    if tensors.contains(path) {
-        return Ok(());
-    }
+/// Checks that a part of a record has no other tensors and lists of modules than the module.
+fn no_others(path: &mut Path, value: &Value, module: &Comparison) -> Result<(), RecordError> {
+    let is_tensor = module.tensors.contains(path);
     let stored = Stored::of(value).or_else(|| get(value, "param").and_then(Stored::of));
-    if let Some(stored) = stored {
+    if let (false, Some(stored)) = (is_tensor, stored) {
         return Err(RecordError::Unexpected {
             path: name(path),
             shape: stored.shape,
         });
     }
-    let mut below = |step: String, value: &Value| {
-        path.push(step);
-        let result = no_others(path, value, tensors);
-        path.pop();
-        result
-    };
-    for (key, value) in value.as_map().into_iter().flatten() {
-        let key = key.as_str().unwrap_or_default();
-        below(key.chars().take(100).collect(), value)?;
+    // Burn panics where a list of modules is longer than it should be.
+    let parts = value.as_array().map_or(&[][..], Vec::as_slice);
+    let of_modules = parts.iter().any(|part| part.is_map() || part.is_nil());
+    if of_modules && !module.lists.contains_key(path) {
+        return Err(RecordError::Parts {
+            path: name(path),
+            found: parts.len(),
+            wanted: 0,
+        });
     }
-    for (index, value) in value.as_array().into_iter().flatten().enumerate() {
-        below(index.to_string(), value)?;
+    let named = value.as_map().into_iter().flatten().map(|(key, value)| {
+        let key = key.as_str().unwrap_or_default();
+        (key.chars().take(100).collect::<String>(), value)
+    });
+    let numbered = parts.iter().enumerate();
+    let numbered = numbered.map(|(index, value)| (index.to_string(), value));
+    for (step, value) in named.chain(numbered) {
+        if is_tensor && matches!(&step[..], "id" | "param") {
+            continue;
+        }
+        path.push(step);
+        no_others(path, value, module)?;
+        path.pop();
     }
     Ok(())
 }

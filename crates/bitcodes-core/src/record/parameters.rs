@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use burn::module::{ModuleMapper, Param};
-use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Bool, DType, Int, Tensor, TensorData, backend::Backend};
 use rmpv::Value;
 
 use super::compare::{Stored, at, get};
@@ -49,6 +49,14 @@ impl<B: Backend> ModuleMapper<B> for Parameters<'_, B> {
         let tensor = Tensor::from_data(self.data(DType::I32), self.device);
         let id = param.id;
         param.transform_for_load(tensor, id)
+    }
+
+    fn map_bool<const D: usize>(
+        &mut self,
+        param: Param<Tensor<B, D, Bool>>,
+    ) -> Param<Tensor<B, D, Bool>> {
+        // Masks and the like: as the module has them.
+        param
     }
 
     fn enter_module(&mut self, name: &str, _: &str) {

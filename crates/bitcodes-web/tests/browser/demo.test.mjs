@@ -118,6 +118,11 @@ test("by keys alone, on a phone, in the dark", async () => {
   await page.keyboard.press("Space");
   await changed(page, taken);
   await focus("#nearest button");
+  const chosen = await bitsOf(page);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await changed(page, chosen);
+  assert.ok(await page.evaluate(() => document.activeElement.matches("#nearest button:nth-child(2)")), "focus stays");
   await focus("#devices input");
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(wide <= 0, `the page is ${wide} pixels wider than the screen`);
@@ -141,6 +146,27 @@ test("without WebGPU it computes on the CPU and says so", async () => {
     await page.screenshot({ path: `${SCREENSHOTS}without-webgpu.png`, fullPage: true });
     // Chromium's own word when it is asked for an adapter.
     assert.deepEqual(page.faults.filter((fault) => fault !== "No available adapters."), []);
+  } finally {
+    await plain.close();
+  }
+});
+
+test("a device that fails leaves the other to choose", async () => {
+  const plain = await launch({ webgpu: false });
+  try {
+    const page = await open(plain, "?device=webgpu");
+    await page.waitForFunction(() => document.documentElement.dataset.state === "failed");
+    assert.match(await page.locator("#alert").textContent(), /WebGPU/);
+    await page.getByLabel("CPU", { exact: true }).check();
+    await page.waitForFunction(() => document.documentElement.dataset.state === "ready");
+    assert.equal(await page.locator("#alert").isVisible(), false);
+    assert.match(await bitsOf(page), /^[01]{32}$/);
+    await page.getByLabel("WebGPU").click();
+    await page.waitForFunction(() => document.documentElement.dataset.state === "failed");
+    assert.ok(await page.getByLabel("CPU", { exact: true }).isChecked());
+    await page.locator(".bits button").first().click();
+    await page.waitForFunction(() => document.documentElement.dataset.state === "ready");
+    assert.equal(await page.locator("#alert").isVisible(), false);
   } finally {
     await plain.close();
   }

@@ -40,6 +40,7 @@ for (const device of DEVICES) {
       [`${model} await m.decode(new Uint8Array(33));`, /^33 bits, expected a multiple of 32 = 4 x 8$/],
       [`${model} await m.decode(new Uint32Array(5));`, /^5 words, expected a multiple of 4 = 4 x 1$/],
       [`await bitcodes.loadQuantizer("/golden/odd.safetensors", { device: "gpu" });`, /^device is "gpu", expected "auto", "webgpu" or "cpu"$/],
+      [`await bitcodes.loadAutoencoder(undefined);`, /^the autoencoder is \[object Undefined\], expected the URL/],
       [`await bitcodes.loadQuantizer("/no-such-file", { device: "${device}" });`, /no-such-file cannot be loaded: 404/],
       [`await bitcodes.loadQuantizer(7, { device: "${device}" });`, /^a file is \[object Number\], expected a URL/],
       [`await bitcodes.loadQuantizer(new Uint8Array(20), { device: "${device}" });`, /^neither PyTorch's zip archive nor safetensors: 20 bytes/],
@@ -125,6 +126,7 @@ for (const device of DEVICES) {
       );
     const [early, late] = [await measure(200), await measure(1000)];
     t.diagnostic(`bytes after 200: ${JSON.stringify(early)}, after 1,000 more: ${JSON.stringify(late)}`);
+    assert.ok(device !== "webgpu" || early.gpu > 0, "the GPU's buffers are counted");
     assert.equal(late.wasm, early.wasm);
     assert.ok(late.gpu <= early.gpu, `GPU buffers of ${late.gpu} bytes, before ${early.gpu}`);
     // Less than 300 bytes an encode: nothing that is kept is so small.
@@ -161,6 +163,46 @@ for (const device of DEVICES) {
     assert.deepEqual(page.faults, []);
   });
 }
+
+test("more than memory would hold at once is computed in blocks", async () => {
+  const page = await blank(browser);
+  const found = await page.evaluate(async () => {
+    const quantizer = await bitcodes.loadQuantizer("/golden/odd.safetensors", { device: "cpu" });
+    const some = Float32Array.from({ length: 21 }, (_, index) => Math.sin(index));
+    const many = new Float32Array(21 * 300_000);
+    for (let start = 0; start < many.length; start += 21) many.set(some, start);
+    const [few, all] = [await quantizer.encode(some), await quantizer.encode(many)];
+    const [y, back] = [await quantizer.decode(few), await quantizer.decode(all)];
+    const same = all.bits.every((bit, index) => bit === few.bits[index % 9]);
+    return { length: all.length, same, back: back.length, sameBack: back.every((value, index) => value === y[index % 21]) };
+  });
+  assert.deepEqual(found, { length: 900_000, same: true, back: 6_300_000, sameBack: true });
+  assert.deepEqual(page.faults, []);
+});
+
+test("a GPU that is lost is an error of what waits and of what is asked later", async () => {
+  const own = await launch();
+  try {
+    const page = await blank(own);
+    const whole = await page.evaluate(async () => {
+      globalThis.model = await bitcodes.loadAutoencoder("/model/", { device: "webgpu" });
+      return (await model.encode(new Float32Array(64))).bits.length;
+    });
+    assert.equal(whole, 32);
+    const cdp = await own.newBrowserCDPSession();
+    await cdp.send("Browser.crashGpuProcess").catch(() => {});
+    await page.waitForTimeout(1000);
+    for (let question = 0; question < 2; question++) {
+      assert.match(await messageOf(page, "await model.encode(new Float32Array(64));"), /^bitcodes failed: .*load the page again/s);
+    }
+    assert.equal(await messageOf(page, "model.free();"), "no error");
+    const device = await page.evaluate(async () => (await bitcodes.loadAutoencoder("/model/")).device);
+    assert.equal(device.kind, "cpu");
+    assert.match(device.note, /^bitcodes failed: /);
+  } finally {
+    await own.close();
+  }
+});
 
 test("progress is told, and ends with the whole", async () => {
   const page = await blank(browser);

@@ -1,0 +1,146 @@
+//! Packed codes from tensors, which are read back from their device.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use bitcodes_kernels::layout;
+use bitcodes_kernels::signs::pack_signs;
+use burn::tensor::{Int, Tensor, backend::Backend, read_sync};
+
+use super::words::check_word_tensor;
+use super::{CodesError, PackedCodes, integers, read};
+
+impl PackedCodes {
+    /// Packs bits, which are read back from their device; in a browser use
+    /// [`from_bits_async`](Self::from_bits_async).
+    ///
+    /// # Shapes
+    ///
+    /// - bits: `[.., num_bits]`; the leading axes become [`dims`](Self::dims)
+    ///
+    /// # Errors
+    ///
+    /// [`CodesError::OutOfRange`] for a bit that is not 0 or 1, [`CodesError::NoBits`] where the
+    /// last axis is empty.
+    pub fn from_bits<B: Backend, const D: usize>(
+        bits: Tensor<B, D, Int>,
+    ) -> Result<Self, CodesError> {
+        read_sync(Self::from_bits_async(bits))
+    }
+
+    /// [`from_bits`](Self::from_bits) where reading back has to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bits`](Self::from_bits).
+    pub async fn from_bits_async<B: Backend, const D: usize>(
+        bits: Tensor<B, D, Int>,
+    ) -> Result<Self, CodesError> {
+        let shape = bits.dims();
+        let (dims, num_bits) = (shape[..D - 1].to_vec(), shape[D - 1]);
+        if num_bits == 0 {
+            return Err(CodesError::NoBits);
+        }
+        let mut bytes = vec![0; dims.iter().product::<usize>() * layout::row_bytes(num_bits)];
+        let bits = integers(&read(bits).await?)
+            .map(|value| u8::try_from(value).ok().filter(|&bit| bit < 2).ok_or(value))
+            .collect::<Result<Vec<u8>, i128>>()
+            .map_err(|value| CodesError::OutOfRange { value, max: 1 })?;
+        let packed = bytes.chunks_exact_mut(layout::row_bytes(num_bits));
+        for (row, (bits, packed)) in bits.chunks_exact(num_bits).zip(packed).enumerate() {
+            layout::pack_row(bits, packed).map_err(|source| CodesError::Layout { row, source })?;
+        }
+        Ok(Self {
+            dims,
+            num_bits,
+            bytes,
+        })
+    }
+
+    /// Packs the bits that logits decide, `logit > 0`, as [`encode`](crate::Bitcodes::encode) does;
+    /// they are read back from their device. It takes less than to encode and pack apart.
+    ///
+    /// # Shapes
+    ///
+    /// - logits: `[.., num_bits]`, of [`logits`](crate::Bitcodes::logits); the leading axes become
+    ///   [`dims`](Self::dims)
+    ///
+    /// # Errors
+    ///
+    /// [`CodesError::NoBits`] where the last axis is empty, [`CodesError::Device`].
+    pub fn from_logits<B: Backend, const D: usize>(
+        logits: Tensor<B, D>,
+    ) -> Result<Self, CodesError> {
+        read_sync(Self::from_logits_async(logits))
+    }
+
+    /// [`from_logits`](Self::from_logits) where reading back has to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_logits`](Self::from_logits).
+    pub async fn from_logits_async<B: Backend, const D: usize>(
+        logits: Tensor<B, D>,
+    ) -> Result<Self, CodesError> {
+        let shape = logits.dims();
+        let (dims, num_bits) = (shape[..D - 1].to_vec(), shape[D - 1]);
+        if num_bits == 0 {
+            return Err(CodesError::NoBits);
+        }
+        let mut bytes = vec![0; dims.iter().product::<usize>() * layout::row_bytes(num_bits)];
+        let logits = read(logits).await?;
+        match logits.as_slice::<f32>() {
+            Ok(logits) => pack_signs(logits, num_bits, &mut bytes),
+            Err(_) => {
+                // A wider type: what is above 0 there may round to 0 in an f32.
+                let signs = logits
+                    .iter::<f64>()
+                    .map(|logit| f32::from(u8::from(logit > 0.0)));
+                pack_signs(&signs.collect::<Vec<f32>>(), num_bits, &mut bytes);
+            }
+        }
+        Ok(Self {
+            dims,
+            num_bits,
+            bytes,
+        })
+    }
+
+    /// Takes words from their device, as [`pack_words`](crate::pack_words) makes them; in a browser
+    /// use [`from_words_async`](Self::from_words_async).
+    ///
+    /// # Shapes
+    ///
+    /// - words: `[.., ceil(num_bits / 32)]`; the leading axes become [`dims`](Self::dims)
+    ///
+    /// # Errors
+    ///
+    /// [`CodesError::NoBits`], [`CodesError::WordCount`], [`CodesError::WordType`] and
+    /// [`CodesError::OutOfRange`] as [`unpack_words`](crate::unpack_words), and
+    /// [`CodesError::Layout`] for a row with a bit set past its last.
+    pub fn from_words<B: Backend, const D: usize>(
+        words: Tensor<B, D, Int>,
+        num_bits: usize,
+    ) -> Result<Self, CodesError> {
+        read_sync(Self::from_words_async(words, num_bits))
+    }
+
+    /// [`from_words`](Self::from_words) where reading back has to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_words`](Self::from_words).
+    pub async fn from_words_async<B: Backend, const D: usize>(
+        words: Tensor<B, D, Int>,
+        num_bits: usize,
+    ) -> Result<Self, CodesError> {
+        check_word_tensor(&words, num_bits).await?;
+        let shape = words.dims();
+        let words: Vec<u32> = read(words)
+            .await?
+            .iter::<i64>()
+            // Of an i32 the 32 bits, of wider types what is known to fit.
+            .map(|word| word as u32)
+            .collect();
+        Self::from_host_words(&shape[..D - 1], num_bits, &words)
+    }
+}
