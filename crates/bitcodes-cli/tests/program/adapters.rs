@@ -44,7 +44,12 @@ fn adapters_are_listed_and_chosen_by_number_or_name() {
     }
     let runs = place.names();
     for wrong in ["987654321", "no-such-gpu"] {
-        let error = place.fail(1, &format!("{train} {wrong}"));
+        let output = place.run(&format!("{train} {wrong}"));
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        // The driver may say something before.
+        let error = String::from_utf8(output.stderr).unwrap();
+        let error = error.lines().last().unwrap_or_default();
+        assert!(error.starts_with("error: "), "{error}");
         assert!(error.contains("0 adapters are meant by"), "{error}");
         assert!(
             error.contains(&format!("expected one of 0: {first}")),
