@@ -10,6 +10,7 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use bitcodes_train::bitcodes_core::backend::wgpu::{AdapterChoice, adapters, describe, open};
@@ -18,7 +19,17 @@ use bitcodes_train::{data::Images, load_model};
 use burn::backend::Wgpu;
 use burn::tensor::{Int, Tensor};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let digit: usize = arguments.next().map_or(Ok(7), |digit| digit.parse())?;
     let flipped: usize = arguments.next().map_or(Ok(12), |bit| bit.parse())?;
@@ -33,8 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let gpu = pollster::block_on(open(&choice))?;
     println!("computing on {}\n", describe(&gpu.info));
 
-    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bitcodes-web/demo/model");
-    let (config, model) = load_model::<Wgpu>(&run, &gpu.device)?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bitcodes-web/demo/model");
+    let (config, model) = load_model::<Wgpu>(&folder, &gpu.device)?;
     let images = Images::digits();
     let test = images.test();
     let all: Vec<usize> = (0..test.len()).collect();
