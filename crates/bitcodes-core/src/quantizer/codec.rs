@@ -89,7 +89,7 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Errors
     ///
-    /// [`CodesError::OutOfRange`] as [`check_bits`].
+    /// [`CodesError::OutOfRange`] as [`check_bits`](crate::check_bits).
     ///
     /// # Panics
     ///
