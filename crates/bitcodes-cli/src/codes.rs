@@ -56,12 +56,7 @@ pub(crate) struct DecodeArgs {
 }
 
 pub(crate) fn encode(args: &EncodeArgs) -> Result<(), CliError> {
-    check_output(
-        &args.output,
-        "--output",
-        &[("--model", args.model.path()), ("--input", &args.input)],
-    )?;
-    args.compute.check()?;
+    check(&args.output, &args.model, &args.input, &args.compute)?;
     on_backend!(args.compute, B, device => encode_on::<B>(args, device))
 }
 
@@ -74,8 +69,8 @@ fn encode_on<B: Backend>(args: &EncodeArgs, device: B::Device) -> Result<(), Cli
     for block in x.chunks(BLOCK * features) {
         let block_vectors = block.len() / features;
         let block = TensorData::new(block.to_vec(), [block_vectors, features]);
-        let bits = quantizer.encode(Tensor::<B, 2>::from_data(block, &device));
-        bytes.extend_from_slice(PackedCodes::from_bits(bits)?.as_bytes());
+        let logits = quantizer.logits(Tensor::<B, 2>::from_data(block, &device));
+        bytes.extend_from_slice(PackedCodes::from_logits(logits)?.as_bytes());
         progress.inc(block_vectors as u64);
     }
     progress.finish_and_clear();
@@ -89,12 +84,7 @@ fn encode_on<B: Backend>(args: &EncodeArgs, device: B::Device) -> Result<(), Cli
 }
 
 pub(crate) fn decode(args: &DecodeArgs) -> Result<(), CliError> {
-    check_output(
-        &args.output,
-        "--output",
-        &[("--model", args.model.path()), ("--input", &args.input)],
-    )?;
-    args.compute.check()?;
+    check(&args.output, &args.model, &args.input, &args.compute)?;
     on_backend!(args.compute, B, device => decode_on::<B>(args, device))
 }
 
@@ -122,6 +112,18 @@ fn decode_on<B: Backend>(args: &DecodeArgs, device: B::Device) -> Result<(), Cli
         "{vectors} codes of {num_bits} bits to vectors of {features} features: {}",
         args.output.display()
     ))
+}
+
+/// Checks what a conversion is called with, before anything is computed.
+fn check(
+    output: &Path,
+    model: &ModelArgs,
+    input: &Path,
+    compute: &Compute,
+) -> Result<(), CliError> {
+    let read = [("--model", model.path()), ("--input", input)];
+    check_output(output, "--output", &read)?;
+    compute.check()
 }
 
 /// What is read is not overwritten.

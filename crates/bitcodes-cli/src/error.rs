@@ -81,7 +81,7 @@ pub(crate) enum CliError {
         /// The option that names it too.
         option: &'static str,
     },
-    /// The backend gave bits that are none.
+    /// The codes could not be read from the device.
     #[error(transparent)]
     Bits(#[from] CodesError),
     /// A file cannot be written.

@@ -31,7 +31,7 @@ impl Reconstructions {
     ///
     /// # Errors
     ///
-    /// [`CodesError`] where the backend gives bits that are not 0 or 1.
+    /// [`CodesError::Device`] where the device cannot be read.
     pub fn of<B: Backend>(
         model: &Autoencoder<B>,
         set: &ImageSet,
@@ -43,7 +43,7 @@ impl Reconstructions {
         let mut statistics = BitStatistics::new(model.quantizer.num_bits());
         let indices: Vec<usize> = (0..set.len()).collect();
         for batch in indices.chunks(Self::BATCH) {
-            let packed = PackedCodes::from_bits(model.encode(set.tensor(batch, device)))?;
+            let packed = PackedCodes::from_logits(model.logits(set.tensor(batch, device)))?;
             statistics.update(&packed)?;
             let images = model.decode(packed.to_bits(device)).into_data();
             pixels.extend(images.iter::<f32>());

@@ -85,21 +85,21 @@ impl PackedCodes {
         if num_bits == 0 {
             return Err(CodesError::NoBits);
         }
+        let row_bytes = layout::row_bytes(num_bits);
         let mut bytes = Vec::with_capacity(words.len() * 4);
-        for row in words.chunks(layout::row_words(num_bits)) {
-            let padded: Vec<u8> = row.iter().flat_map(|word| word.to_le_bytes()).collect();
-            let (row, rest) = padded.split_at(layout::row_bytes(num_bits).min(padded.len()));
-            // What does not fit into the bytes has to be zero as well.
-            let last = rest.iter().copied().find(|&byte| byte != 0);
-            if let Some(last_byte) = last {
-                let row = bytes.len() / layout::row_bytes(num_bits);
+        for (row, words) in words.chunks(layout::row_words(num_bits)).enumerate() {
+            let start = bytes.len();
+            bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+            // What does not fit into the bytes of a row has to be zero.
+            let rest = bytes[start..].iter().skip(row_bytes);
+            if let Some(&last_byte) = rest.into_iter().find(|&&byte| byte != 0) {
                 let source = LayoutError::TailBits {
                     num_bits,
                     last_byte,
                 };
                 return Err(CodesError::Layout { row, source });
             }
-            bytes.extend_from_slice(row);
+            bytes.truncate(start + row_bytes);
         }
         Self::from_bytes(dims, num_bits, bytes)
     }
