@@ -16,6 +16,7 @@ const NEAREST = 6;
 /** One a device, kept: switching back is free. */
 const models = new Map();
 let model;
+let loadingDigits;
 let digits;
 /** The codes of the test digits, on each device the same but for rounding. */
 let digitWords;
@@ -267,8 +268,17 @@ element("clear").addEventListener("click", () => pad.clear());
 element("others").addEventListener("click", handle(showSamples));
 element("devices").addEventListener("change", handle((event) => switchTo(event.target.value)));
 
-/** Makes the page usable, once there are digits and a model. */
+/** Loads the test digits, at once with the first model. */
+function testDigits() {
+  loadingDigits ??= loadDigits("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz");
+  // A failure is not kept: the next call tries again.
+  loadingDigits.catch(() => (loadingDigits = undefined));
+  return loadingDigits;
+}
+
+/** Makes the page usable, once there is a model. */
 async function start() {
+  digits = await testDigits();
   makeToggles();
   showSamples();
   // On WebGPU its kernels are compiled now.
@@ -283,11 +293,8 @@ async function start() {
 }
 
 await handle(async () => {
-  const [loaded, used] = await Promise.allSettled([
-    loadDigits("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
-    use(address.get("device") ?? "auto"),
-  ]);
-  digits = loaded.value;
-  for (const { status, reason } of [loaded, used]) if (status === "rejected") throw reason;
+  const using = use(address.get("device") ?? "auto");
+  await Promise.allSettled([testDigits(), using]);
+  await using;
   await start();
 })();

@@ -45,7 +45,7 @@ pub fn run(args: &WebArgs) -> anyhow::Result<()> {
         true => Some(runtime.block_on(serve::bind(args.port))?),
         false => None,
     };
-    let root = root();
+    let root = root()?;
     let source = root.join("crates/bitcodes-web");
     let toolchain = Toolchain::find()?;
     println!("compiling with {toolchain}");
@@ -201,8 +201,11 @@ fn remove(folder: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The workspace.
-fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).expect("crates/xtask").to_path_buf()
+/// The workspace that cargo runs this in; not that it was compiled in, which may have moved.
+fn root() -> anyhow::Result<PathBuf> {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR");
+    let here = here.context("CARGO_MANIFEST_DIR is not set: run this as `cargo xtask`")?;
+    let root = Path::new(&here).ancestors().nth(2);
+    let root = root.context("this is not in crates/xtask of a workspace")?;
+    Ok(root.to_path_buf())
 }
