@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use burn::module::{ModuleMapper, Param};
-use burn::tensor::{Bool, DType, Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
 use rmpv::Value;
 
 use super::compare::{Stored, at, get};
@@ -25,38 +25,39 @@ impl<'a, B: Backend> Parameters<'a, B> {
         }
     }
 
-    fn data(&self, dtype: DType) -> TensorData {
-        let stored = at(self.item, &self.path)
-            .and_then(|param| get(param, "param"))
-            .and_then(Stored::of)
-            .expect("the record was compared with the module");
+    /// The data of the parameter that is visited; none of a Boolean or quantized one, whose type a
+    /// record does not write by a name.
+    fn data(&self, dtype: DType) -> Option<TensorData> {
+        let param = at(self.item, &self.path).and_then(|param| get(param, "param"))?;
+        let stored = Stored::of(param)?;
         let shape: Vec<usize> = stored.shape.iter().map(|&dim| dim as usize).collect();
-        TensorData::from_bytes_vec(stored.bytes.to_vec(), shape, dtype)
+        Some(TensorData::from_bytes_vec(
+            stored.bytes.to_vec(),
+            shape,
+            dtype,
+        ))
     }
 }
 
+/// What there are no data for stays as the module has it.
 impl<B: Backend> ModuleMapper<B> for Parameters<'_, B> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let tensor = Tensor::from_data(self.data(DType::F32), self.device);
+        let Some(data) = self.data(DType::F32) else {
+            return param;
+        };
         let id = param.id;
-        param.transform_for_load(tensor, id)
+        param.transform_for_load(Tensor::from_data(data, self.device), id)
     }
 
     fn map_int<const D: usize>(
         &mut self,
         param: Param<Tensor<B, D, Int>>,
     ) -> Param<Tensor<B, D, Int>> {
-        let tensor = Tensor::from_data(self.data(DType::I32), self.device);
+        let Some(data) = self.data(DType::I32) else {
+            return param;
+        };
         let id = param.id;
-        param.transform_for_load(tensor, id)
-    }
-
-    fn map_bool<const D: usize>(
-        &mut self,
-        param: Param<Tensor<B, D, Bool>>,
-    ) -> Param<Tensor<B, D, Bool>> {
-        // Masks and the like: as the module has them.
-        param
+        param.transform_for_load(Tensor::from_data(data, self.device), id)
     }
 
     fn enter_module(&mut self, name: &str, _: &str) {
