@@ -1,9 +1,9 @@
 // The demo, used as a person would.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 import { mkdir } from "node:fs/promises";
-import { SCREENSHOTS, launch, open } from "./support.mjs";
+import { SCREENSHOTS, launch, open, test } from "./support.mjs";
 
 let browser;
 before(async () => {

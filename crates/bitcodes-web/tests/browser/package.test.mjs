@@ -1,8 +1,8 @@
 // What the package promises beside the right bits.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { DEVICES, blank, launch } from "./support.mjs";
+import { after, before } from "node:test";
+import { DEVICES, blank, launch, test } from "./support.mjs";
 
 let browser;
 before(async () => (browser = await launch({ args: ["--js-flags=--expose-gc"] })));

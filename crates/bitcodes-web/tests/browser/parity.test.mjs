@@ -1,9 +1,9 @@
 // The bits in the browser are those of the reference and of the program.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 import { readdir } from "node:fs/promises";
-import { DEVICES, ROOT, blank, launch, npy, safetensors } from "./support.mjs";
+import { DEVICES, ROOT, blank, launch, npy, safetensors, test } from "./support.mjs";
 
 /** Where a bit may be either: the rounding of a logit this small is chance. */
 const MARGIN = 1e-4;

@@ -1,6 +1,7 @@
 // A browser, pages in it, and files that are compared with.
 
 import { readFile } from "node:fs/promises";
+import { test as nodeTest } from "node:test";
 import { chromium } from "playwright-core";
 
 /** Where `cargo xtask web` serves target/web. */
@@ -10,6 +11,14 @@ export const ROOT = new URL("../../../../", import.meta.url);
 /** Pictures of the demo, for people to look at. */
 export const SCREENSHOTS = new URL("target/web-screenshots/", ROOT).pathname;
 export const DEVICES = ["cpu", "webgpu"];
+
+/**
+ * A test that fails by name where it hangs. The runner's own limit is one for all tests of a file
+ * together, and WebGPU in software takes minutes on a slow machine.
+ */
+export function test(name, body) {
+  return nodeTest(name, { timeout: 15 * 60_000 }, body);
+}
 
 function env(name) {
   const value = process.env[name];
