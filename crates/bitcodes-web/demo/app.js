@@ -33,21 +33,31 @@ function fail(error) {
   document.documentElement.dataset.state = "failed";
 }
 
-/** What is under way; one thing after the other. */
+/** What is under way, one thing after the other, and how many things that are. */
 let work = Promise.resolve();
+let waiting = 0;
+
+function wait(more) {
+  waiting += more;
+  document.querySelector("main").setAttribute("aria-busy", String(waiting > 0));
+}
 
 /** Runs what an event asks for, after what was asked for before; what goes wrong is said. */
 function handle(action) {
-  return (...args) =>
-    (work = work.then(async () => {
+  return (...args) => {
+    wait(1);
+    return (work = work.then(async () => {
       try {
         await action(...args);
         element("alert").hidden = true;
         document.documentElement.dataset.state = "ready";
       } catch (error) {
         fail(error);
+      } finally {
+        wait(-1);
       }
     }));
+  };
 }
 
 async function load(device) {

@@ -29,10 +29,17 @@ const pictureOf = (page, id) =>
     return [...context.getImageData(0, 0, 8, 8).data].filter((_, index) => index % 4 === 0);
   });
 
-/** Waits for other bits than these. */
-async function changed(page, bits) {
-  await page.waitForFunction((bits) => document.documentElement.dataset.bits !== bits, bits);
+/** Waits until all that was asked for is shown; its bits. */
+async function settled(page) {
+  await page.waitForFunction(() => document.querySelector("main").ariaBusy === "false");
   return bitsOf(page);
+}
+
+/** As `settled`, and other bits than these. */
+async function changed(page, bits) {
+  const found = await settled(page);
+  assert.notEqual(found, bits);
+  return found;
 }
 
 /** Draws a one with the mouse. */
@@ -62,21 +69,18 @@ test("draw, flip a bit, switch the device", async () => {
   const seen = await pictureOf(page, "#seen");
   assert.ok(seen.some((value) => value > 200) && seen.some((value) => value === 0), "a line is drawn");
 
-  await page.waitForTimeout(300);
-  const settled = await bitsOf(page);
   const before = await pictureOf(page, "#back");
   const toggle = page.locator(".bits button").nth(9);
   const was = await toggle.getAttribute("aria-pressed");
   assert.equal(await toggle.getAttribute("aria-label"), "Bit 2 of 8, top right");
   await toggle.click();
-  const flipped = await changed(page, settled);
+  const flipped = await changed(page, drawn);
   assert.notEqual(await toggle.getAttribute("aria-pressed"), was);
-  assert.deepEqual([...flipped].flatMap((bit, index) => (bit === settled[index] ? [] : [index])), [9]);
+  assert.deepEqual([...flipped].flatMap((bit, index) => (bit === drawn[index] ? [] : [index])), [9]);
   assert.notDeepEqual(await pictureOf(page, "#back"), before);
 
   await draw(page);
-  await page.waitForTimeout(300);
-  const gpu = await bitsOf(page);
+  const gpu = await settled(page);
   await page.screenshot({ path: `${SCREENSHOTS}desktop-light.png`, fullPage: true });
   await page.getByLabel("CPU", { exact: true }).check();
   await page.waitForFunction(() => document.getElementById("agreement").textContent.includes("bits"));
