@@ -1,0 +1,82 @@
+//! The convolutional autoencoder: 8x8 pixels to a map of 2x2 and back.
+
+use burn::module::Module;
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::tensor::activation::gelu;
+use burn::tensor::{Tensor, backend::Backend};
+
+use super::FEATURES;
+
+/// Three convolutions, the last two halving each side, and a linear map.
+#[derive(Module, Debug)]
+pub struct ConvEncoder<B: Backend> {
+    convs: Vec<Conv2d<B>>,
+    project: Conv2d<B>,
+}
+
+impl<B: Backend> ConvEncoder<B> {
+    pub fn new(device: &B::Device) -> Self {
+        Self {
+            convs: vec![
+                same_size([1, 32], device),
+                Conv2dConfig::new([32, 64], [4, 4])
+                    .with_stride([2, 2])
+                    .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                    .init(device),
+                Conv2dConfig::new([64, 64], [4, 4])
+                    .with_stride([2, 2])
+                    .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                    .init(device),
+            ],
+            project: Conv2dConfig::new([64, FEATURES], [1, 1]).init(device),
+        }
+    }
+
+    /// `[batch, 1, 8, 8]` to `[batch, FEATURES, 2, 2]`.
+    pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+        let hidden = self
+            .convs
+            .iter()
+            .fold(images, |x, conv| gelu(conv.forward(x)));
+        self.project.forward(hidden)
+    }
+}
+
+/// A linear map, two transposed convolutions that each double the sides, and a convolution.
+#[derive(Module, Debug)]
+pub struct ConvDecoder<B: Backend> {
+    expand: Conv2d<B>,
+    up: Vec<ConvTranspose2d<B>>,
+    last: Conv2d<B>,
+}
+
+impl<B: Backend> ConvDecoder<B> {
+    pub fn new(device: &B::Device) -> Self {
+        let up = |channels| {
+            ConvTranspose2dConfig::new(channels, [4, 4])
+                .with_stride([2, 2])
+                .with_padding([1, 1])
+                .init(device)
+        };
+        Self {
+            expand: Conv2dConfig::new([FEATURES, 64], [1, 1]).init(device),
+            up: vec![up([64, 64]), up([64, 32])],
+            last: same_size([32, 1], device),
+        }
+    }
+
+    /// `[batch, FEATURES, 2, 2]` to `[batch, 1, 8, 8]`, before the sigmoid.
+    pub fn forward(&self, map: Tensor<B, 4>) -> Tensor<B, 4> {
+        let hidden = gelu(self.expand.forward(map));
+        let hidden = self.up.iter().fold(hidden, |x, up| gelu(up.forward(x)));
+        self.last.forward(hidden)
+    }
+}
+
+/// 3x3 and padded, so that the size stays.
+fn same_size<B: Backend>(channels: [usize; 2], device: &B::Device) -> Conv2d<B> {
+    Conv2dConfig::new(channels, [3, 3])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .init(device)
+}

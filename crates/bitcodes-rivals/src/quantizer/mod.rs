@@ -1,0 +1,109 @@
+//! The quantizers, each as plain as its paper, with the details of `vector-quantize-pytorch` 1.32.
+
+mod lookup_free;
+mod scalar;
+mod straight_through;
+mod vector;
+
+use bitcodes_core::Bitcodes;
+use burn::module::Module;
+use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+use rand::{RngExt, rngs::StdRng};
+
+pub use self::lookup_free::{LookupFree, LookupFreeConfig};
+pub use self::scalar::{FiniteScalar, FiniteScalarConfig};
+pub use self::vector::{ResidualVector, ResidualVectorConfig, VectorCodebook};
+
+/// A quantizer of rows `[rows, features]`.
+#[derive(Module, Debug)]
+pub enum Quantizer<B: Backend> {
+    /// None: what an autoencoder is without.
+    Identity(Identity),
+    /// Ours.
+    Bitcodes(Bitcodes<B>),
+    /// A codebook of vectors, or several for what is left.
+    Vector(ResidualVector<B>),
+    /// A grid.
+    Scalar(FiniteScalar<B>),
+    /// The signs of a few numbers.
+    LookupFree(LookupFree<B>),
+}
+
+/// Leaves vectors as they are.
+#[derive(Module, Clone, Debug, Default)]
+pub struct Identity;
+
+/// Quantized rows.
+#[derive(Debug, Clone)]
+pub struct Quantized<B: Backend> {
+    /// `[rows, features]`
+    pub vectors: Tensor<B, 2>,
+    /// `[rows, n]`: what a row is stored as; none where it is not quantized.
+    pub codes: Option<Tensor<B, 2, Int>>,
+    /// What is added to the model's loss in training.
+    pub loss: Option<Tensor<B, 1>>,
+}
+
+impl<B: Backend> Quantizer<B> {
+    /// As in training: with gradients straight through, and a codebook that follows the rows.
+    pub fn forward(&mut self, rows: Tensor<B, 2>, random: &mut StdRng) -> Quantized<B> {
+        match self {
+            Self::Identity(_) => unquantized(rows),
+            Self::Bitcodes(bitcodes) => {
+                let noise = logistic([rows.dims()[0], bitcodes.num_bits()], random);
+                let noise = Tensor::from_data(noise, &rows.device()) * bitcodes.noise();
+                let output = bitcodes.forward_with_noise(rows, noise);
+                bitcodes.advance();
+                Quantized {
+                    vectors: output.quantized,
+                    codes: Some(output.bits),
+                    loss: output.loss,
+                }
+            }
+            Self::Vector(vector) => vector.forward(rows, random),
+            Self::Scalar(scalar) => scalar.forward(rows),
+            Self::LookupFree(lookup_free) => lookup_free.forward(rows),
+        }
+    }
+
+    /// As it is used.
+    pub fn quantize(&self, rows: Tensor<B, 2>) -> Quantized<B> {
+        match self {
+            Self::Identity(_) => unquantized(rows),
+            Self::Bitcodes(bitcodes) => {
+                let bits = bitcodes.encode(rows);
+                Quantized {
+                    vectors: bitcodes.decode(bits.clone()),
+                    codes: Some(bits),
+                    loss: None,
+                }
+            }
+            Self::Vector(vector) => vector.quantize(rows),
+            Self::Scalar(scalar) => scalar.forward(rows),
+            Self::LookupFree(lookup_free) => lookup_free.quantize(rows),
+        }
+    }
+}
+
+fn unquantized<B: Backend>(rows: Tensor<B, 2>) -> Quantized<B> {
+    Quantized {
+        vectors: rows,
+        codes: None,
+        loss: None,
+    }
+}
+
+/// Draws of a generator of one's own: several trainings at once share a backend's.
+fn logistic(shape: [usize; 2], random: &mut StdRng) -> TensorData {
+    let count = shape.iter().product();
+    let draws = (0..count).map(|_| {
+        let u: f32 = random.random_range(f32::EPSILON / 2.0..1.0);
+        u.ln() - (-u).ln_1p()
+    });
+    TensorData::new(draws.collect::<Vec<_>>(), shape)
+}
+
+/// The mean of the squared differences `[1]`.
+fn mean_squared<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>) -> Tensor<B, 1> {
+    (a - b).powi_scalar(2).mean()
+}
