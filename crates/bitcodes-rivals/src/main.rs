@@ -1,8 +1,11 @@
 //! Trains every quantizer in the same autoencoder and prints what came of it.
 
 use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use bitcodes_rivals::autoencoder::Architecture;
 use bitcodes_rivals::contestants::{Contestant, contestants};
@@ -11,7 +14,6 @@ use bitcodes_rivals::train::{Outcome, Split, train};
 use bitcodes_train::data::Images;
 use burn::backend::{Autodiff, Flex};
 use clap::Parser;
-use rayon::prelude::*;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -83,16 +85,18 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             measured: (all, all.len() - HELD_OUT..all.len()),
         },
     };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(arguments.jobs.get())
-        .build()
-        .map_err(|error| format!("cannot start {} threads: {error}", arguments.jobs))?;
     let runs: Vec<(&Contestant, u64)> = chosen
         .iter()
         .flat_map(|contestant| (0..arguments.seeds).map(move |seed| (contestant, seed)))
         .collect();
-    let outcomes: Vec<Outcome> = pool.install(|| {
-        let train = |&(contestant, seed)| {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&(contestant, seed)) = runs.get(index) else {
+                return done;
+            };
             let outcome = train::<Autodiff<Flex>>(
                 contestant,
                 arguments.arch,
@@ -105,10 +109,22 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 "{} seed {seed}: {:.2} dB in {:.0} s",
                 outcome.name, outcome.psnr_db, outcome.seconds
             );
-            outcome
-        };
-        runs.par_iter().with_max_len(1).map(train).collect()
+            done.push((index, outcome));
+        }
+    };
+    // Not rayon's threads: one that waits for the backend's generator would take another training
+    // up, which waits for the same.
+    let mut outcomes: Vec<(usize, Outcome)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..arguments.jobs.get())
+            .map(|_| scope.spawn(work))
+            .collect();
+        let joined = workers.into_iter().map(|worker| worker.join());
+        joined
+            .flat_map(|done| done.unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
     });
+    outcomes.sort_by_key(|&(index, _)| index);
+    let outcomes: Vec<Outcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
     print!("{}", table(&outcomes));
     if let Some(path) = &arguments.out {
         let lines: Vec<String> = outcomes
