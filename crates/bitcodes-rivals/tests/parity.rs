@@ -59,7 +59,7 @@ impl Golden {
     }
 
     /// Fails unless the floats are those of a tensor. Each is a sum of at most 48 products, or a
-    /// quotient of such sums, that either side rounds 48 times by up to 2^-24 of the largest.
+    /// quotient of such sums, that each side rounds 48 times by up to half an epsilon of the largest.
     fn assert_close<const D: usize>(&self, found: Tensor<B, D>, name: &str) {
         let wanted = self.floats(name);
         let found: Vec<f32> = found.into_data().iter().collect();
@@ -68,7 +68,7 @@ impl Golden {
             .iter()
             .fold(1.0f32, |max, value| max.max(value.abs()));
         for (index, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
-            let bound = 2.0 * 48.0 * f32::EPSILON * largest;
+            let bound = 48.0 * f32::EPSILON * largest;
             assert!(
                 (found - wanted).abs() < bound,
                 "{name}, element {index}: {found}, expected {wanted}"

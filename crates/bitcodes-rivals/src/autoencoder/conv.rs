@@ -17,18 +17,14 @@ pub struct ConvEncoder<B: Backend> {
 
 impl<B: Backend> ConvEncoder<B> {
     pub fn new(device: &B::Device) -> Self {
+        let down = |channels| {
+            Conv2dConfig::new(channels, [4, 4])
+                .with_stride([2, 2])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .init(device)
+        };
         Self {
-            convs: vec![
-                same_size([1, 32], device),
-                Conv2dConfig::new([32, 64], [4, 4])
-                    .with_stride([2, 2])
-                    .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-                    .init(device),
-                Conv2dConfig::new([64, 64], [4, 4])
-                    .with_stride([2, 2])
-                    .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-                    .init(device),
-            ],
+            convs: vec![same_size([1, 32], device), down([32, 64]), down([64, 64])],
             project: Conv2dConfig::new([64, FEATURES], [1, 1]).init(device),
         }
     }
