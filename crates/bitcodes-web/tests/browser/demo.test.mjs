@@ -189,7 +189,8 @@ for (const [what, address, wanted, prepare] of [
         await route.fulfill({ status: 200, body: damaged });
       }),
   ],
-  ["a model that is not there", "?device=cpu&model=nowhere", /nowhere\/config\.json cannot be loaded: 404/],
+  // Both files are asked for at once, and the first answer is the one that is told.
+  ["a model that is not there", "?device=cpu&model=nowhere", /nowhere\/(config\.json|model\.mpk) cannot be loaded: 404/],
   ["a device that there is not", "?device=abacus", /^device is "abacus", expected/],
 ]) {
   test(`${what} is an error on the page`, async () => {
