@@ -19,4 +19,5 @@ extern crate alloc;
 pub mod columns;
 pub mod distance;
 pub mod layout;
+pub mod residual;
 pub mod signs;
