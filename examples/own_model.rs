@@ -26,9 +26,13 @@ struct Model<B: Backend> {
 
 impl<B: Backend> Model<B> {
     fn new(device: &B::Device) -> Self {
+        let encoder = LinearConfig::new(2, 16).init(device);
+        // Starts from what the encoder makes of a batch.
+        let sample = encoder.forward(circle(256, device));
+        let bitcodes = BitcodesConfig::new(16, 5).init_from_sample(sample);
         Self {
-            encoder: LinearConfig::new(2, 16).init(device),
-            bitcodes: BitcodesConfig::new(16, 5).init(device),
+            encoder,
+            bitcodes: bitcodes.expect("the encoder gives numbers"),
             decoder: LinearConfig::new(16, 2).init(device),
         }
     }
@@ -49,8 +53,9 @@ fn train<B: AutodiffBackend>(device: &B::Device) {
     let mut optimizer = AdamWConfig::new().init();
     for step in 0..2000 {
         let points = circle::<B>(256, device);
-        let (reconstructed, _) = model.forward(points.clone());
-        let loss = MseLoss::new().forward(reconstructed, points, Reduction::Mean);
+        let (reconstructed, out) = model.forward(points.clone());
+        let error = MseLoss::new().forward(reconstructed, points, Reduction::Mean);
+        let loss = error + out.loss.expect("there is one by default");
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(5e-3, model, gradients);
         if step % 400 == 0 {

@@ -14,9 +14,7 @@ fn main() {
 
 fn quantize<B: Backend>(device: &B::Device) {
     B::seed(device, 1);
-    let bitcodes = BitcodesConfig::new(8, 4)
-        .with_temperature(10.0)
-        .init::<B>(device);
+    let bitcodes = BitcodesConfig::new(8, 4).init::<B>(device);
 
     let x = Tensor::<B, 3>::random([1, 6, 8], Distribution::Normal(0.0, 1.0), device);
     let out = bitcodes.forward(x);

@@ -190,7 +190,7 @@ fn words_that_are_none_are_errors<B: Backend>(device: &B::Device) {
         assert_eq!(error, CodesError::OutOfRange { value, max: 1 });
         let bits = bits::<B, 2>(vec![0, value as i32], [1, 2], device);
         assert_eq!(check_bits(&bits), Err(error.clone()));
-        let quantizer = BitcodesConfig::new(3, 2).init::<B>(device);
+        let quantizer = BitcodesConfig::reference(3, 2).init::<B>(device);
         assert_eq!(quantizer.try_decode(bits).unwrap_err(), error);
     }
     let empty = Tensor::<B, 2, Int>::zeros([3, 0], device);
@@ -370,7 +370,7 @@ fn maps_of_one_to_three_dimensions<B: Backend>(device: &B::Device) {
     // Whole numbers, whose sums no order of summation rounds.
     let whole = burn::tensor::Distribution::Uniform(-9.0, 9.0);
     let codebook = Tensor::<B, 2>::random([14, 5], whole, device).round();
-    let config = BitcodesConfig::new(5, 7);
+    let config = BitcodesConfig::reference(5, 7);
     let quantizer = Bitcodes::from_codebook(codebook, &config).unwrap();
     let rows = Tensor::<B, 3>::random([2, 12, 5], whole, device).round();
     let y = quantizer.quantize(rows.clone()).swap_dims(1, 2);

@@ -18,8 +18,8 @@ on_every_backend!(
 );
 
 pub fn quantizer<B: Backend>(golden: &Golden, device: &B::Device) -> Bitcodes<B> {
-    let config =
-        BitcodesConfig::new(golden.features, golden.num_bits).with_temperature(golden.temperature);
+    let config = BitcodesConfig::reference(golden.features, golden.num_bits)
+        .with_temperature(golden.temperature);
     let mut quantizer = config.init::<B>(device);
     let data = TensorData::new(
         golden.floats("codebook"),

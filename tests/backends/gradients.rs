@@ -16,7 +16,7 @@ const FEATURES: usize = 4;
 const BITS: usize = 5;
 
 /// Numbers without a pattern, in [-1, 1].
-fn numbers(count: usize, seed: u64) -> Vec<f64> {
+pub fn numbers(count: usize, seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..count)
         .map(|_| {
@@ -32,12 +32,12 @@ fn rows(values: &[f64], length: usize) -> Vec<Vec<f64>> {
     values.chunks(length).map(<[f64]>::to_vec).collect()
 }
 
-fn tensor<const D: usize>(values: &[f64], shape: [usize; D]) -> Tensor<Train, D> {
+pub fn tensor<const D: usize>(values: &[f64], shape: [usize; D]) -> Tensor<Train, D> {
     let data = TensorData::new(values.to_vec(), shape);
     Tensor::from_data(data, (&Default::default(), DType::F64))
 }
 
-fn doubles<const D: usize>(tensor: Tensor<NdArray, D>) -> Vec<f64> {
+pub fn doubles<const D: usize>(tensor: Tensor<NdArray, D>) -> Vec<f64> {
     tensor.into_data().to_vec().expect("f64")
 }
 
@@ -133,7 +133,7 @@ impl Plain {
 
 /// Compares gradients with central differences: their error is near `STEP^2` by the third
 /// derivative and `f64::EPSILON / STEP` by rounding, a thousandth of what is allowed.
-fn assert_gradient(what: &str, found: &[f64], point: &[f64], f: impl Fn(&[f64]) -> f64) {
+pub fn assert_gradient(what: &str, found: &[f64], point: &[f64], f: impl Fn(&[f64]) -> f64) {
     const STEP: f64 = 1e-5;
     assert_eq!(found.len(), point.len());
     for (index, &found) in found.iter().enumerate() {
@@ -194,7 +194,7 @@ fn parts<const D: usize>(
 
 /// Without losses, with each, and with both.
 fn configs() -> [BitcodesConfig; 4] {
-    let config = BitcodesConfig::new(FEATURES, BITS)
+    let config = BitcodesConfig::reference(FEATURES, BITS)
         .with_temperature(0.7)
         .with_noise(0.0);
     [

@@ -5,7 +5,7 @@ use bitcodes_workspace::backends::skipped;
 use bitcodes_workspace::on_every_backend_alone;
 use burn::tensor::{DType, Distribution, FloatDType, Tensor, TensorData, backend::Backend};
 
-use crate::golden::floats;
+use crate::golden::{floats, integers};
 
 on_every_backend_alone!(
     the_output_keeps_its_scale_for_any_number_of_bits,
@@ -13,6 +13,9 @@ on_every_backend_alone!(
     few_features_around_the_origin_keep_all_directions,
     a_sample_in_half_precision_gives_a_codebook_of_numbers,
     samples_that_are_none_are_errors,
+    where_vectors_lie_and_how_large_they_are_changes_no_bit,
+    a_grid_along_principal_directions_is_near_the_sample,
+    an_orthogonal_start_has_the_variance_of_vectors_and_halves,
 );
 
 fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
@@ -33,7 +36,7 @@ fn the_output_keeps_its_scale_for_any_number_of_bits<B: Backend>(device: &B::Dev
             (Initializer::Normal, (num_bits as f64).sqrt()),
             (Initializer::UnitOutput, 1.0),
         ] {
-            let config = BitcodesConfig::new(4000, num_bits).with_initializer(initializer);
+            let config = BitcodesConfig::reference(4000, num_bits).with_initializer(initializer);
             let quantizer = config.init::<B>(device);
             let x = Tensor::<B, 2>::random([1, 4000], Distribution::Default, device);
             let (_, deviation) = mean_and_deviation(&wide(floats(quantizer.quantize(x))));
@@ -57,7 +60,7 @@ fn a_sample_gives_its_mean_and_covariance_and_balanced_bits<B: Backend>(device: 
     let spread = Tensor::<B, 2>::from_data([[0.5, 1.0, 2.0, 0.1]], device);
     let mean = Tensor::<B, 2>::from_data([[0.0, 0.0, 0.0, 5.0]], device);
     let sample = Tensor::<B, 2>::random([VECTORS, 4], normal, device) * spread + mean;
-    let config = BitcodesConfig::new(4, BITS);
+    let config = BitcodesConfig::reference(4, BITS);
     let quantizer = config
         .init_from_sample(sample.clone().reshape([2, VECTORS / 2, 4]))
         .unwrap();
@@ -99,7 +102,7 @@ fn a_sample_gives_its_mean_and_covariance_and_balanced_bits<B: Backend>(device: 
 fn few_features_around_the_origin_keep_all_directions<B: Backend>(device: &B::Device) {
     B::seed(device, 3);
     let sample = Tensor::<B, 2>::random([5000, 2], Distribution::Normal(0.0, 1.0), device);
-    let quantizer = BitcodesConfig::new(2, 32)
+    let quantizer = BitcodesConfig::reference(2, 32)
         .init_from_sample(sample.clone())
         .unwrap();
     let codes = PackedCodes::from_bits(quantizer.encode(sample)).unwrap();
@@ -119,14 +122,16 @@ fn a_sample_in_half_precision_gives_a_codebook_of_numbers<B: Backend>(device: &B
     }
     let sample = Tensor::<B, 2>::random([64, 4], Distribution::Normal(1e-4, 1e-4), device);
     let sample = sample.cast(FloatDType::F16);
-    let quantizer = BitcodesConfig::new(4, 8).init_from_sample(sample).unwrap();
+    let quantizer = BitcodesConfig::reference(4, 8)
+        .init_from_sample(sample)
+        .unwrap();
     let codebook = floats(quantizer.codebook.val());
     assert!(codebook.iter().all(|c| c.is_finite()));
     assert!(codebook.iter().any(|c| c.abs() > 1e-6));
 }
 
 fn samples_that_are_none_are_errors<B: Backend>(device: &B::Device) {
-    let config = BitcodesConfig::new(3, 4);
+    let config = BitcodesConfig::reference(3, 4);
     let error = |shape: [usize; 2], value: f32| {
         let data = TensorData::new(vec![value; shape[0] * shape[1]], shape);
         let sample = Tensor::<B, 2>::from_data(data, device);
@@ -152,9 +157,97 @@ fn samples_that_are_none_are_errors<B: Backend>(device: &B::Device) {
     assert!(y.iter().all(|y| (y - 1.0).abs() < 1e-5), "{y:?}");
     // A single feature has no direction to leave out.
     let one = Tensor::<B, 2>::random([50, 1], Distribution::Normal(0.0, 1.0), device);
-    let quantizer = BitcodesConfig::new(1, 4)
+    let quantizer = BitcodesConfig::reference(1, 4)
         .init_from_sample(one.clone())
         .unwrap();
     let logits = floats(quantizer.logits(one));
     assert!(logits.iter().any(|l| l.abs() > 0.01));
+}
+
+/// From a sample that is moved and scaled the same codebook starts, and codes the same.
+fn where_vectors_lie_and_how_large_they_are_changes_no_bit<B: Backend>(device: &B::Device) {
+    B::seed(device, 5);
+    let normal = Distribution::Normal(0.0, 1.0);
+    let x = Tensor::<B, 2>::random([200, 6], normal, device);
+    let shift = Tensor::<B, 2>::random([1, 6], normal, device);
+    let config = BitcodesConfig::new(6, 9);
+    let start = |x: Tensor<B, 2>| {
+        B::seed(device, 6);
+        let quantizer = config.init_from_sample(x.clone()).unwrap();
+        let y = floats(quantizer.quantize(x.clone()));
+        (integers(quantizer.encode(x)), y)
+    };
+    let (bits, y) = start(x.clone());
+    for (scale, moved) in [(1e-3, 1.0), (50.0, 0.0), (7.0, 20.0)] {
+        let (other_bits, other_y) = start(x.clone() * scale + shift.clone() * moved);
+        let apart = bits.iter().zip(&other_bits).filter(|(a, b)| a != b).count();
+        // Shifted by a thousand deviations, vectors lose three digits.
+        assert!(apart <= 20, "{apart} of 1800 bits differ by rounding");
+        let near = y
+            .iter()
+            .zip(&other_y)
+            .filter(|(a, b)| (*a - *b).abs() < 0.01);
+        assert!(near.count() >= y.len() - 40);
+    }
+    let square = y.iter().map(|y| f64::from(y * y)).sum::<f64>() / y.len() as f64;
+    // Three of six directions have a grid, which is smaller than the vectors.
+    assert!(
+        (0.05..0.25).contains(&square),
+        "{square}, of vectors with 1/4"
+    );
+}
+
+/// Vectors in a plane of eight dimensions: the grid lies in it, and 3 bits a direction leave the
+/// error of a uniform grid.
+fn a_grid_along_principal_directions_is_near_the_sample<B: Backend>(device: &B::Device) {
+    B::seed(device, 7);
+    let normal = Distribution::Normal(0.0, 1.0);
+    let plane = Tensor::<B, 2>::random([2, 8], normal, device);
+    let x = Tensor::<B, 2>::random([2000, 2], normal, device).matmul(plane) + 5.0;
+    let quantizer = BitcodesConfig::new(8, 6)
+        .init_from_sample(x.clone())
+        .unwrap();
+    let normalized = |x: Tensor<B, 2>| {
+        let normalization = quantizer.normalization.clone().expect("by default");
+        let scale = normalization.log_scale.val().exp().unsqueeze();
+        (x / scale - normalization.center.val().unsqueeze()) * 0.5
+    };
+    let error = (quantizer.quantize(x.clone()) - normalized(x.clone())).powi_scalar(2);
+    let error = wide(floats(error.mean()))[0] / 0.25;
+    // Three bits a direction, of which one is longer than the grid is made for, the other shorter.
+    assert!((0.05..0.4).contains(&error), "{error} of the variance");
+    let mut statistics = BitStatistics::new(6);
+    let codes = PackedCodes::from_bits(quantizer.encode(x)).unwrap();
+    statistics.update(&codes).unwrap();
+    assert!(
+        statistics.mean_entropy() > 0.8,
+        "{}",
+        statistics.mean_entropy()
+    );
+}
+
+fn an_orthogonal_start_has_the_variance_of_vectors_and_halves<B: Backend>(device: &B::Device) {
+    B::seed(device, 8);
+    for (features, num_bits, directions) in [(6, 1, 1), (6, 7, 3), (3, 14, 3)] {
+        let config = BitcodesConfig::new(features, num_bits).with_normalize(false);
+        let codebook = wide(floats(config.init::<B>(device).codebook.val()));
+        let rows: Vec<&[f64]> = codebook.chunks(features).collect();
+        let half = |p: usize| -> Vec<f64> {
+            let pair = rows[2 * p].iter().zip(rows[2 * p + 1]);
+            pair.map(|(zero, one)| (one - zero) / 2.0).collect()
+        };
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let length = 0.49 * features as f64 / directions as f64;
+        for p in 0..num_bits {
+            for q in 0..num_bits {
+                let halved = 2f64.powi(-((p / directions + q / directions) as i32));
+                let wanted = match p % directions == q % directions {
+                    true => length * halved,
+                    false => 0.0,
+                };
+                let found = dot(&half(p), &half(q));
+                assert!((found - wanted).abs() < 1e-5 * length, "{p}, {q}: {found}");
+            }
+        }
+    }
 }

@@ -126,7 +126,7 @@ fn large_logits_give_finite_losses_and_gradients<B: Backend>(device: &B::Device)
 
 fn losses_are_off_unless_they_are_given_a_weight<B: Backend>(device: &B::Device) {
     let x = normal::<Autodiff<B>, 2>([8, 5], device);
-    let config = BitcodesConfig::new(5, 7).with_noise(0.0);
+    let config = BitcodesConfig::reference(5, 7).with_noise(0.0);
     let plain = config.init::<Autodiff<B>>(device);
     assert!(plain.forward(x.clone()).loss.is_none());
     let none = Tensor::<_, 2>::zeros([0, 5], device);
@@ -158,7 +158,7 @@ fn what_does_not_count_has_no_part<B: Backend>(device: &B::Device) {
     assert_eq!(floats(loss), [0.0]);
     let loss = CommitmentLoss::new().forward_masked(x.clone(), x.clone() + 1.0, nothing.clone());
     assert_eq!(floats(loss), [0.0]);
-    let quantizer = BitcodesConfig::new(3, 6)
+    let quantizer = BitcodesConfig::reference(3, 6)
         .with_entropy_weight(1.0)
         .init::<B>(device);
     let out = quantizer.forward_masked(x, nothing);
@@ -174,7 +174,7 @@ fn what_does_not_count_has_no_part<B: Backend>(device: &B::Device) {
 }
 
 fn masks_of_another_shape_panic_with_both<B: Backend>(device: &B::Device) {
-    let quantizer = BitcodesConfig::new(3, 6).init::<B>(device);
+    let quantizer = BitcodesConfig::reference(3, 6).init::<B>(device);
     let x = normal::<B, 3>([2, 4, 3], device);
     let wrong = mask::<B, 2>(&[true; 8], [4, 2], device);
     let message = |call: &dyn Fn()| {

@@ -13,4 +13,6 @@ mod module;
 mod precision;
 mod properties;
 mod records;
+mod residual;
+mod residual_training;
 mod sampling;

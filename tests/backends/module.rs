@@ -23,7 +23,7 @@ fn random<B: Backend, const D: usize>(shape: [usize; D], device: &B::Device) -> 
 
 fn any_rank_gives_what_a_matrix_gives<B: Backend>(device: &B::Device) {
     // Whole numbers, whose sums no order of summation rounds.
-    let mut quantizer = BitcodesConfig::new(5, 7).init::<B>(device);
+    let mut quantizer = BitcodesConfig::reference(5, 7).init::<B>(device);
     quantizer.codebook = quantizer.codebook.map(|codebook| (codebook * 4).round());
     let vectors = (random::<B, 2>([12, 5], device) * 4).round();
     let out = quantizer.forward(vectors.clone());
@@ -53,7 +53,7 @@ fn any_rank_gives_what_a_matrix_gives<B: Backend>(device: &B::Device) {
 }
 
 fn no_vectors_give_no_codes<B: Backend>(device: &B::Device) {
-    let quantizer = BitcodesConfig::new(5, 7).init::<B>(device);
+    let quantizer = BitcodesConfig::reference(5, 7).init::<B>(device);
     let x = Tensor::<B, 3>::zeros([2, 0, 5], device);
     let out = quantizer.forward(x.clone());
     assert_eq!(out.quantized.dims(), [2, 0, 5]);
@@ -69,7 +69,7 @@ fn no_vectors_give_no_codes<B: Backend>(device: &B::Device) {
     assert_eq!((packed.dims(), packed.as_bytes().len()), (&[2, 0][..], 0));
     assert_eq!(packed.to_bits::<B, 3>(device).dims(), [2, 0, 7]);
 
-    let trained = BitcodesConfig::new(5, 7).init::<Autodiff<B>>(device);
+    let trained = BitcodesConfig::reference(5, 7).init::<Autodiff<B>>(device);
     let out = trained.forward(Tensor::from_inner(x));
     assert_eq!(out.quantized.dims(), [2, 0, 5]);
     assert_eq!(out.bits.dims(), [2, 0, 7]);
@@ -177,7 +177,7 @@ fn decimals_refuse_what_they_cannot_hold<B: Backend>(device: &B::Device) {
 }
 
 fn a_wrong_last_axis_panics_with_both_lengths<B: Backend>(device: &B::Device) {
-    let quantizer = BitcodesConfig::new(5, 7).init::<B>(device);
+    let quantizer = BitcodesConfig::reference(5, 7).init::<B>(device);
     let message = |call: &dyn Fn()| {
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).unwrap_err();
         panic

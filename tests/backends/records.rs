@@ -35,7 +35,7 @@ fn the_record_of_version_0_1_loads<B: Backend>(device: &B::Device) {
     let golden = Golden::load("words");
     for (name, step) in [("quantizer.mpk", 7), ("quantizer-without-step.mpk", 0)] {
         let bytes = golden_record(name);
-        let config = BitcodesConfig::new(golden.features, golden.num_bits)
+        let config = BitcodesConfig::reference(golden.features, golden.num_bits)
             .with_noise(Schedule::linear(1.0, 0.0, 14));
         let loaded = record::load(&config.init::<B>(device), &bytes, device).unwrap();
         let found = codebook(&loaded).to_vec::<f32>().unwrap();
@@ -57,7 +57,7 @@ fn the_record_of_version_0_1_loads<B: Backend>(device: &B::Device) {
 }
 
 fn a_record_brings_the_codebook_and_the_step_back<B: Backend>(device: &B::Device) {
-    let config = BitcodesConfig::new(6, 9).with_temperature(Schedule::linear(2.0, 1.0, 4));
+    let config = BitcodesConfig::reference(6, 9).with_temperature(Schedule::linear(2.0, 1.0, 4));
     let mut saved = config.init::<B>(device);
     saved.advance();
     let bytes = record::save::<B, _>(&saved).unwrap();
@@ -72,10 +72,10 @@ fn a_record_brings_the_codebook_and_the_step_back<B: Backend>(device: &B::Device
 }
 
 fn a_mismatch_is_an_error_and_the_module_stays_as_it_was<B: Backend>(device: &B::Device) {
-    let module = BitcodesConfig::new(6, 9).init::<B>(device);
+    let module = BitcodesConfig::reference(6, 9).init::<B>(device);
     let before = codebook(&module);
     let save = |features, num_bits| {
-        let other = BitcodesConfig::new(features, num_bits).init::<B>(device);
+        let other = BitcodesConfig::reference(features, num_bits).init::<B>(device);
         record::save::<B, _>(&other).unwrap()
     };
     let half = NamedMpkBytesRecorder::<HalfPrecisionSettings>::default();
@@ -114,13 +114,13 @@ fn a_mismatch_is_an_error_and_the_module_stays_as_it_was<B: Backend>(device: &B:
         assert!(error.starts_with(wanted), "{error}");
         assert_eq!(codebook(&module), before);
     }
-    let other = BitcodesConfig::new(6, 8).init::<B>(device);
+    let other = BitcodesConfig::reference(6, 8).init::<B>(device);
     let error = module.try_load_record(other.into_record()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "codebook has shape [16, 6] in the record, expected [18, 6]"
     );
-    let mut same = BitcodesConfig::new(6, 9).init::<B>(device);
+    let mut same = BitcodesConfig::reference(6, 9).init::<B>(device);
     same.advance();
     let wanted = codebook(&same);
     let loaded = module.try_load_record(same.into_record()).unwrap();
@@ -132,7 +132,7 @@ fn a_mismatch_is_an_error_and_the_module_stays_as_it_was<B: Backend>(device: &B:
 }
 
 fn parameters_alone_make_the_same_model<B: Backend>(device: &B::Device) {
-    let config = AutoencoderConfig::new(8, 12, BitcodesConfig::new(16, 9));
+    let config = AutoencoderConfig::new(8, 12, BitcodesConfig::reference(16, 9));
     let mut saved = config.init::<B>(device);
     saved.quantizer.advance();
     let bytes = record::save::<B, _>(&saved).unwrap();
@@ -147,7 +147,7 @@ fn parameters_alone_make_the_same_model<B: Backend>(device: &B::Device) {
     assert_eq!(whole.logits(images).into_data(), wanted);
     assert_eq!(whole.quantizer.step(), 1);
 
-    let other = AutoencoderConfig::new(8, 12, BitcodesConfig::new(16, 8));
+    let other = AutoencoderConfig::new(8, 12, BitcodesConfig::reference(16, 8));
     for wrong in [
         read_model::<B>(&other, &bytes, device).map(|_| ()),
         read_model::<B>(&config, &bytes[..bytes.len() - 1], device).map(|_| ()),
@@ -220,7 +220,7 @@ type Cpu = burn::backend::Flex;
 fn damage_is_an_error_or_another_codebook() {
     let _seed = any_seed();
     let device = Default::default();
-    let config = BitcodesConfig::new(3, 2);
+    let config = BitcodesConfig::reference(3, 2);
     let module = config.init::<Cpu>(&device);
     let whole = record::save::<Cpu, _>(&module).unwrap();
     for length in 0..whole.len() {
@@ -243,12 +243,12 @@ fn damage_is_an_error_or_another_codebook() {
 fn doubles_are_not_rounded_in_silence() {
     let _seed = any_seed();
     let device = Default::default();
-    let double = BitcodesConfig::new(3, 2)
+    let double = BitcodesConfig::reference(3, 2)
         .init::<Cpu>(&device)
         .codebook
         .val();
     let double = double.cast(burn::tensor::FloatDType::F64);
-    let double = Bitcodes::from_codebook(double, &BitcodesConfig::new(3, 2)).unwrap();
+    let double = Bitcodes::from_codebook(double, &BitcodesConfig::reference(3, 2)).unwrap();
     let error = record::save::<Cpu, _>(&double).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -260,7 +260,7 @@ fn doubles_are_not_rounded_in_silence() {
 fn bytes_that_are_fewer_than_the_shape_are_named() {
     let _seed = any_seed();
     let device = Default::default();
-    let module = BitcodesConfig::new(3, 2).init::<Cpu>(&device);
+    let module = BitcodesConfig::reference(3, 2).init::<Cpu>(&device);
     let whole = record::save::<Cpu, _>(&module).unwrap();
     // A binary of 48 bytes is c4 30: made shorter by four.
     let start = whole

@@ -13,7 +13,7 @@ on_every_backend_alone!(
 fn a_seed_repeats_and_two_calls_differ<B: Backend>(device: &B::Device) {
     let draw = |seed| -> [TensorData; 3] {
         Autodiff::<B>::seed(device, seed);
-        let quantizer = BitcodesConfig::new(4, 16).init::<Autodiff<B>>(device);
+        let quantizer = BitcodesConfig::reference(4, 16).init::<Autodiff<B>>(device);
         let x = Tensor::<_, 2>::ones([100, 4], device);
         [
             quantizer.codebook.val().into_data(),
@@ -31,7 +31,7 @@ fn a_seed_repeats_and_two_calls_differ<B: Backend>(device: &B::Device) {
 
 /// Logits of `x`, one a bit: `x * slopes`.
 pub fn with_logits<B: Backend>(slopes: &[f32], device: &B::Device) -> Bitcodes<B> {
-    let mut quantizer = BitcodesConfig::new(1, slopes.len()).init::<B>(device);
+    let mut quantizer = BitcodesConfig::reference(1, slopes.len()).init::<B>(device);
     let rows: Vec<f32> = slopes.iter().flat_map(|&slope| [0.0, slope]).collect();
     let data = TensorData::new(rows, [2 * slopes.len(), 1]);
     quantizer.codebook = quantizer.codebook.map(|_| Tensor::from_data(data, device));

@@ -9,3 +9,4 @@ pub mod backends;
 pub mod golden;
 pub mod losses;
 pub mod plain;
+pub mod residual;

@@ -3,10 +3,11 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use bitcodes_core::Schedule;
+use bitcodes_core::{BitcodesConfig, Schedule};
 use bitcodes_train::data::Images;
 use bitcodes_train::{
-    Execution, Job, Progress, RunError, RunFolder, Summary, TrainConfig, files, train,
+    AutoencoderConfig, Execution, Job, Progress, RunError, RunFolder, Summary, TrainConfig, files,
+    train,
 };
 use burn::backend::Autodiff;
 use clap::Args;
@@ -23,25 +24,29 @@ pub(crate) struct TrainArgs {
     epochs: usize,
 
     /// Bits of a token; an image has a token for each 4x4 pixels
-    #[arg(long, default_value_t = TrainConfig::new().bits, allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 8, allow_hyphen_values = true)]
     bits: usize,
 
-    /// Temperature of the quantizer: the lower, the more its gradient is the step's; a number, or
-    /// linear, exponential or cosine with :START:END:STEPS
-    #[arg(long, default_value_t = TrainConfig::new().temperature, allow_hyphen_values = true)]
-    temperature: Schedule,
+    /// Quantize as bitcodes-pytorch does, with its settings: each bit decided for itself
+    #[arg(long)]
+    reference: bool,
 
-    /// What the noise of the quantizer is multiplied by, 0 for none; a number or a schedule as
-    /// for the temperature
-    #[arg(long, default_value_t = TrainConfig::new().noise, allow_hyphen_values = true)]
-    noise: Schedule,
+    /// What the noise of the quantizer is multiplied by, 0 for none; a number, or linear,
+    /// exponential or cosine with :START:END:STEPS [default: 0.05, with --reference 1]
+    #[arg(long, allow_hyphen_values = true)]
+    noise: Option<Schedule>,
 
-    /// Weight of the quantizer's commitment loss
-    #[arg(long, default_value_t = TrainConfig::new().commitment, allow_hyphen_values = true)]
-    commitment: f64,
+    /// Temperature of the quantizer with --reference: the lower, the more its gradient is the
+    /// step's; a number or a schedule as for the noise [default: 1]
+    #[arg(long, requires = "reference", allow_hyphen_values = true)]
+    temperature: Option<Schedule>,
+
+    /// Weight of the quantizer's commitment loss [default: 0.3, with --reference 0]
+    #[arg(long, allow_hyphen_values = true)]
+    commitment: Option<f64>,
 
     /// Weight of the quantizer's entropy loss: bits that are certain, and balanced over a batch
-    #[arg(long, default_value_t = TrainConfig::new().entropy, allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
     entropy: f64,
 
     /// Images of a step
@@ -76,20 +81,33 @@ pub(crate) struct TrainArgs {
     plain: bool,
 }
 
+impl TrainArgs {
+    fn quantizer(&self) -> BitcodesConfig {
+        let defaults = match self.reference {
+            true => BitcodesConfig::reference,
+            false => BitcodesConfig::new,
+        };
+        let defaults = defaults(AutoencoderConfig::FEATURES, self.bits);
+        BitcodesConfig {
+            noise: self.noise.unwrap_or(defaults.noise),
+            temperature: self.temperature.unwrap_or(defaults.temperature),
+            commitment_weight: self.commitment.unwrap_or(defaults.commitment_weight),
+            entropy_weight: self.entropy,
+            ..defaults
+        }
+    }
+}
+
 /// Trains, and prints what came of it. Nothing is written before all arguments are checked.
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let config = TrainConfig {
-        bits: args.bits,
-        temperature: args.temperature,
-        noise: args.noise,
-        commitment: args.commitment,
-        entropy: args.entropy,
         epochs: args.epochs,
         batch_size: args.batch_size,
         learning_rate: args.learning_rate,
         seed: args.seed,
     };
-    config.validate()?;
+    let quantizer = args.quantizer();
+    config.validate(&quantizer)?;
     args.compute.check()?;
     let images = match &args.data {
         Some(folder) => Images::from_folder(folder)?,
@@ -104,6 +122,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     };
 
     let job = Job {
+        quantizer,
         config,
         images,
         run,

@@ -57,6 +57,7 @@ extern crate std;
 #[doc(no_inline)]
 pub use burn;
 
+mod assignment;
 pub mod backend;
 #[cfg(feature = "safetensors")]
 mod checkpoint;
@@ -72,6 +73,7 @@ mod sampling;
 mod schedule;
 mod statistics;
 
+pub use assignment::Assignment;
 #[cfg(feature = "safetensors")]
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use codes::{
@@ -82,7 +84,7 @@ pub use codes::{
 pub use config::{BitcodesConfig, ConfigError};
 pub use init::Initializer;
 pub use losses::{CommitmentLoss, EntropyLoss};
-pub use quantizer::{Bitcodes, BitcodesOutput, BitcodesRecord};
+pub use quantizer::{Bitcodes, BitcodesOutput, BitcodesRecord, Normalization};
 pub use sampling::logistic_noise;
 pub use schedule::{Curve, Schedule, ScheduleParseError};
 pub use statistics::{BitStatistics, Estimate};

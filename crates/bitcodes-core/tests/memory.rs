@@ -76,7 +76,7 @@ fn a_channel_first_map_is_not_copied() {
     const POSITIONS: usize = 64 * 64;
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let device = Default::default();
-    let quantizer = BitcodesConfig::new(FEATURES, 8).init::<Flex>(&device);
+    let quantizer = BitcodesConfig::reference(FEATURES, 8).init::<Flex>(&device);
     let normal = Distribution::Normal(0.0, 1.0);
     let map = Tensor::<Flex, 4>::random([4, FEATURES, 64, 64], normal, &device);
     let rows = Tensor::<Flex, 2>::random([4 * POSITIONS, FEATURES], normal, &device);

@@ -46,7 +46,7 @@ impl Settings {
         Some(TOKENS as f64 * bits_per_token)
     }
 
-    /// The quantizer.
+    /// The quantizer, as it is started before it has seen a vector.
     pub fn init<B: Backend>(&self, random: &mut StdRng, device: &B::Device) -> Quantizer<B> {
         match self {
             Self::None => Quantizer::Identity(Identity),
@@ -101,11 +101,12 @@ pub fn contestants() -> Vec<Contestant> {
         ));
     }
     for num_bits in [4, 8, 16, 32, 64, 128] {
+        let config = BitcodesConfig::reference(FEATURES, num_bits);
+        let name = format!("bitcodes-pytorch {num_bits}");
+        all.push(named(&name, Settings::Bitcodes(config)));
         let config = BitcodesConfig::new(FEATURES, num_bits);
-        all.push(named(
-            &format!("Bitcodes {num_bits}"),
-            Settings::Bitcodes(config),
-        ));
+        let name = format!("Bitcodes {num_bits}");
+        all.push(named(&name, Settings::Bitcodes(config)));
     }
     all
 }

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use bitcodes_core::Schedule;
 use bitcodes_rivals::autoencoder::Architecture;
-use bitcodes_rivals::contestants::{Contestant, contestants};
+use bitcodes_rivals::contestants::{Contestant, Settings, contestants};
 use bitcodes_rivals::table::table;
 use bitcodes_rivals::train::{Outcome, Split, train};
 use bitcodes_train::data::Images;
@@ -37,6 +38,15 @@ struct Arguments {
     /// otherwise 300 of the former are held out and measured
     #[arg(long)]
     test: bool,
+    /// Noise of our quantizers in place of each one's own
+    #[arg(long)]
+    noise: Option<Schedule>,
+    /// Commitment weight of our quantizers in place of each one's own
+    #[arg(long)]
+    commitment: Option<f64>,
+    /// Temperature of our quantizers in place of each one's own
+    #[arg(long)]
+    temperature: Option<Schedule>,
     /// Trainings at once, a thread each
     #[arg(long, default_value_t = NonZeroUsize::new(2).expect("above 0"))]
     jobs: NonZeroUsize,
@@ -59,7 +69,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let chosen: Vec<Contestant> = contestants()
+    let mut chosen: Vec<Contestant> = contestants()
         .into_iter()
         .filter(|contestant| {
             let wanted = |name: &String| contestant.name.starts_with(name.as_str());
@@ -72,6 +82,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             "no quantizer is called {:?}, expected the beginning of one of {names:?}",
             arguments.only
         ));
+    }
+    for contestant in &mut chosen {
+        if let Settings::Bitcodes(config) = &mut contestant.settings {
+            config.noise = arguments.noise.unwrap_or(config.noise);
+            config.commitment_weight = arguments.commitment.unwrap_or(config.commitment_weight);
+            config.temperature = arguments.temperature.unwrap_or(config.temperature);
+            config.validate().map_err(|error| error.to_string())?;
+        }
     }
     let images = Images::digits();
     let (all, test) = (images.train().as_ref(), images.test().as_ref());

@@ -19,11 +19,13 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use crate::autoencoder::{Architecture, Autoencoder};
-use crate::contestants::Contestant;
+use crate::contestants::{Contestant, Settings};
 use crate::quantizer::Quantizer;
 
 const BATCH: usize = 64;
 const LEARNING_RATE: f64 = 2e-3;
+/// Images whose tokens our codebook starts from.
+const SAMPLE: usize = 256;
 const WEIGHT_DECAY: f64 = 0.01;
 
 /// Images to train on and images to measure with.
@@ -79,7 +81,17 @@ pub fn train<B: AutodiffBackend>(
         B::seed(device, random.random());
         let quantizer = contestant.settings.init::<B>(&mut random, device);
         // A fork draws all weights, which are otherwise drawn at their first use.
-        Autoencoder::new(architecture, quantizer, device).fork(device)
+        let mut model = Autoencoder::new(architecture, quantizer, device).fork(device);
+        if let Settings::Bitcodes(config) = &contestant.settings
+            && config.normalize
+        {
+            let (set, range) = &split.train;
+            let first: Vec<usize> = range.clone().take(SAMPLE).collect();
+            let tokens = model.encode(set.tensor(&first, device));
+            let quantizer = config.init_from_sample(tokens);
+            model.quantizer = Quantizer::Bitcodes(quantizer.expect("tokens are finite"));
+        }
+        model
     };
     let mut optimizer = AdamWConfig::new()
         .with_epsilon(1e-8)

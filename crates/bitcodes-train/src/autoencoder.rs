@@ -111,6 +111,32 @@ impl AutoencoderConfig {
         autoencoder.fork(device)
     }
 
+    /// Makes the autoencoder with random weights, and a quantizer that starts from what they make
+    /// of images, see [`BitcodesConfig::init_from_sample`].
+    ///
+    /// # Shapes
+    ///
+    /// - images: `[batch, height, width]` in [0, 1]; a few hundred do
+    ///
+    /// # Errors
+    ///
+    /// Where the images cannot be a sample.
+    ///
+    /// # Panics
+    ///
+    /// Where [`validate`](Self::validate) gives an error, and for images of another size.
+    pub fn init_from_images<B: Backend>(
+        &self,
+        images: Tensor<B, 3>,
+    ) -> Result<Autoencoder<B>, ConfigError> {
+        let autoencoder = self.init(&images.device());
+        let tokens = autoencoder.encoder.forward(autoencoder.patches(images));
+        Ok(Autoencoder {
+            quantizer: self.quantizer.init_from_sample(tokens)?,
+            ..autoencoder
+        })
+    }
+
     /// Makes the autoencoder that the record of another is to be loaded into: nothing is drawn.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What a training is made from, checked before it starts.
 
-use bitcodes_core::{BitcodesConfig, ConfigError, Schedule};
+use bitcodes_core::{BitcodesConfig, ConfigError};
 use burn::config::Config;
 
 use crate::autoencoder::AutoencoderConfig;
@@ -8,21 +8,6 @@ use crate::autoencoder::AutoencoderConfig;
 /// How to train.
 #[derive(Config, Debug, PartialEq)]
 pub struct TrainConfig {
-    /// Bits of a token.
-    #[config(default = 8)]
-    pub bits: usize,
-    /// Temperature of the quantizer over the steps.
-    #[config(default = "Schedule::Constant(1.0)")]
-    pub temperature: Schedule,
-    /// What the noise of the quantizer is multiplied by, over the steps.
-    #[config(default = "Schedule::Constant(1.0)")]
-    pub noise: Schedule,
-    /// Weight of the quantizer's commitment loss.
-    #[config(default = 0.0)]
-    pub commitment: f64,
-    /// Weight of the quantizer's entropy loss.
-    #[config(default = 0.0)]
-    pub entropy: f64,
     /// Passes over the images to train on.
     #[config(default = 60)]
     pub epochs: usize,
@@ -68,14 +53,14 @@ impl TrainConfig {
     /// The most epochs, so that the number of steps can be counted.
     pub const MAX_EPOCHS: usize = 1_000_000_000;
 
-    /// Checks the values.
+    /// Checks the values, and the quantizer that is to be trained.
     ///
     /// # Errors
     ///
     /// The first [`TrainConfigError`] that applies.
-    pub fn validate(&self) -> Result<(), TrainConfigError> {
+    pub fn validate(&self, quantizer: &BitcodesConfig) -> Result<(), TrainConfigError> {
         let counts = [
-            ("bits", self.bits, Self::MAX_BITS),
+            ("bits", quantizer.num_bits, Self::MAX_BITS),
             ("epochs", self.epochs, Self::MAX_EPOCHS),
             ("batch size", self.batch_size, usize::MAX),
         ];
@@ -90,15 +75,7 @@ impl TrainConfig {
         if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
             return Err(TrainConfigError::LearningRate(self.learning_rate));
         }
-        Ok(self.quantizer().validate()?)
-    }
-
-    pub(crate) fn quantizer(&self) -> BitcodesConfig {
-        BitcodesConfig::new(AutoencoderConfig::FEATURES, self.bits)
-            .with_temperature(self.temperature)
-            .with_noise(self.noise)
-            .with_commitment_weight(self.commitment)
-            .with_entropy_weight(self.entropy)
+        Ok(quantizer.validate()?)
     }
 }
 

@@ -8,11 +8,13 @@
 //!
 //! ```
 //! # #[cfg(all(feature = "flex", feature = "learner"))] {
-//! use bitcodes_train::{Execution, Job, Progress, RunFolder, TrainConfig, data::Images, train};
+//! use bitcodes_core::BitcodesConfig;
+//! use bitcodes_train::{AutoencoderConfig, Execution, Job, Progress, RunFolder, TrainConfig, data::Images, train};
 //! use burn::backend::{Autodiff, Flex};
 //!
 //! let folder = tempfile::tempdir().unwrap();
 //! let job = Job {
+//!     quantizer: BitcodesConfig::new(AutoencoderConfig::FEATURES, 8),
 //!     config: TrainConfig::new().with_epochs(1),
 //!     images: Images::digits(),
 //!     run: RunFolder::next_in(folder.path()).unwrap(),

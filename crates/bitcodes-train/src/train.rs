@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bitcodes_core::CodesError;
+use bitcodes_core::{Assignment, BitcodesConfig, CodesError, ConfigError};
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::module::Module;
 use burn::optim::AdamWConfig;
@@ -86,6 +86,8 @@ pub enum Progress {
 /// A training to be done.
 #[derive(Debug)]
 pub struct Job {
+    /// What tokens are quantized by; its features are [`AutoencoderConfig::FEATURES`].
+    pub quantizer: BitcodesConfig,
     /// How to train.
     pub config: TrainConfig,
     /// What to train on, and to test with.
@@ -105,6 +107,9 @@ pub enum TrainError {
     /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] TrainConfigError),
+    /// The quantizer cannot start from the images.
+    #[error("the quantizer cannot start from the first images: {0}")]
+    Start(#[from] ConfigError),
     /// Progress, a checkpoint or a result cannot be written.
     #[error(transparent)]
     Unwritten(#[from] Unwritten),
@@ -127,6 +132,9 @@ pub enum TrainError {
     Diverged(f64),
 }
 
+/// Images whose tokens the codebook starts from.
+const START_IMAGES: usize = 256;
+
 /// Images that are tested together.
 const TEST_BATCH: usize = 256;
 
@@ -140,20 +148,28 @@ const STOPPED_BY_USER: &str = "Stopping training from user input.";
 /// See [`TrainError`].
 pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summary, TrainError> {
     let Job {
+        quantizer,
         config,
         images,
         run,
         execution,
         ..
     } = job;
-    config.validate()?;
+    config.validate(quantizer)?;
     let (height, width) = images.train().size();
-    let model_config = AutoencoderConfig::new(height, width, config.quantizer());
+    let model_config = AutoencoderConfig::new(height, width, quantizer.clone());
     let run_config = RunConfig::new(config.clone(), model_config.clone());
     run.write_json(files::CONFIG, &run_config)?;
 
     B::seed(device, seed::of_epoch(config.seed, 0).random());
-    let model = model_config.init::<B>(device);
+    let model = match quantizer.assignment {
+        // As bitcodes-pytorch starts.
+        Assignment::Independent => model_config.init::<B>(device),
+        _ => {
+            let first: Vec<usize> = (0..images.train().len().min(START_IMAGES)).collect();
+            model_config.init_from_images(images.train().tensor(&first, device))?
+        }
+    };
     let Fit {
         model,
         epochs,
@@ -183,7 +199,7 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
     let summary = Summary {
         test_psnr_db: psnr_db(mse),
         bits_per_image: model_config.bits_per_image(),
-        bits_per_token: config.bits,
+        bits_per_token: quantizer.num_bits,
         codes_used: codes_used.value.round() as usize,
         codes_used_exact: codes_used.exact,
         perplexity: statistics.perplexity().value,
@@ -214,6 +230,7 @@ fn fit<B: AutodiffBackend>(
     device: &B::Device,
 ) -> Result<Fit<B::InnerBackend>, TrainError> {
     let Job {
+        quantizer,
         config,
         images,
         run,
@@ -233,7 +250,7 @@ fn fit<B: AutodiffBackend>(
     // Balance is asked of all bits of a batch together.
     let in_parts = execution
         .images_per_thread
-        .filter(|_| config.entropy == 0.0);
+        .filter(|_| quantizer.entropy_weight == 0.0);
     let part_of = |batch| in_parts.map_or(batch, NonZeroUsize::get);
     let train = ImageLoader::shuffled(train, config.batch_size, config.seed, device)
         .in_parts_of(part_of(config.batch_size));

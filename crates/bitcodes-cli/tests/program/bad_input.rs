@@ -22,19 +22,19 @@ fn wrong_calls_end_with_2_and_name_the_value() {
             "batch size is 0, expected at least 1",
         ),
         (
-            "train --temperature 0",
+            "train --reference --temperature 0",
             "temperature is 0, expected a finite number above 0",
         ),
         (
-            "train --temperature -2",
+            "train --reference --temperature -2",
             "temperature is -2, expected a finite number above 0",
         ),
         (
-            "train --temperature NaN",
+            "train --reference --temperature NaN",
             "temperature is NaN, expected a finite number above 0",
         ),
         (
-            "train --temperature inf",
+            "train --reference --temperature inf",
             "temperature is inf, expected a finite number above 0",
         ),
         (
@@ -51,11 +51,11 @@ fn wrong_calls_end_with_2_and_name_the_value() {
         ),
         ("train --seed -1", "'-1' for '--seed <SEED>'"),
         (
-            "train --temperature -inf",
+            "train --reference --temperature -inf",
             "temperature is -inf, expected a finite number above 0",
         ),
         (
-            "train --temperature 1e-50",
+            "train --reference --temperature 1e-50",
             "expected a finite number above 0, in the range of f32",
         ),
         (

@@ -225,7 +225,7 @@ fn training_takes_schedules_and_losses() {
     let place = Place::new();
     place.write_data("data", 24, 8, 8);
     place.succeed(
-        "train --data data --epochs 2 --out run --temperature cosine:4:0.5:6 \
+        "train --data data --epochs 2 --out run --reference --temperature cosine:4:0.5:6 \
          --noise linear:1:0:6 --commitment 0.25 --entropy 0.1",
     );
     let config = fs::read_to_string(place.path("run/config.json")).unwrap();

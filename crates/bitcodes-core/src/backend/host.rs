@@ -37,6 +37,7 @@ fn append<B: Backend, E: Element>(
     Tensor::from_data(TensorData::new(elements, shape), (device, E::dtype()))
 }
 
+/// Whether the backend's tensors lie there.
 fn in_host_memory<B: Backend>() -> bool {
     let tensor = TypeId::of::<FloatTensor<B>>();
     macro_rules! any_of {
@@ -50,6 +51,27 @@ fn in_host_memory<B: Backend>() -> bool {
     any_of!("flex" Flex, "ndarray" NdArray);
     let _ = tensor;
     false
+}
+
+/// Whether what a tensor holds, beside its graph, lies there: also inside of `Autodiff`.
+pub(crate) fn has_values_in_host_memory<B: Backend>() -> bool {
+    #[cfg(feature = "autodiff")]
+    {
+        use burn::backend::Autodiff;
+
+        let tensor = TypeId::of::<FloatTensor<B>>();
+        macro_rules! any_of {
+            ($($feature:literal $Backend:ident),*) => { $(
+                #[cfg(feature = $feature)]
+                if tensor == TypeId::of::<FloatTensor<Autodiff<burn::backend::$Backend>>>() {
+                    return true;
+                }
+            )* };
+        }
+        any_of!("flex" Flex, "ndarray" NdArray);
+        let _ = tensor;
+    }
+    in_host_memory::<B>()
 }
 
 #[cfg(all(test, feature = "flex"))]

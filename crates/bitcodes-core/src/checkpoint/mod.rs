@@ -17,6 +17,7 @@ mod pytorch;
 mod rebuild;
 mod safetensors;
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -25,7 +26,12 @@ use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 
 #[cfg(feature = "checkpoints")]
 use self::pytorch::StateDict;
-use crate::{Bitcodes, BitcodesConfig, ConfigError};
+use crate::{Bitcodes, BitcodesConfig, ConfigError, Normalization};
+
+/// The names of a quantizer's tensors, those of the normalization where there is one.
+const CODEBOOK: &str = "codebook";
+const CENTER: &str = "normalization.center";
+const LOG_SCALE: &str = "normalization.log_scale";
 
 /// A state dict from Python, as the bytes of its file.
 ///
@@ -39,7 +45,8 @@ use crate::{Bitcodes, BitcodesConfig, ConfigError};
 /// let bytes = bitcodes.to_safetensors(); // std::fs::write("bitcodes.safetensors", &bytes)
 ///
 /// let checkpoint = Checkpoint::from_bytes(&bytes).unwrap();
-/// assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["codebook"]);
+/// let names = ["codebook", "normalization.center", "normalization.log_scale"];
+/// assert_eq!(checkpoint.names().collect::<Vec<_>>(), names);
 /// let again = checkpoint.quantizer::<Flex>(None, &device).unwrap();
 /// assert_eq!(again.codebook.val().into_data(), bitcodes.codebook.val().into_data());
 /// # }
@@ -53,7 +60,7 @@ pub struct Checkpoint<'a> {
 enum Format<'a> {
     #[cfg(feature = "checkpoints")]
     Pytorch(StateDict<'a>),
-    Safetensors(::safetensors::SafeTensors<'a>, Option<Saved>),
+    Safetensors(::safetensors::SafeTensors<'a>, Option<Box<Saved>>),
 }
 
 /// What we store beside the codebook.
@@ -140,6 +147,22 @@ pub enum CheckpointError {
         /// Its shape.
         found: Vec<usize>,
     },
+    /// A tensor that the stored configuration asks for is missing.
+    #[error("no tensor {wanted}, which its metadata asks for")]
+    Missing {
+        /// The name that was looked for.
+        wanted: String,
+    },
+    /// A tensor has another shape than the codebook asks for.
+    #[error("{name} has shape {found:?}, expected {wanted:?}")]
+    OtherShape {
+        /// Which tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// Its shape by the codebook.
+        wanted: Vec<usize>,
+    },
     /// The codebook is not of floating-point numbers.
     #[error("{name} has type {found}, expected F16, BF16, F32 or F64")]
     Type {
@@ -209,7 +232,7 @@ impl<'a> Checkpoint<'a> {
             pytorch(bytes)?
         } else if bytes.get(8) == Some(&b'{') {
             let (tensors, saved) = safetensors::read(bytes)?;
-            Format::Safetensors(tensors, saved)
+            Format::Safetensors(tensors, saved.map(Box::new))
         } else if bytes.starts_with(OLDER) {
             return Err(CheckpointError::OlderForm);
         } else {
@@ -236,9 +259,11 @@ impl<'a> Checkpoint<'a> {
     /// The quantizer whose codebook is `PREFIX.codebook`; without a prefix the only one there is.
     ///
     /// Its dimensions are the codebook's, its numbers are converted to the backend's. What the
-    /// codebook does not tell (temperature, noise, weights of losses) comes from the metadata that
-    /// [`Bitcodes::to_safetensors`] writes, with the step that the schedules are at; in a state dict of the reference there is nothing of
-    /// it, and the default configuration's is taken.
+    /// codebook does not tell (how bits are decided, temperature, noise, weights of losses) comes
+    /// from the metadata that [`Bitcodes::to_safetensors`] writes, with the step that the schedules
+    /// are at, and the normalization from two more tensors, where there is one. In a state dict of
+    /// the reference there is nothing of it, and
+    /// [its configuration's](BitcodesConfig::reference) is taken.
     ///
     /// # Errors
     ///
@@ -262,30 +287,57 @@ impl<'a> Checkpoint<'a> {
                 found: info.shape,
             });
         }
+        let (config, step) = match &self.format {
+            Format::Safetensors(_, Some(saved)) => (saved.config.clone(), saved.step),
+            _ => (BitcodesConfig::reference(features, rows / 2), 0),
+        };
+        config.validate()?;
+        let codebook = Tensor::<B, 2>::from_data(self.numbers::<B>(&name)?, device);
+        let quantizer = Bitcodes::from_codebook(codebook, &config)?.at_step(step);
+        if !config.normalize {
+            return Ok(quantizer);
+        }
+        let beside = |part: &str, length: usize| {
+            let prefix = &name[..name.len() - CODEBOOK.len()];
+            let name = format!("{prefix}{part}");
+            if !self.names().any(|found| found == name) {
+                return Err(CheckpointError::Missing { wanted: name });
+            }
+            let (found, wanted) = (self.info(&name).shape, [length].to_vec());
+            if found != wanted {
+                return Err(CheckpointError::OtherShape {
+                    name,
+                    found,
+                    wanted,
+                });
+            }
+            Ok(Tensor::<B, 1>::from_data(self.numbers::<B>(&name)?, device))
+        };
+        let normalization = Normalization::of(beside(CENTER, features)?, beside(LOG_SCALE, 1)?);
+        Ok(quantizer.normalized_by(normalization))
+    }
+
+    /// A tensor that is there, as numbers of the backend's type.
+    fn numbers<B: Backend>(&self, name: &str) -> Result<TensorData, CheckpointError> {
+        let info = self.info(name);
         match info.dtype {
             Some(DType::F16 | DType::BF16 | DType::F32 | DType::F64) => {}
             _ => {
                 return Err(CheckpointError::Type {
-                    name,
+                    name: name.into(),
                     found: info.type_name,
                 });
             }
         }
-        let (config, step) = match &self.format {
-            Format::Safetensors(_, Some(saved)) => (saved.config.clone(), saved.step),
-            _ => (BitcodesConfig::new(features, rows / 2), 0),
-        };
-        config.validate()?;
-        let data = self.data(&name)?.convert::<B::FloatElem>();
+        let data = self.data(name)?.convert::<B::FloatElem>();
         if let Some(found) = data.iter::<f64>().find(|value| !value.is_finite()) {
+            let name = name.into();
             return Err(CheckpointError::NotFinite { name, found });
         }
-        let codebook = Tensor::<B, 2>::from_data(data, device);
-        Ok(Bitcodes::from_codebook(codebook, &config)?.at_step(step))
+        Ok(data)
     }
 
     fn codebook_name(&self, prefix: Option<&str>) -> Result<String, CheckpointError> {
-        const CODEBOOK: &str = "codebook";
         let wanted = match prefix {
             Some(prefix) if !prefix.is_empty() => format!("{prefix}.{CODEBOOK}"),
             _ => CODEBOOK.to_string(),

@@ -8,8 +8,8 @@ use ::safetensors::tensor::TensorView;
 use ::safetensors::{Dtype, SafeTensors, serialize};
 use burn::tensor::{DType, backend::Backend};
 
-use super::{CheckpointError, Saved, TensorInfo};
-use crate::Bitcodes;
+use super::{CENTER, CODEBOOK, CheckpointError, LOG_SCALE, Saved, TensorInfo};
+use crate::{Bitcodes, Normalization};
 
 /// The keys of the metadata under which the configuration stands, as JSON, and the step.
 const CONFIG: &str = "bitcodes";
@@ -68,30 +68,42 @@ pub(super) fn data(tensors: &SafeTensors<'_>, name: &str) -> Option<Vec<u8>> {
 
 impl<B: Backend> Bitcodes<B> {
     /// The codebook as safetensors, as `safetensors.torch` and the reference read it, with the
-    /// configuration and the step of the schedules in the metadata, which [`Checkpoint`](super::Checkpoint) reads again.
+    /// configuration and the step of the schedules in the metadata, which
+    /// [`Checkpoint`](super::Checkpoint) reads again; and beside it the normalization, where there
+    /// is one.
     ///
     /// In Python, with `reference.Bitcodes(features, num_bits)` as `module`,
-    /// `module.load_state_dict(safetensors.torch.load_file(path))`.
+    /// `module.load_state_dict(safetensors.torch.load_file(path))`. The reference knows neither
+    /// normalization, whose tensors it refuses, nor residual assignment: of the latter's codebook it
+    /// decodes the bits rightly, and encodes others.
     ///
     /// # Panics
     ///
     /// Where the codebook is of a type that safetensors do not have.
     pub fn to_safetensors(&self) -> Vec<u8> {
-        let data = self.codebook.val().into_data();
-        let dtype = match data.dtype {
-            DType::F64 => Dtype::F64,
-            DType::F16 => Dtype::F16,
-            DType::BF16 => Dtype::BF16,
-            DType::F32 | DType::Flex32 => Dtype::F32,
-            other => panic!("Bitcodes: a codebook of {other:?}, expected a float type"),
-        };
-        let view = TensorView::new(dtype, data.shape.to_vec(), data.as_bytes());
-        let view = view.expect("a tensor has the bytes of its shape");
+        let mut tensors = Vec::from([(CODEBOOK, self.codebook.val().into_data())]);
+        if let Some(Normalization { center, log_scale }) = &self.normalization {
+            tensors.push((CENTER, center.val().into_data()));
+            tensors.push((LOG_SCALE, log_scale.val().into_data()));
+        }
+        let views = tensors.iter().map(|(name, data)| {
+            let view = TensorView::new(dtype(data.dtype), data.shape.to_vec(), data.as_bytes());
+            (*name, view.expect("a tensor has the bytes of its shape"))
+        });
         let config = serde_json::to_string(&self.config()).expect("a configuration is plain");
         let step = self.step().to_string();
         let metadata = [("format", "pt".into()), (CONFIG, config), (STEP, step)];
         let metadata = metadata.map(|(key, value)| (key.to_string(), value));
-        serialize([("codebook", view)], Some(metadata.into()))
-            .expect("one tensor can be written to memory")
+        serialize(views, Some(metadata.into())).expect("tensors can be written to memory")
+    }
+}
+
+fn dtype(of_tensor: DType) -> Dtype {
+    match of_tensor {
+        DType::F64 => Dtype::F64,
+        DType::F16 => Dtype::F16,
+        DType::BF16 => Dtype::BF16,
+        DType::F32 | DType::Flex32 => Dtype::F32,
+        other => panic!("Bitcodes: a codebook of {other:?}, expected a float type"),
     }
 }

@@ -1,18 +1,26 @@
 //! What a quantizer is made from, checked before it is made.
 
+mod error;
+
 use burn::config::Config;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::init::{Initializer, around_sample};
-use crate::{Bitcodes, Schedule};
+pub use self::error::ConfigError;
+use crate::Normalization;
+use crate::init::{Initializer, Sample};
+use crate::{Assignment, Bitcodes, Schedule};
 
 /// Configuration of a [`Bitcodes`] quantizer.
+///
+/// [`new`](Self::new) has the defaults that reconstruct best, [`reference`](Self::reference) those
+/// of bitcodes-pytorch. A field that is missing where a configuration is read is the reference's,
+/// so that what earlier versions wrote means what it meant.
 ///
 /// ```
 /// use bitcodes_core::{BitcodesConfig, Schedule};
 ///
-/// let config = BitcodesConfig::new(64, 32).with_temperature(0.5);
+/// let config = BitcodesConfig::new(64, 32).with_noise(0.1);
 /// assert!(config.validate().is_ok());
 /// assert!(BitcodesConfig::new(64, 0).validate().is_err());
 ///
@@ -25,21 +33,38 @@ pub struct BitcodesConfig {
     pub features: usize,
     /// Bits that a vector is quantized to; the codebook has two rows for each.
     pub num_bits: usize,
-    /// Temperature of the sigmoid whose gradient stands in for the step's in training. Above zero
-    /// and finite, also as an f32. Default: 1.0
+    /// How bits are decided. Default: [`Assignment::Residual`] with 3 sweeps; the reference's:
+    /// [`Assignment::Independent`]
+    #[serde(default = "Assignment::of_the_reference")]
+    pub assignment: Assignment,
+    /// Whether vectors are normalized first, by a center for each feature and one scale for all
+    /// that are learned with the codebook: what is quantized, and what comes out, then lies around
+    /// the origin, with a standard deviation of 1/2 over all features. Default: true; the
+    /// reference's: false
+    #[serde(default)]
+    pub normalize: bool,
+    /// Temperature of the sigmoid whose gradient stands in for the step's in training, where bits
+    /// are decided independently. Above zero and finite, also as an f32. Default: 1.0
     #[serde(default = "one")]
     pub temperature: Schedule,
     /// What the noise of training is multiplied by: 1 samples each bit by its logit, 0 makes
-    /// training deterministic. Default: 1.0
+    /// training deterministic. Default: 0.05; the reference's: 1.0
     #[serde(default = "one")]
     pub noise: Schedule,
-    /// How the codebook is drawn. Default: [`Initializer::Normal`]
+    /// How the codebook is drawn. Default: [`Initializer::Orthogonal`]; the reference's:
+    /// [`Initializer::Normal`]
     #[serde(default)]
     pub initializer: Initializer,
     /// Weight of the [`CommitmentLoss`](crate::CommitmentLoss) in the loss of an output.
-    /// Default: 0.0, off
+    /// Default: 0.3; the reference's: 0.0, off
     #[serde(default)]
     pub commitment_weight: f64,
+    /// Weight, in the loss of an output, of the codebook's loss: the mean of
+    /// `(stop_gradient(x) - y)^2` over all elements, which pulls the codebook towards the vectors
+    /// ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the second term of equation
+    /// 3). Default: 1.0; the reference's: 0.0, off
+    #[serde(default)]
+    pub codebook_weight: f64,
     /// Weight of the [`EntropyLoss`](crate::EntropyLoss) in the loss of an output.
     /// Default: 0.0, off
     #[serde(default)]
@@ -59,81 +84,52 @@ fn one_f64() -> f64 {
 
 impl Config for BitcodesConfig {}
 
-/// A configuration that no quantizer can have.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// `features` is zero.
-    #[error("features is 0, expected at least 1")]
-    NoFeatures,
-    /// `num_bits` is zero.
-    #[error("num_bits is 0, expected at least 1")]
-    NoBits,
-    /// `temperature` is zero, negative, NaN or infinite somewhere, or would be as an f32.
-    #[error("temperature is {0}, expected a finite number above 0, in the range of f32")]
-    Temperature(f64),
-    /// `noise` is negative, NaN or infinite somewhere, or would be as an f32.
-    #[error("noise is {0}, expected a finite number of at least 0, in the range of f32")]
-    Noise(f64),
-    /// A schedule has no steps.
-    #[error("the schedule {0} has 0 steps, expected at least 1")]
-    NoSteps(Schedule),
-    /// An exponential schedule starts or ends at 0.
-    #[error("the schedule {0} cannot reach 0, expected both ends above 0")]
-    ExponentialToZero(Schedule),
-    /// The weight of a loss is negative, NaN or infinite.
-    #[error("{name} is {found}, expected a finite number of at least 0, in the range of f32")]
-    Weight {
-        /// Which weight.
-        name: &'static str,
-        /// What it is.
-        found: f64,
-    },
-    /// The codebook would have more elements than can be addressed.
-    #[error("a codebook of 2 x {num_bits} bits x {features} features is too large to address")]
-    TooLarge {
-        /// Bits that were asked for.
-        num_bits: usize,
-        /// Features that were asked for.
-        features: usize,
-    },
-    /// A codebook has other dimensions than the configuration.
-    #[error("the codebook has shape {found:?}, expected {wanted:?} (2 x bits, features)")]
-    CodebookShape {
-        /// Shape of the codebook.
-        found: [usize; 2],
-        /// Shape by the configuration.
-        wanted: [usize; 2],
-    },
-    /// A sample to initialise from has vectors of another length.
-    #[error("the sample has {found} features, expected {wanted}")]
-    SampleFeatures {
-        /// Length of the sample's vectors.
-        found: usize,
-        /// Features of the configuration.
-        wanted: usize,
-    },
-    /// A sample to initialise from is too small.
-    #[error("the sample has {0} vectors, expected at least 2")]
-    SampleSize(usize),
-    /// A sample to initialise from holds NaN or infinite values.
-    #[error("the sample has a mean of {0} somewhere, expected finite numbers")]
-    SampleNotFinite(f64),
-}
-
 impl BitcodesConfig {
-    /// The configuration of the reference: temperature 1, noise, no additional loss.
+    /// The configuration that reconstructs best over the rates and models it was chosen on.
+    ///
+    /// Its codebook learns from the loss of an output alone: a model has to add
+    /// [`BitcodesOutput::loss`](crate::BitcodesOutput::loss) to its own. Where vectors of a batch
+    /// are at hand, [`init_from_sample`](Self::init_from_sample) starts better than
+    /// [`init`](Self::init).
     pub fn new(features: usize, num_bits: usize) -> Self {
+        Self {
+            assignment: Assignment::default(),
+            normalize: true,
+            noise: Schedule::Constant(0.05),
+            initializer: Initializer::Orthogonal,
+            commitment_weight: 0.3,
+            codebook_weight: 1.0,
+            ..Self::reference(features, num_bits)
+        }
+    }
+
+    /// The configuration of bitcodes-pytorch: independent bits, temperature 1, noise, no loss.
+    pub fn reference(features: usize, num_bits: usize) -> Self {
         Self {
             features,
             num_bits,
+            assignment: Assignment::Independent,
+            normalize: false,
             temperature: one(),
             noise: one(),
             initializer: Initializer::Normal,
             commitment_weight: 0.0,
+            codebook_weight: 0.0,
             entropy_weight: 0.0,
             diversity: 1.0,
         }
+    }
+
+    /// Sets the [`assignment`](Self::assignment).
+    pub fn with_assignment(mut self, assignment: Assignment) -> Self {
+        self.assignment = assignment;
+        self
+    }
+
+    /// Sets [`normalize`](Self::normalize).
+    pub fn with_normalize(mut self, normalize: bool) -> Self {
+        self.normalize = normalize;
+        self
     }
 
     /// Sets the [`temperature`](Self::temperature), a number or a [`Schedule`].
@@ -157,6 +153,12 @@ impl BitcodesConfig {
     /// Sets the [`commitment_weight`](Self::commitment_weight).
     pub fn with_commitment_weight(mut self, weight: f64) -> Self {
         self.commitment_weight = weight;
+        self
+    }
+
+    /// Sets the [`codebook_weight`](Self::codebook_weight).
+    pub fn with_codebook_weight(mut self, weight: f64) -> Self {
+        self.codebook_weight = weight;
         self
     }
 
@@ -200,6 +202,7 @@ impl BitcodesConfig {
         }
         for (name, found) in [
             ("commitment weight", self.commitment_weight),
+            ("codebook weight", self.codebook_weight),
             ("entropy weight", self.entropy_weight),
             ("diversity", self.diversity),
         ] {
@@ -236,14 +239,21 @@ impl BitcodesConfig {
     /// Where [`validate`](Self::validate) gives one.
     pub fn try_init<B: Backend>(&self, device: &B::Device) -> Result<Bitcodes<B>, ConfigError> {
         self.validate()?;
-        let codebook = self.initializer.draw(self.num_bits, self.features, device);
-        Ok(Bitcodes::new(codebook, self))
+        let (normalization, deviation) = match self.normalize {
+            true => (
+                Some(Normalization::unit(self.features, device)),
+                Normalization::<B>::DEVIATION,
+            ),
+            false => (None, 1.0),
+        };
+        let (bits, features) = (self.num_bits, self.features);
+        let codebook = self.initializer.draw(bits, features, deviation, device);
+        Ok(Bitcodes::new(codebook, normalization, self))
     }
 
-    /// Makes the quantizer with a codebook whose outputs have the mean of a sample of the vectors
-    /// that it is to quantize, and their covariance but in the direction of a mean that is far from
-    /// the origin; see [`init`](crate::init) for how. The [`initializer`](Self::initializer) is not
-    /// used.
+    /// Makes the quantizer from a sample of the vectors that it is to quantize: normalized as they
+    /// are, if at all, and with a codebook made for them; see [`init`](crate::init) for how. The
+    /// [`initializer`](Self::initializer) is not used.
     ///
     /// # Shapes
     ///
@@ -269,9 +279,19 @@ impl BitcodesConfig {
         if vectors < 2 {
             return Err(ConfigError::SampleSize(vectors));
         }
-        let sample = sample.reshape([vectors, features]);
-        let codebook = around_sample(sample, self.num_bits)?;
-        Ok(Bitcodes::new(codebook, self))
+        let sample = Sample::new(sample.reshape([vectors, features]))?;
+        let (sample, normalization) = match self.normalize {
+            true => {
+                let (sample, normalization) = sample.normalized();
+                (sample, Some(normalization))
+            }
+            false => (sample, None),
+        };
+        let codebook = match self.assignment {
+            Assignment::Independent => sample.mixed(self.num_bits),
+            Assignment::Residual { .. } => sample.along_principal_directions(self.num_bits),
+        };
+        Ok(Bitcodes::new(codebook, normalization, self))
     }
 }
 
@@ -322,6 +342,10 @@ mod tests {
                     valid.clone().with_commitment_weight(weight),
                     "commitment weight",
                 ),
+                (
+                    valid.clone().with_codebook_weight(weight),
+                    "codebook weight",
+                ),
                 (valid.clone().with_entropy_weight(weight), "entropy weight"),
                 (valid.clone().with_diversity(weight), "diversity"),
             ] {
@@ -354,6 +378,6 @@ mod tests {
     fn a_configuration_of_the_first_fields_alone_is_read_with_the_defaults() {
         let json = r#"{"features": 16, "num_bits": 8, "temperature": 1.0}"#;
         let config = BitcodesConfig::load_binary(json.as_bytes()).unwrap();
-        assert_eq!(config, BitcodesConfig::new(16, 8));
+        assert_eq!(config, BitcodesConfig::reference(16, 8));
     }
 }

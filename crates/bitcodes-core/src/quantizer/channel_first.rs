@@ -112,12 +112,9 @@ impl<B: Backend> Bitcodes<B> {
             return Tensor::zeros(shape, &x.device());
         }
         let dtype = working([x.dtype(), self.codebook.val().dtype()]);
-        let logits = self.pairs(dtype).logits(flat(x).cast(dtype));
-        logits
-            .greater_elem(0.0)
-            .int()
-            .swap_dims(1, 2)
-            .reshape(shape)
+        let x = self.normalized(flat(x).cast(dtype));
+        let logits = self.decided(x, &self.pairs(dtype));
+        logits.greater_elem(0.0).int().reshape(shape)
     }
 
     /// [`decode`](Self::decode) to a channel-first map.

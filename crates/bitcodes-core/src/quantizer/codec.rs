@@ -40,7 +40,8 @@ impl<B: Backend> Bitcodes<B> {
             return Tensor::zeros(shape, (&x.device(), dtype.into()));
         }
         let rows = as_rows(x).cast(dtype);
-        self.pairs(dtype).logits(rows).reshape(shape)
+        self.decided(self.normalized(rows), &self.pairs(dtype))
+            .reshape(shape)
     }
 
     /// The bits of each vector, without noise: `logits > 0`, so that a tie and NaN give 0.

@@ -1,47 +1,56 @@
-//! The step of training that a quantizer is at, kept in its record.
+//! Plain values that a quantizer keeps in its record.
 
+use core::fmt::Debug;
 use core::marker::PhantomData;
 
 use burn::module::{
     AutodiffModule, Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
     ModuleVisitor,
 };
+use burn::record::{PrecisionSettings, Record};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-/// Counts the steps that the schedules are at.
+use crate::Assignment;
+
+/// A value in the record of a module.
 ///
 /// A module of its own because Burn saves no plain field. A record without it, as an earlier
-/// version wrote it, leaves the count as it is.
+/// version wrote it, leaves the value as it is.
 #[derive(Debug)]
-pub struct TrainingStep<B: Backend> {
-    pub(crate) steps: usize,
+pub struct Kept<B: Backend, T> {
+    pub(crate) value: T,
     backend: PhantomData<B>,
 }
 
-impl<B: Backend> TrainingStep<B> {
-    pub(crate) fn at(steps: usize) -> Self {
+/// What can be kept.
+pub trait Plain<B: Backend>: Record<B> + Copy + Debug + Send + Sync {}
+
+impl<B: Backend, T: Record<B> + Copy + Debug + Send + Sync> Plain<B> for T {}
+
+impl<B: Backend, T> Kept<B, T> {
+    pub(crate) fn new(value: T) -> Self {
         Self {
-            steps,
+            value,
             backend: PhantomData,
         }
     }
 }
 
-impl<B: Backend> Clone for TrainingStep<B> {
+impl<B: Backend, T: Copy> Clone for Kept<B, T> {
     fn clone(&self) -> Self {
-        Self::at(self.steps)
+        Self::new(self.value)
     }
 }
 
-impl<B: Backend> Module<B> for TrainingStep<B> {
-    type Record = Option<usize>;
+impl<B: Backend, T: Plain<B>> Module<B> for Kept<B, T> {
+    type Record = Option<T>;
 
     fn into_record(self) -> Self::Record {
-        Some(self.steps)
+        Some(self.value)
     }
 
     fn load_record(self, record: Self::Record) -> Self {
-        Self::at(record.unwrap_or(self.steps))
+        Self::new(record.unwrap_or(self.value))
     }
 
     fn visit<V: ModuleVisitor<B>>(&self, _: &mut V) {}
@@ -63,22 +72,34 @@ impl<B: Backend> Module<B> for TrainingStep<B> {
     }
 }
 
-impl<B: AutodiffBackend> AutodiffModule<B> for TrainingStep<B> {
-    type InnerModule = TrainingStep<B::InnerBackend>;
+impl<B: AutodiffBackend, T: Plain<B> + Plain<B::InnerBackend>> AutodiffModule<B> for Kept<B, T> {
+    type InnerModule = Kept<B::InnerBackend, T>;
 
     fn valid(&self) -> Self::InnerModule {
-        TrainingStep::at(self.steps)
+        Kept::new(self.value)
     }
 
     fn from_inner(module: Self::InnerModule) -> Self {
-        Self::at(module.steps)
+        Self::new(module.value)
     }
 }
 
-impl<B: Backend> ModuleDisplayDefault for TrainingStep<B> {
+impl<B: Backend, T: Debug> ModuleDisplayDefault for Kept<B, T> {
     fn content(&self, content: Content) -> Option<Content> {
-        content.add("steps", &self.steps).optional()
+        content.add_debug_attribute("value", &self.value).optional()
     }
 }
 
-impl<B: Backend> ModuleDisplay for TrainingStep<B> {}
+impl<B: Backend, T: Debug> ModuleDisplay for Kept<B, T> {}
+
+impl<B: Backend> Record<B> for Assignment {
+    type Item<S: PrecisionSettings> = Self;
+
+    fn into_item<S: PrecisionSettings>(self) -> Self {
+        self
+    }
+
+    fn from_item<S: PrecisionSettings>(item: Self, _: &B::Device) -> Self {
+        item
+    }
+}

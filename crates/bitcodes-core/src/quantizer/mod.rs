@@ -17,16 +17,19 @@
 
 mod channel_first;
 mod codec;
+mod kept;
+mod normalization;
 mod pass;
-mod step;
+mod residual;
 
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::{BasicOps, Bool, Int, Tensor, backend::Backend};
 
+pub use self::kept::Kept;
+pub use self::normalization::Normalization;
 use self::pass::{Choice, Pass};
-pub use self::step::TrainingStep;
 use crate::sampling::logistic_noise;
-use crate::{BitcodesConfig, ConfigError, Schedule};
+use crate::{Assignment, BitcodesConfig, ConfigError, Schedule};
 
 /// A vector quantizer with binary codes.
 ///
@@ -38,13 +41,24 @@ pub struct Bitcodes<B: Backend> {
     /// `[2 * num_bits, features]`; rows `2p` and `2p + 1` are the vectors that bit `p` chooses
     /// between when it is 0 and 1.
     pub codebook: Param<Tensor<B, 2>>,
-    step: TrainingStep<B>,
+    /// What is done to vectors first, if anything.
+    pub normalization: Option<Normalization<B>>,
+    step: Kept<B, usize>,
+    assignment: Kept<B, Assignment>,
     #[module(skip)]
     temperature: Schedule,
     #[module(skip)]
     noise: Schedule,
-    commitment_weight: f64,
-    entropy_weight: f64,
+    #[module(skip)]
+    weights: Weights,
+}
+
+/// What the losses of an output are multiplied by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Weights {
+    commitment: f64,
+    codebook: f64,
+    entropy: f64,
     diversity: f64,
 }
 
@@ -61,19 +75,32 @@ pub struct BitcodesOutput<B: Backend, const D: usize> {
 }
 
 impl<B: Backend> Bitcodes<B> {
-    pub(crate) fn new(codebook: Tensor<B, 2>, config: &BitcodesConfig) -> Self {
+    /// With what the configuration asks for: [`BitcodesConfig::normalize`] decides whether a
+    /// normalization has to be given.
+    pub(crate) fn new(
+        codebook: Tensor<B, 2>,
+        normalization: Option<Normalization<B>>,
+        config: &BitcodesConfig,
+    ) -> Self {
         Self {
             codebook: Param::from_tensor(codebook),
-            step: TrainingStep::at(0),
+            normalization,
+            step: Kept::new(0),
+            assignment: Kept::new(config.assignment),
             temperature: config.temperature,
             noise: config.noise,
-            commitment_weight: config.commitment_weight,
-            entropy_weight: config.entropy_weight,
-            diversity: config.diversity,
+            weights: Weights {
+                commitment: config.commitment_weight,
+                codebook: config.codebook_weight,
+                entropy: config.entropy_weight,
+                diversity: config.diversity,
+            },
         }
     }
 
-    /// A quantizer with this codebook, `[2 * num_bits, features]`, and otherwise the configuration.
+    /// A quantizer with this codebook, `[2 * num_bits, features]`, and otherwise the configuration;
+    /// where it [normalizes](BitcodesConfig::normalize), as if the vectors lay around the origin with
+    /// a standard deviation of 1.
     ///
     /// # Errors
     ///
@@ -88,15 +115,27 @@ impl<B: Backend> Bitcodes<B> {
         if found != wanted {
             return Err(ConfigError::CodebookShape { found, wanted });
         }
+        let normalization = config
+            .normalize
+            .then(|| Normalization::unit(config.features, &codebook.device()));
         // A parameter is the start of a graph.
-        Ok(Self::new(codebook.detach(), config))
+        Ok(Self::new(codebook.detach(), normalization, config))
     }
 
     /// The same at another step of its schedules.
     #[cfg(feature = "safetensors")]
     pub(crate) fn at_step(self, steps: usize) -> Self {
         Self {
-            step: TrainingStep::at(steps),
+            step: Kept::new(steps),
+            ..self
+        }
+    }
+
+    /// The same with another normalization.
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn normalized_by(self, normalization: Normalization<B>) -> Self {
+        Self {
+            normalization: Some(normalization),
             ..self
         }
     }
@@ -116,32 +155,40 @@ impl<B: Backend> Bitcodes<B> {
     /// The configuration, as far as the quantizer keeps it: all but the initializer.
     pub fn config(&self) -> BitcodesConfig {
         BitcodesConfig::new(self.features(), self.num_bits())
+            .with_assignment(self.assignment())
+            .with_normalize(self.normalization.is_some())
             .with_temperature(self.temperature)
             .with_noise(self.noise)
-            .with_commitment_weight(self.commitment_weight)
-            .with_entropy_weight(self.entropy_weight)
-            .with_diversity(self.diversity)
+            .with_commitment_weight(self.weights.commitment)
+            .with_codebook_weight(self.weights.codebook)
+            .with_entropy_weight(self.weights.entropy)
+            .with_diversity(self.weights.diversity)
+    }
+
+    /// How bits are decided; the record keeps it.
+    pub fn assignment(&self) -> Assignment {
+        self.assignment.value
     }
 
     /// Temperature, at the present step, of the sigmoid whose gradient is used in training.
     pub fn temperature(&self) -> f64 {
-        self.temperature.value(self.step.steps)
+        self.temperature.value(self.step.value)
     }
 
     /// What the noise of training is multiplied by at the present step.
     pub fn noise(&self) -> f64 {
-        self.noise.value(self.step.steps)
+        self.noise.value(self.step.value)
     }
 
     /// The step that the schedules of temperature and noise are at; the record keeps it.
     pub fn step(&self) -> usize {
-        self.step.steps
+        self.step.value
     }
 
     /// Moves the schedules of temperature and noise on by one step: to be called after each step
     /// of the optimizer. With Burn's learner the place is `TrainStep::optimize`.
     pub fn advance(&mut self) {
-        self.step.steps = self.step.steps.saturating_add(1);
+        self.step.value = self.step.value.saturating_add(1);
     }
 
     /// Quantizes; in training with noise, so that the bits are sampled.
@@ -264,10 +311,9 @@ impl<B: Backend> Bitcodes<B> {
         x: Tensor<B, D>,
         bits: [usize; D],
     ) -> BitcodesOutput<B, D> {
-        let has_loss = self.commitment_weight > 0.0 || self.entropy_weight > 0.0;
         BitcodesOutput {
             bits: Tensor::zeros(bits, &x.device()),
-            loss: has_loss.then(|| Tensor::zeros([1], &x.device())),
+            loss: self.has_loss().then(|| Tensor::zeros([1], &x.device())),
             quantized: x,
         }
     }

@@ -1,9 +1,12 @@
 //! The arithmetic, once for rows of vectors and for channel-first maps: axis 1 holds the features
 //! or the bits, in `[vectors, features]` as in `[batch, features, positions]`.
 
+use alloc::vec::Vec;
+
 use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 
-use super::Bitcodes;
+use super::{Bitcodes, Weights, residual};
+use crate::Assignment;
 use crate::losses::{CommitmentLoss, EntropyLoss};
 use crate::precision::working;
 use crate::sampling::sample_straight_through;
@@ -37,11 +40,58 @@ impl<B: Backend> Pairs<B> {
     }
 
     pub fn decode<const N: usize>(&self, bits: Tensor<B, N>) -> Tensor<B, N> {
-        let features = self.base.dims()[1];
-        let mut shape = [1; N];
-        shape[1] = features;
-        along_axis_1(self.delta.clone().transpose(), bits) + self.base.clone().reshape(shape)
+        let base = self.base.clone().flatten::<1>(0, 1);
+        along_axis_1(self.delta.clone().transpose(), bits) + along(base)
     }
+
+    /// [`Assignment::Residual`]'s logits of each bit alone, `(x - mid) . h_p / |h_p|^2`.
+    fn logits_alone<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
+        let mid = self.base.clone() + self.delta.clone().sum_dim(0) / 2.0;
+        let doubled = self.logits(x - along(mid.flatten::<1>(0, 1))) * 2.0;
+        doubled / along(self.squares())
+    }
+
+    /// `[num_bits, num_bits]`, `h_q . h_p / |h_p|^2` in row `q`.
+    fn coupling(&self) -> Tensor<B, 2> {
+        let gram = self.delta.clone().matmul(self.delta.clone().transpose());
+        gram / along(self.squares())
+    }
+
+    /// `|delta_p|^2 [num_bits]`, not 0, so that a pair of equal vectors has a logit of 0.
+    fn squares(&self) -> Tensor<B, 1> {
+        let squares = self.delta.clone().powi_scalar(2).sum_dim(1);
+        squares
+            .flatten::<1>(0, 1)
+            .clamp_min(f64::from(f32::MIN_POSITIVE))
+    }
+
+    /// The logits by which the bits of `x` are decided, noise included, `[vectors, num_bits]` and
+    /// without a gradient.
+    fn residual_logits<const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        noise: Option<Tensor<B, N>>,
+        sweeps: usize,
+    ) -> Tensor<B, 2> {
+        let alone = vectors_first(self.logits_alone(x.detach()));
+        let dtype = FloatDType::from(alone.dtype());
+        let noise = noise.map(|noise| vectors_first(noise).cast(dtype));
+        residual::decided(alone, noise, self.coupling(), sweeps)
+    }
+
+    /// The logit of each bit for what the others leave of `x`, with a gradient.
+    fn logits_given<const N: usize>(&self, x: Tensor<B, N>, bits: Tensor<B, N>) -> Tensor<B, N> {
+        let signs = bits * 2.0 - 1.0;
+        let taken = along_axis_1(self.coupling().transpose(), signs.clone()) - signs;
+        self.logits_alone(x) - taken
+    }
+}
+
+/// A vector along axis 1.
+pub(super) fn along<B: Backend, const N: usize>(vector: Tensor<B, 1>) -> Tensor<B, N> {
+    let mut shape = [1; N];
+    shape[1] = vector.dims()[0];
+    vector.reshape(shape)
 }
 
 /// Multiplies `matrix [out, in]` with each vector along axis 1, `in` elements to `out`, without a
@@ -85,24 +135,32 @@ impl<B: Backend> Bitcodes<B> {
         let dtype = working([x.dtype(), self.codebook.val().dtype()]);
         let padding = valid.as_ref().map(|valid| valid.clone().bool_not());
         // Before all else: NaN times 0 would leak.
-        let x = fill_padding(x.cast(dtype), &padding);
+        let given_x = fill_padding(x.cast(dtype), &padding);
+        let x = self.normalized(given_x.clone());
 
         let pairs = self.pairs(dtype);
-        let logits = pairs.logits(x.clone());
-        let (quantized, bits) = match choice {
-            Choice::Decided => {
-                let bits = logits.clone().greater_elem(0.0).int();
+        let (quantized, bits) = match (choice, self.assignment()) {
+            (Choice::Decided, _) => {
+                let bits = self.decided(x.clone(), &pairs).greater_elem(0.0).int();
+                let bits = along_axis_1_again(bits, x.dims());
                 (self.decoded(bits.clone()).cast(dtype), bits)
             }
-            Choice::Trained(noise) => {
-                let temperature = self.temperature();
-                let bits = sample_straight_through(logits.clone(), noise, temperature);
+            (Choice::Trained(noise), Assignment::Independent) => {
+                let logits = pairs.logits(x.clone());
+                let bits = sample_straight_through(logits, noise, self.temperature());
                 let hard = bits.clone().detach().greater_elem(0.5).int();
                 (pairs.decode(bits), hard)
             }
+            (Choice::Trained(noise), Assignment::Residual { sweeps }) => {
+                let logits = pairs.residual_logits(x.clone(), noise, sweeps);
+                let bits = along_axis_1_again(logits.greater_elem(0.0).int(), x.dims());
+                let nearest = pairs.decode(bits.clone().cast(dtype)).detach();
+                // What is added is zero, so the value is `nearest` to the last bit.
+                (nearest + (x.clone() - x.clone().detach()), bits)
+            }
         };
         let quantized = fill_padding(quantized, &padding);
-        let loss = self.loss(x, &quantized, logits, valid);
+        let loss = self.loss(&pairs, [given_x, x], &bits, valid);
         let bits = match padding {
             Some(padding) => {
                 let padding = padding.expand(bits.dims());
@@ -117,39 +175,95 @@ impl<B: Backend> Bitcodes<B> {
         }
     }
 
-    /// The losses that the configuration gives a weight, `[1]`.
-    fn loss<const N: usize>(
+    /// `x` as the codebook has it, along axis 1.
+    pub(super) fn normalized<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
+        match &self.normalization {
+            Some(normalization) => normalization.normalized(x),
+            None => x,
+        }
+    }
+
+    /// The logits whose signs are the bits of normalized vectors, `[vectors, num_bits]`.
+    pub(super) fn decided<const N: usize>(
         &self,
         x: Tensor<B, N>,
-        quantized: &Tensor<B, N>,
-        logits: Tensor<B, N>,
+        pairs: &Pairs<B>,
+    ) -> Tensor<B, 2> {
+        match self.assignment() {
+            Assignment::Independent => vectors_first(pairs.logits(x)),
+            Assignment::Residual { sweeps } => pairs.residual_logits(x, None, sweeps),
+        }
+    }
+
+    /// Whether a pass has a loss.
+    pub(super) fn has_loss(&self) -> bool {
+        let Weights {
+            commitment,
+            codebook,
+            entropy,
+            ..
+        } = self.weights;
+        self.normalization.is_some() || [commitment, codebook, entropy].iter().any(|&w| w > 0.0)
+    }
+
+    /// The sum of the losses that the configuration asks for, `[1]`; of vectors as they were given
+    /// and as they were quantized.
+    fn loss<const N: usize>(
+        &self,
+        pairs: &Pairs<B>,
+        [given, x]: [Tensor<B, N>; 2],
+        bits: &Tensor<B, N, Int>,
         valid: Option<Tensor<B, N, Bool>>,
     ) -> Option<Tensor<B, 1>> {
-        let Self {
-            commitment_weight,
-            entropy_weight,
-            diversity,
-            ..
-        } = *self;
-        let valid = valid.map(vectors_first);
-        let commitment = (commitment_weight > 0.0).then(|| {
-            let loss = CommitmentLoss::new();
-            let (x, quantized) = (vectors_first(x), vectors_first(quantized.clone()));
-            loss.of_rows(x, quantized, valid.clone()) * commitment_weight
-        });
-        let entropy = (entropy_weight > 0.0).then(|| {
-            let loss = EntropyLoss::new().with_diversity(diversity);
-            loss.of_rows(vectors_first(logits), valid) * entropy_weight
-        });
-        match (commitment, entropy) {
-            (Some(commitment), Some(entropy)) => Some(commitment + entropy),
-            (commitment, entropy) => commitment.or(entropy),
+        if !self.has_loss() {
+            return None;
         }
+        let weights = self.weights;
+        let valid = valid.map(vectors_first);
+        let bits: Tensor<B, N> = bits.clone().cast(FloatDType::from(x.dtype()));
+        let squared = |x: Tensor<B, N>, fixed: Tensor<B, N>| {
+            let [x, fixed] = [x, fixed].map(vectors_first);
+            CommitmentLoss::new().of_rows(x, fixed, valid.clone())
+        };
+        let mut losses = Vec::new();
+        if weights.commitment > 0.0 || weights.codebook > 0.0 {
+            let y = pairs.decode(bits.clone());
+            if weights.commitment > 0.0 {
+                losses.push(squared(x.clone(), y.clone()) * weights.commitment);
+            }
+            if weights.codebook > 0.0 {
+                losses.push(squared(y, x.clone()) * weights.codebook);
+            }
+        }
+        if weights.entropy > 0.0 {
+            let logits = match self.assignment() {
+                Assignment::Independent => pairs.logits(x),
+                Assignment::Residual { .. } => pairs.logits_given(x, bits),
+            };
+            let loss = EntropyLoss::new().with_diversity(weights.diversity);
+            let loss = loss.of_rows(vectors_first(logits), valid.clone());
+            losses.push(loss * weights.entropy);
+        }
+        if let Some(normalization) = &self.normalization {
+            losses.push(normalization.following(given, valid));
+        }
+        losses.into_iter().reduce(|sum, loss| sum + loss)
     }
 }
 
+/// The reverse of [`vectors_first`], for vectors of these dimensions.
+fn along_axis_1_again<B: Backend, const N: usize>(
+    rows: Tensor<B, 2, Int>,
+    vectors: [usize; N],
+) -> Tensor<B, N, Int> {
+    let mut dims = vectors;
+    dims[1] = vectors[N - 1];
+    dims[N - 1] = rows.dims()[1];
+    rows.reshape(dims).swap_dims(1, N - 1)
+}
+
 /// `[vectors, n]` as it is, `[batch, n, positions]` as `[batch * positions, n]`.
-fn vectors_first<B: Backend, const N: usize, K: BasicOps<B>>(
+pub(super) fn vectors_first<B: Backend, const N: usize, K: BasicOps<B>>(
     tensor: Tensor<B, N, K>,
 ) -> Tensor<B, 2, K> {
     let dims = tensor.dims();

@@ -201,25 +201,33 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Errors
     ///
-    /// [`RecordError::Shape`] for a codebook of other dimensions.
+    /// [`RecordError::Shape`] for a codebook of other dimensions, [`RecordError::Missing`] or
+    /// [`RecordError::Unexpected`] where one of the two normalizes and the other does not.
     pub fn try_load_record(&self, record: BitcodesRecord<B>) -> Result<Self, RecordError> {
         let dims = |codebook: &Param<Tensor<B, 2>>| {
             let dims: [usize; 2] = codebook.lazy_shape().dims();
             dims.map(|dim| dim as u64).to_vec()
         };
         let (found, wanted) = (dims(&record.codebook), dims(&self.codebook));
-        match found == wanted {
-            true => Ok(self.clone().load_record(record)),
-            false => Err(RecordError::Shape {
+        if found != wanted {
+            return Err(RecordError::Shape {
                 path: "codebook".into(),
                 found,
                 wanted,
-            }),
+            });
+        }
+        let path = "normalization.center".into();
+        let shape = Vec::from([wanted[1]]);
+        match (&record.normalization, self.config().normalize) {
+            (Some(_), false) => Err(RecordError::Unexpected { path, shape }),
+            (None, true) => Err(RecordError::Missing { path, shape }),
+            _ => Ok(self.clone().load_record(record)),
         }
     }
 
-    /// The quantizer whose record the bytes are, its dimensions read from them; what a record does
-    /// not hold (temperature, noise, weights of losses) is the default configuration's.
+    /// The quantizer whose record the bytes are: its dimensions, how it decides bits and whether it
+    /// normalizes are read from them; what a record does not hold (temperature, noise, weights of
+    /// losses) is the [reference's configuration's](BitcodesConfig::reference).
     ///
     /// # Errors
     ///
@@ -238,7 +246,9 @@ impl<B: Backend> Bitcodes<B> {
             return Err(RecordError::NoQuantizer(shape));
         }
         let size = |dim: u64| usize::try_from(dim).unwrap_or(usize::MAX);
-        let config = BitcodesConfig::new(size(features), size(rows / 2));
+        let normalizes = get(&item, "normalization").is_some_and(Value::is_map);
+        let config =
+            BitcodesConfig::reference(size(features), size(rows / 2)).with_normalize(normalizes);
         config.validate()?;
         // Before a codebook of that size is drawn.
         codebook

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bitcodes_core::BitcodesConfig;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 use super::idx::{self, Idx, IdxError};
 use crate::autoencoder::{AutoencoderConfig, AutoencoderConfigError};
-use crate::config::TrainConfig;
 
 /// Images to train on and images to test with, of the same size.
 #[derive(Debug, Clone)]
@@ -166,7 +166,8 @@ impl ImageSet {
         if count == 0 {
             return Err(DataError::Empty(path));
         }
-        let model = AutoencoderConfig::new(height, width, TrainConfig::new().quantizer());
+        let any = BitcodesConfig::new(AutoencoderConfig::FEATURES, 1);
+        let model = AutoencoderConfig::new(height, width, any);
         if let Err(source) = model.validate() {
             return Err(DataError::Size { path, source });
         }

@@ -1,0 +1,71 @@
+//! Vectors as the codebook has them: around the origin, of one size.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
+
+use super::pass::{along, vectors_first};
+use crate::losses::CommitmentLoss;
+
+/// Where vectors lie and how large they are, learned from them.
+///
+/// `normalized(x) = DEVIATION (x / exp(log_scale) - center)`. Both follow the vectors by the gradient
+/// of the likelihood that a normal distribution gives them, and are constants to the encoder: a
+/// shift of all vectors, or their growth, changes neither bits nor output. Parameters rather than
+/// running statistics, so that any optimizer, device or part of a batch moves them as it does the
+/// codebook.
+#[derive(Module, Debug)]
+pub struct Normalization<B: Backend> {
+    /// `[features]`, the mean of the vectors over their standard deviation.
+    pub center: Param<Tensor<B, 1>>,
+    /// `[1]`, the natural logarithm of the standard deviation of the vectors' features.
+    pub log_scale: Param<Tensor<B, 1>>,
+}
+
+impl<B: Backend> Normalization<B> {
+    /// The standard deviation of a feature of normalized vectors, over all features.
+    pub const DEVIATION: f64 = 0.5;
+
+    /// Of vectors around the origin with a deviation of 1.
+    pub(crate) fn unit(features: usize, device: &B::Device) -> Self {
+        Self::of(
+            Tensor::zeros([features], device),
+            Tensor::zeros([1], device),
+        )
+    }
+
+    pub(crate) fn of(center: Tensor<B, 1>, log_scale: Tensor<B, 1>) -> Self {
+        Self {
+            center: Param::from_tensor(center),
+            log_scale: Param::from_tensor(log_scale),
+        }
+    }
+
+    /// Of vectors along axis 1, `[vectors, features]` or `[batch, features, positions]`.
+    pub(super) fn normalized<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
+        let dtype = FloatDType::from(x.dtype());
+        let center = self.center.val().detach().cast(dtype);
+        (self.scaled(x, dtype) - along(center)) * Self::DEVIATION
+    }
+
+    fn scaled<const N: usize>(&self, x: Tensor<B, N>, dtype: FloatDType) -> Tensor<B, N> {
+        let log_scale = self.log_scale.val().detach().cast(dtype);
+        x * along((-log_scale).exp())
+    }
+
+    /// The negative logarithm of the likelihood of vectors, less its value: 0, with a gradient.
+    pub(super) fn following<const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        valid: Option<Tensor<B, 2, Bool>>,
+    ) -> Tensor<B, 1> {
+        let dtype = FloatDType::from(x.dtype());
+        let scaled = vectors_first(self.scaled(x.detach(), dtype));
+        let log_scale = self.log_scale.val().cast(dtype);
+        let shrink = (log_scale.clone().detach() - log_scale.clone()).exp();
+        let off = (scaled - along(self.center.val().cast(dtype))) * along(shrink);
+        let nothing = off.zeros_like();
+        let square = CommitmentLoss::new().of_rows(off, nothing, valid);
+        let loss = square / 2.0 + log_scale;
+        loss.clone() - loss.detach()
+    }
+}

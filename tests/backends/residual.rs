@@ -1,0 +1,266 @@
+//! Bits that are decided on what the others leave, against plain loops, on every backend; and the
+//! normalization before them.
+
+use bitcodes_core::record::{self, RecordError};
+use bitcodes_core::{Assignment, Bitcodes, BitcodesConfig, Checkpoint, PackedCodes};
+use bitcodes_workspace::on_every_backend;
+use bitcodes_workspace::residual::PlainResidual;
+use burn::module::Module;
+use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
+use burn::tensor::{Bool, Distribution, Tensor, TensorData, backend::Backend};
+
+use crate::golden::{floats, integers};
+
+on_every_backend!(
+    every_form_decides_as_plain_loops_do,
+    noise_that_is_given_decides_with_the_logit,
+    equal_pairs_and_what_is_no_number_give_finite_outputs,
+    a_record_keeps_how_bits_are_decided,
+    records_that_normalize_and_others_are_told_apart,
+    safetensors_keep_the_normalization,
+);
+
+fn random<B: Backend, const D: usize>(shape: [usize; D], device: &B::Device) -> Tensor<B, D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+/// A quantizer of vectors around 3 with a deviation of 2, and such vectors.
+fn quantizer<B: Backend>(
+    config: &BitcodesConfig,
+    device: &B::Device,
+) -> (Bitcodes<B>, Tensor<B, 2>) {
+    let x = random::<B, 2>([60, config.features], device) * 2.0 + 3.0;
+    let mut quantizer = config.init_from_sample(x.clone()).unwrap();
+    // So that pairs have means, and directions are not orthogonal.
+    quantizer.codebook = quantizer
+        .codebook
+        .map(|codebook| codebook.clone() + random(codebook.dims(), &codebook.device()) * 0.1);
+    (quantizer, x)
+}
+
+/// The vectors as the codebook has them, by the documented formula.
+fn normalized<B: Backend>(quantizer: &Bitcodes<B>, x: &Tensor<B, 2>) -> Vec<f64> {
+    let x = wide(&floats(x.clone()));
+    let Some(normalization) = &quantizer.normalization else {
+        return x;
+    };
+    let center = wide(&floats(normalization.center.val()));
+    let scale = f64::from(floats(normalization.log_scale.val())[0]).exp();
+    let of = |(at, x): (usize, f64)| 0.5 * (x / scale - center[at % center.len()]);
+    x.into_iter().enumerate().map(of).collect()
+}
+
+fn configs() -> impl Iterator<Item = (BitcodesConfig, usize)> {
+    let sizes = [(1, 1), (3, 2), (5, 7), (4, 33)];
+    sizes.into_iter().flat_map(|(features, num_bits)| {
+        [(0, true), (1, false), (3, true)].map(|(sweeps, normalize)| {
+            let config = BitcodesConfig::new(features, num_bits)
+                .with_assignment(Assignment::Residual { sweeps })
+                .with_normalize(normalize);
+            (config, sweeps)
+        })
+    })
+}
+
+/// What f32 may turn: a logit near to 0, which turns later ones. Logits are of the order of 1 and
+/// sums of at most a few hundred terms of that order.
+const UNDECIDED: f64 = 1e-3;
+
+fn every_form_decides_as_plain_loops_do<B: Backend>(device: &B::Device) {
+    let (mut compared, mut left_out) = (0, 0);
+    for (config, sweeps) in configs() {
+        let (quantizer, x) = quantizer::<B>(&config, device);
+        let BitcodesConfig {
+            features, num_bits, ..
+        } = config;
+        let codebook = floats(quantizer.codebook.val());
+        let plain = PlainResidual::new(&codebook, features, sweeps);
+        let rows = normalized(&quantizer, &x);
+
+        let out = quantizer.forward(x.clone());
+        let logits = wide(&floats(quantizer.logits(x.clone())));
+        let bits = integers(out.bits.clone());
+        let y = wide(&floats(out.quantized.clone()));
+        let mut decided = Vec::new();
+        for (row, vector) in rows.chunks(features).enumerate() {
+            let wanted = plain.decide(vector, &vec![0.0; num_bits]);
+            decided.push(wanted.narrowest >= UNDECIDED);
+            if wanted.narrowest < UNDECIDED {
+                left_out += 1;
+                continue;
+            }
+            compared += 1;
+            for (p, &wanted) in wanted.logits.iter().enumerate() {
+                let found = logits[row * num_bits + p];
+                assert!((found - wanted).abs() < UNDECIDED, "{found}, {wanted}");
+                assert_eq!(bits[row * num_bits + p], i64::from(wanted > 0.0));
+            }
+            let y = &y[row * features..][..features];
+            for (y, wanted) in y.iter().zip(&wanted.quantized) {
+                assert!((y - wanted).abs() < 1e-4, "{y}, expected {wanted}");
+            }
+        }
+
+        let bits = out.bits.into_data();
+        let y = out.quantized.into_data();
+        assert_eq!(quantizer.encode(x.clone()).into_data(), bits);
+        assert_eq!(quantizer.quantize(x.clone()).into_data(), y);
+        let packed = PackedCodes::from_logits(quantizer.logits(x.clone())).unwrap();
+        assert_eq!(packed.to_bits::<B, 2>(device).into_data(), bits);
+
+        // The same vectors as positions of two maps.
+        let map = x.reshape([2, 5, 6, features]).permute([0, 3, 1, 2]);
+        let of_map = quantizer.encode_channel_first(map.clone()).into_data();
+        let both = of_map.iter::<i64>().zip(bits.iter::<i64>());
+        let apart = both.enumerate().filter(|(_, (map, row))| map != row);
+        for (at, _) in apart {
+            assert!(!decided[at / num_bits], "bit {at} of the map");
+        }
+        let again = quantizer.forward_channel_first(map.clone());
+        assert_eq!(again.bits.into_data(), of_map);
+        let y = quantizer.quantize_channel_first(map).into_data();
+        assert_eq!(again.quantized.into_data(), y);
+    }
+    assert!(
+        left_out * 5 < compared,
+        "{left_out} left out, {compared} compared"
+    );
+}
+
+/// On a backend without gradients it decides as in training.
+fn noise_that_is_given_decides_with_the_logit<B: Backend>(device: &B::Device) {
+    for (config, sweeps) in configs() {
+        let (quantizer, x) = quantizer::<B>(&config, device);
+        let noise = random::<B, 2>([60, config.num_bits], device) * 0.3;
+        let codebook = floats(quantizer.codebook.val());
+        let plain = PlainResidual::new(&codebook, config.features, sweeps);
+        let rows = normalized(&quantizer, &x);
+        let given = wide(&floats(noise.clone()));
+        let out = quantizer.forward_with_noise(x, noise);
+        let bits = integers(out.bits);
+        let (y, features) = (wide(&floats(out.quantized)), config.features);
+        for (row, vector) in rows.chunks(features).enumerate() {
+            let at = row * config.num_bits;
+            let wanted = plain.decide(vector, &given[at..][..config.num_bits]);
+            if wanted.narrowest < UNDECIDED {
+                continue;
+            }
+            for (bit, logit) in bits[at..].iter().zip(&wanted.logits) {
+                assert_eq!(*bit, i64::from(*logit > 0.0));
+            }
+            for (y, wanted) in y[row * features..].iter().zip(&wanted.quantized) {
+                assert!((y - wanted).abs() < 1e-4, "{y}, expected {wanted}");
+            }
+        }
+    }
+}
+
+fn equal_pairs_and_what_is_no_number_give_finite_outputs<B: Backend>(device: &B::Device) {
+    let codebook =
+        Tensor::<B, 2>::from_data([[1.0, 2.0], [1.0, 2.0], [0.0, 0.0], [1.0, -1.0]], device);
+    let config = BitcodesConfig::new(2, 2).with_normalize(false);
+    let quantizer = Bitcodes::from_codebook(codebook, &config).unwrap();
+    let x = [
+        [1.5, 1.5],
+        [f32::NAN, 0.0],
+        [f32::INFINITY, 0.0],
+        [f32::MAX, f32::MIN],
+        [1e-40, 0.0],
+    ];
+    let out = quantizer.forward(Tensor::<B, 2>::from_data(x, device));
+    assert_eq!(integers(out.bits)[..4], [0, 0, 0, 0], "a tie, and NaN");
+    assert!(floats(out.quantized).iter().all(|y| y.is_finite()));
+    let none = Tensor::<B, 3>::zeros([2, 0, 2], device);
+    assert_eq!(quantizer.logits(none.clone()).dims(), [2, 0, 2]);
+    let valid =
+        Tensor::<B, 2, Bool>::from_data(TensorData::new(Vec::<bool>::new(), [2, 0]), device);
+    assert!(quantizer.forward_masked(none, valid).loss.is_some());
+}
+
+fn a_record_keeps_how_bits_are_decided<B: Backend>(device: &B::Device) {
+    for sweeps in [0, 3] {
+        let config = BitcodesConfig::new(4, 6).with_assignment(Assignment::Residual { sweeps });
+        let (saved, x) = quantizer::<B>(&config, device);
+        let wanted = saved.encode(x.clone()).into_data();
+        let bytes = record::save::<B, _>(&saved).unwrap();
+        let alone = Bitcodes::<B>::from_record_bytes(&bytes, device).unwrap();
+        assert_eq!(alone.assignment(), config.assignment);
+        assert_eq!(alone.encode(x.clone()).into_data(), wanted);
+        let other = BitcodesConfig::new(4, 6).init::<B>(device);
+        let loaded = record::load(&other, &bytes, device).unwrap();
+        assert_eq!(loaded.encode(x.clone()).into_data(), wanted);
+        let loaded = record::load_parameters(&other, &bytes, device).unwrap();
+        assert_eq!(loaded.normalization.is_some(), config.normalize);
+        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+        let record = Recorder::<B>::load(&recorder, bytes, device).unwrap();
+        let loaded = other.try_load_record(record).unwrap();
+        assert_eq!(loaded.encode(x).into_data(), wanted);
+    }
+}
+
+fn records_that_normalize_and_others_are_told_apart<B: Backend>(device: &B::Device) {
+    let with = BitcodesConfig::new(4, 6).init::<B>(device);
+    let without = BitcodesConfig::new(4, 6).with_normalize(false);
+    let without = without.init::<B>(device);
+    for (module, other, wanted) in [
+        (
+            &with,
+            &without,
+            "the record has no tensor normalization.center, expected one of shape [4]",
+        ),
+        (
+            &without,
+            &with,
+            "the record has a tensor normalization.center of shape [4], expected none",
+        ),
+    ] {
+        let bytes = record::save::<B, _>(other).unwrap();
+        let error: RecordError = record::load(module, &bytes, device).unwrap_err();
+        assert_eq!(error.to_string(), wanted);
+        let error = module.try_load_record(other.clone().into_record());
+        assert_eq!(error.unwrap_err().to_string(), wanted);
+    }
+}
+
+fn safetensors_keep_the_normalization<B: Backend>(device: &B::Device) {
+    let (saved, x) = quantizer::<B>(&BitcodesConfig::new(4, 6), device);
+    let bytes = saved.to_safetensors();
+    let checkpoint = Checkpoint::from_bytes(&bytes).unwrap();
+    let loaded = checkpoint.quantizer::<B>(None, device).unwrap();
+    assert_eq!(loaded.config(), saved.config());
+    assert_eq!(
+        loaded.logits(x.clone()).into_data(),
+        saved.logits(x).into_data()
+    );
+    // Renamed in the header, which is as long then.
+    for (from, to, wanted) in [
+        (
+            "\"normalization.center\"",
+            "\"normalization.centre\"",
+            "no tensor normalization.center, which its metadata asks for",
+        ),
+        (
+            "\"shape\":[4]",
+            "\"shape\":[2,2]",
+            "normalization.center has shape [2, 2], expected [4]",
+        ),
+    ] {
+        let damaged = with_header(&bytes, |header| header.replace(from, to));
+        let checkpoint = Checkpoint::from_bytes(&damaged).unwrap();
+        let error = checkpoint.quantizer::<B>(None, device).unwrap_err();
+        assert_eq!(error.to_string(), wanted);
+    }
+}
+
+/// Safetensors with another header.
+fn with_header(bytes: &[u8], change: impl Fn(&str) -> String) -> Vec<u8> {
+    let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let header = change(std::str::from_utf8(header).unwrap());
+    let length = (header.len() as u64).to_le_bytes();
+    [&length[..], header.as_bytes(), data].concat()
+}
