@@ -155,6 +155,16 @@ fn samples_that_are_none_are_errors<B: Backend>(device: &B::Device) {
     let quantizer = config.init_from_sample(same.clone()).unwrap();
     let y = floats(quantizer.quantize(same));
     assert!(y.iter().all(|y| (y - 1.0).abs() < 1e-5), "{y:?}");
+    // Those that are normalized are the origin, and codes start apart from it.
+    let same = Tensor::<B, 2>::ones([5, 3], device);
+    let quantizer = BitcodesConfig::new(3, 4).init_from_sample(same).unwrap();
+    let codebook = floats(quantizer.codebook.val());
+    for pair in codebook.chunks(6) {
+        assert!(
+            (0..3).any(|f| (pair[f] - pair[3 + f]).abs() > 0.05),
+            "{pair:?}"
+        );
+    }
     // A single feature has no direction to leave out.
     let one = Tensor::<B, 2>::random([50, 1], Distribution::Normal(0.0, 1.0), device);
     let quantizer = BitcodesConfig::reference(1, 4)

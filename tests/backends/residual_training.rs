@@ -219,6 +219,30 @@ fn gradients_are_those_of_finite_differences() {
     }
 }
 
+#[test]
+fn where_nothing_is_valid_nothing_moves() {
+    let quantizer = BitcodesConfig::new(FEATURES, BITS).init::<Train>(&Default::default());
+    let x = tensor(&Point::new().x, [ROWS, FEATURES]);
+    let none = Tensor::<Train, 1, Bool>::full([ROWS], false, &Default::default());
+    let loss = quantizer.forward_masked(x, none).loss.expect("by default");
+    let gradients = loss.backward();
+    let Normalization { center, log_scale } = quantizer.normalization.expect("by default");
+    for gradient in [
+        center.val().grad(&gradients).map(Tensor::into_data),
+        log_scale.val().grad(&gradients).map(Tensor::into_data),
+        quantizer
+            .codebook
+            .val()
+            .grad(&gradients)
+            .map(Tensor::into_data),
+    ] {
+        let values = gradient
+            .into_iter()
+            .flat_map(|data| data.iter::<f64>().collect::<Vec<_>>());
+        assert!(values.into_iter().all(|value| value == 0.0));
+    }
+}
+
 /// From a codebook that knows nothing of the vectors.
 fn training_finds_where_vectors_lie_and_codes_for_them<B: Backend>(device: &B::Device) {
     let normal = Distribution::Normal(0.0, 1.0);

@@ -25,7 +25,7 @@ pub enum Assignment {
     /// The gradient of training is the identity, from the output to the vectors; the codebook
     /// learns from its loss alone, which the model's has to include
     /// ([`codebook_weight`](crate::BitcodesConfig::codebook_weight)). The temperature has no part
-    /// in it.
+    /// in it. Noise is added to these logits, which are 1 apart from the two vectors of a pair.
     Residual {
         /// How often the bits are decided again. With none this is residual quantization.
         sweeps: usize,
@@ -40,6 +40,9 @@ impl Default for Assignment {
 }
 
 impl Assignment {
+    /// The most sweeps that a configuration may ask for: more than change a bit.
+    pub const MAX_SWEEPS: usize = 64;
+
     /// What a configuration of before there was a choice means.
     pub(crate) fn of_the_reference() -> Self {
         Self::Independent

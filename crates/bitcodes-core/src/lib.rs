@@ -1,9 +1,9 @@
 //! Vector quantization with binary codes for [Burn](https://burn.dev).
 //!
 //! [`Bitcodes`] maps a vector to a row of bits and the bits back to a vector. Its codebook holds one
-//! pair of vectors per bit; a vector chooses, of each pair, the one with the larger dot product, and
-//! the output is the sum of the chosen vectors. `num_bits` bits therefore name 2^`num_bits` outputs
-//! with only `2 * num_bits` rows, and every bit is decided in parallel.
+//! pair of vectors per bit, of which the bit chooses one, and the output is the sum of the chosen
+//! vectors. `num_bits` bits therefore name 2^`num_bits` outputs with only `2 * num_bits` rows. How
+//! bits are decided, and trained, is an [`Assignment`].
 //!
 //! ```
 //! # #[cfg(feature = "flex")] {

@@ -2,7 +2,8 @@
 //!
 //! Nothing here knows a tensor library: slices go in, slices come out. [`layout`] is the one place
 //! that says which bit of a code lies where; [`distance`] counts the bits in which codes differ,
-//! [`columns`] how often bits are set, alone and together, and [`signs`] packs logits.
+//! [`columns`] how often bits are set, alone and together, [`residual`] decides bits by their logits,
+//! and [`signs`] packs them.
 //!
 //! ```
 //! use bitcodes_kernels::layout;

@@ -1,9 +1,19 @@
 //! Bits that are decided one after another, on what the others leave of a vector.
 
-use core::ops::{Add, AddAssign, SubAssign};
+use alloc::vec::Vec;
+use core::ops::{Add, AddAssign, Div, Mul, SubAssign};
 
 /// What is computed in: `f32` or `f64`.
-pub trait Real: Copy + Default + PartialOrd + Add<Output = Self> + AddAssign + SubAssign {
+pub trait Real:
+    Copy
+    + Default
+    + PartialOrd
+    + Add<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + AddAssign
+    + SubAssign
+{
     /// 1.
     const ONE: Self;
 }
@@ -16,43 +26,59 @@ impl Real for f64 {
     const ONE: Self = 1.0;
 }
 
-/// Turns rows of independent logits into the logits by which each bit was decided last.
+/// Turns rows of products into the logits by which each bit is decided last.
 ///
-/// The vector of a row is approached by `sum_p s_p h_p`, each sign `s_p` -1 or 1. Its logit for
-/// bit `p` on its own is `x . h_p / |h_p|^2`, and `coupling`, `[num_bits, num_bits]`, holds in
-/// row `q` what `h_q` has in each of them: `h_q . h_p / |h_p|^2`. First each bit in turn takes the
-/// sign of its logit plus its noise, and its vector is taken out of all logits. Then, `sweeps`
-/// times, each bit in turn is put back and decided again: coordinate descent on the squared
-/// distance, which no step makes larger where there is no noise.
+/// The vector `x` of a row is approached by `sum_p s_p h_p`, each sign `s_p` -1 or 1. The logit of
+/// bit `p` is `r . h_p / |h_p|^2`, with `r` what the others leave of `x`. First each bit in turn
+/// takes the sign of its logit plus its noise, and `s_p h_p` is taken out of `r`. Then, `sweeps`
+/// times, each bit in turn is put back and decided again: coordinate descent on `|r|^2`, which no
+/// step makes larger where there is no noise.
 ///
-/// `logits` are rows of `num_bits`, overwritten by the sums of logit and noise that decided; a bit
-/// is 1 where that is above 0, so that a tie and NaN give 0. `noise` is as long, or none.
+/// `products` are rows of `x . h_p`, overwritten by the sums of logit and noise that decided; a bit
+/// is 1 where that is above 0, so that a tie and NaN give 0, and where `h_p` is 0. `noise` is as
+/// long, or none; `gram` is `[num_bits, num_bits]`, `h_q . h_p`.
 ///
 /// # Panics
 ///
-/// Where `num_bits` is 0, the rows are not whole, or `coupling` or `noise` are of another length.
+/// Where `num_bits` is 0, the rows are not whole, or `gram` or `noise` are of another length.
 pub fn decide<R: Real>(
-    logits: &mut [R],
+    products: &mut [R],
     noise: Option<&[R]>,
-    coupling: &[R],
+    gram: &[R],
     num_bits: usize,
     sweeps: usize,
 ) {
     assert!(num_bits > 0, "decide: rows of 0 bits");
     assert!(
-        logits.len().is_multiple_of(num_bits) && coupling.len() == num_bits * num_bits,
-        "decide: {} logits and {} couplings, expected rows of {num_bits} and {num_bits} x {num_bits}",
-        logits.len(),
-        coupling.len()
+        products.len().is_multiple_of(num_bits) && gram.len() == num_bits * num_bits,
+        "decide: {} products, a Gram matrix of {}, expected rows of {num_bits} and {num_bits} x {num_bits}",
+        products.len(),
+        gram.len()
     );
     if let Some(noise) = noise {
-        assert_eq!(noise.len(), logits.len(), "decide: noise (left) for logits");
+        assert_eq!(
+            noise.len(),
+            products.len(),
+            "decide: noise (left) for products"
+        );
     }
+    let inverse = |p: usize| match gram[p * num_bits + p] {
+        square if square > R::default() => R::ONE / square,
+        _ => R::default(),
+    };
+    let inverses: Vec<R> = (0..num_bits).map(inverse).collect();
+    // What `h_q` has in the logit of bit `p`.
+    let coupling: Vec<R> = gram
+        .chunks_exact(num_bits)
+        .flat_map(|row| row.iter().zip(&inverses).map(|(&g, &inverse)| g * inverse))
+        .collect();
     let mut left = alloc::vec![R::default(); num_bits];
-    for (row, decided) in logits.chunks_exact_mut(num_bits).enumerate() {
+    for (row, decided) in products.chunks_exact_mut(num_bits).enumerate() {
         let noise = noise.map(|noise| &noise[row * num_bits..][..num_bits]);
-        left.copy_from_slice(decided);
-        decide_row(&mut left, decided, noise, coupling, sweeps);
+        for ((left, &product), &inverse) in left.iter_mut().zip(&*decided).zip(&inverses) {
+            *left = product * inverse;
+        }
+        decide_row(&mut left, decided, noise, &coupling, sweeps);
     }
 }
 
@@ -118,7 +144,6 @@ fn take_out<R: Real>(left: &mut [R], vector: &[R], one: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     /// Numbers in (-1, 1) that look random.
     fn numbers(seed: u64, count: usize) -> Vec<f64> {
@@ -166,26 +191,16 @@ mod tests {
             for sweeps in 0..4 {
                 let flat = numbers(num_bits as u64, num_bits * FEATURES);
                 let h: Vec<Vec<f64>> = flat.chunks(FEATURES).map(<[f64]>::to_vec).collect();
-                let coupling: Vec<f64> = h
-                    .iter()
-                    .flat_map(|q| h.iter().map(move |p| dot(q, p) / dot(p, p)))
-                    .collect();
+                let products = |q: &[f64]| h.iter().map(|p| dot(q, p)).collect::<Vec<_>>();
+                let gram: Vec<f64> = h.iter().flat_map(|q| products(q)).collect();
                 let rows = numbers(7, 20 * FEATURES);
                 let noise = numbers(9, 20 * num_bits);
                 let silence = alloc::vec![0.0; noise.len()];
                 for noise in [None, Some(&noise)] {
-                    let mut logits: Vec<f64> = rows
-                        .chunks(FEATURES)
-                        .flat_map(|x| h.iter().map(move |h| dot(x, h) / dot(h, h)))
-                        .collect();
+                    let mut logits: Vec<f64> = rows.chunks(FEATURES).flat_map(products).collect();
                     let first = logits.clone();
-                    decide(
-                        &mut logits,
-                        noise.map(Vec::as_slice),
-                        &coupling,
-                        num_bits,
-                        sweeps,
-                    );
+                    let given = noise.map(Vec::as_slice);
+                    decide(&mut logits, given, &gram, num_bits, sweeps);
                     let noise = noise.unwrap_or(&silence).chunks(num_bits);
                     let wanted = rows.chunks(FEATURES).zip(noise);
                     let wanted = wanted.flat_map(|(x, noise)| plainly(x, &h, noise, sweeps));
@@ -202,15 +217,20 @@ mod tests {
 
     #[test]
     fn nan_and_ties_give_0_and_stay_in_their_row() {
-        let coupling = [1.0, 0.5, 0.5, 1.0];
+        let gram = [1.0, 0.5, 0.5, 1.0];
         let mut logits = [f32::NAN, 3.0, 0.0, -0.0, 4.0, 5.0];
-        decide(&mut logits, None, &coupling, 2, 2);
+        decide(&mut logits, None, &gram, 2, 2);
         let bits: Vec<bool> = logits.iter().map(|&logit| is_one(logit)).collect();
         assert_eq!(bits, [false, true, false, true, true, true]);
+        let mut nothing = [3.0f32, 1.0];
+        decide(&mut nothing, None, &[0.0, 0.0, 0.0, 1.0], 2, 2);
+        assert!(!is_one(nothing[0]) && is_one(nothing[1]), "{nothing:?}");
     }
 
     #[test]
-    #[should_panic(expected = "decide: 5 logits and 4 couplings, expected rows of 2 and 2 x 2")]
+    #[should_panic(
+        expected = "decide: 5 products, a Gram matrix of 4, expected rows of 2 and 2 x 2"
+    )]
     fn rows_that_are_not_whole_are_refused() {
         decide(&mut [0.0f32; 5], None, &[0.0; 4], 2, 1);
     }

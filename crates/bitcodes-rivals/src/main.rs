@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use bitcodes_core::Schedule;
+use bitcodes_core::{Assignment, Schedule};
 use bitcodes_rivals::autoencoder::Architecture;
 use bitcodes_rivals::contestants::{Contestant, Settings, contestants};
 use bitcodes_rivals::table::table;
@@ -38,15 +38,12 @@ struct Arguments {
     /// otherwise 300 of the former are held out and measured
     #[arg(long)]
     test: bool,
-    /// Noise of our quantizers in place of each one's own
+    /// Noise of Bitcodes in place of the default
     #[arg(long)]
     noise: Option<Schedule>,
-    /// Commitment weight of our quantizers in place of each one's own
+    /// Commitment weight of Bitcodes in place of the default
     #[arg(long)]
     commitment: Option<f64>,
-    /// Temperature of our quantizers in place of each one's own
-    #[arg(long)]
-    temperature: Option<Schedule>,
     /// Trainings at once, a thread each
     #[arg(long, default_value_t = NonZeroUsize::new(2).expect("above 0"))]
     jobs: NonZeroUsize,
@@ -84,10 +81,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         ));
     }
     for contestant in &mut chosen {
-        if let Settings::Bitcodes(config) = &mut contestant.settings {
+        if let Settings::Bitcodes(config) = &mut contestant.settings
+            && config.assignment != Assignment::Independent
+        {
             config.noise = arguments.noise.unwrap_or(config.noise);
             config.commitment_weight = arguments.commitment.unwrap_or(config.commitment_weight);
-            config.temperature = arguments.temperature.unwrap_or(config.temperature);
             config.validate().map_err(|error| error.to_string())?;
         }
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use bitcodes_core::Assignment;
 use bitcodes_train::data::ImageSet;
 use bitcodes_train::psnr_db;
 use burn::lr_scheduler::LrScheduler;
@@ -83,7 +84,7 @@ pub fn train<B: AutodiffBackend>(
         // A fork draws all weights, which are otherwise drawn at their first use.
         let mut model = Autoencoder::new(architecture, quantizer, device).fork(device);
         if let Settings::Bitcodes(config) = &contestant.settings
-            && config.normalize
+            && config.assignment != Assignment::Independent
         {
             let (set, range) = &split.train;
             let first: Vec<usize> = range.clone().take(SAMPLE).collect();

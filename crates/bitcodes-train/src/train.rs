@@ -127,7 +127,7 @@ pub enum TrainError {
     /// The error on the test images is not a number.
     #[error(
         "the training diverged: the squared error on the test images is {0}, expected a number \
-         (a lower learning rate or a higher temperature may help)"
+         (a lower learning rate may help)"
     )]
     Diverged(f64),
 }
@@ -158,9 +158,6 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
     config.validate(quantizer)?;
     let (height, width) = images.train().size();
     let model_config = AutoencoderConfig::new(height, width, quantizer.clone());
-    let run_config = RunConfig::new(config.clone(), model_config.clone());
-    run.write_json(files::CONFIG, &run_config)?;
-
     B::seed(device, seed::of_epoch(config.seed, 0).random());
     let model = match quantizer.assignment {
         // As bitcodes-pytorch starts.
@@ -170,6 +167,8 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
             model_config.init_from_images(images.train().tensor(&first, device))?
         }
     };
+    let run_config = RunConfig::new(config.clone(), model_config.clone());
+    run.write_json(files::CONFIG, &run_config)?;
     let Fit {
         model,
         epochs,

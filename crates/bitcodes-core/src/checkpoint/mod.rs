@@ -153,6 +153,13 @@ pub enum CheckpointError {
         /// The name that was looked for.
         wanted: String,
     },
+    /// There is a normalization, but no metadata that say how it is used: the tensors of a file of
+    /// ours, saved again without them.
+    #[error("{found} is there, but no metadata that say how bits are decided")]
+    NoMetadata {
+        /// The normalization's tensor.
+        found: String,
+    },
     /// A tensor has another shape than the codebook asks for.
     #[error("{name} has shape {found:?}, expected {wanted:?}")]
     OtherShape {
@@ -263,7 +270,8 @@ impl<'a> Checkpoint<'a> {
     /// from the metadata that [`Bitcodes::to_safetensors`] writes, with the step that the schedules
     /// are at, and the normalization from two more tensors, where there is one. In a state dict of
     /// the reference there is nothing of it, and
-    /// [its configuration's](BitcodesConfig::reference) is taken.
+    /// [its configuration's](BitcodesConfig::reference) is taken; so it is for tensors of ours that
+    /// Python saved again, which keeps no metadata, and which is an error where they normalize.
     ///
     /// # Errors
     ///
@@ -291,6 +299,11 @@ impl<'a> Checkpoint<'a> {
             Format::Safetensors(_, Some(saved)) => (saved.config.clone(), saved.step),
             _ => (BitcodesConfig::reference(features, rows / 2), 0),
         };
+        let prefix = &name[..name.len() - CODEBOOK.len()];
+        let center = format!("{prefix}{CENTER}");
+        if !config.normalize && self.names().any(|found| found == center) {
+            return Err(CheckpointError::NoMetadata { found: center });
+        }
         config.validate()?;
         let codebook = Tensor::<B, 2>::from_data(self.numbers::<B>(&name)?, device);
         let quantizer = Bitcodes::from_codebook(codebook, &config)?.at_step(step);
@@ -298,7 +311,6 @@ impl<'a> Checkpoint<'a> {
             return Ok(quantizer);
         }
         let beside = |part: &str, length: usize| {
-            let prefix = &name[..name.len() - CODEBOOK.len()];
             let name = format!("{prefix}{part}");
             if !self.names().any(|found| found == name) {
                 return Err(CheckpointError::Missing { wanted: name });

@@ -1,6 +1,6 @@
 //! Why a quantizer cannot be made.
 
-use crate::Schedule;
+use crate::{Assignment, Schedule};
 
 /// A configuration that no quantizer can have.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -24,6 +24,12 @@ pub enum ConfigError {
     /// An exponential schedule starts or ends at 0.
     #[error("the schedule {0} cannot reach 0, expected both ends above 0")]
     ExponentialToZero(Schedule),
+    /// More sweeps than change a bit.
+    #[error("sweeps are {0}, expected at most {max}", max = Assignment::MAX_SWEEPS)]
+    Sweeps(usize),
+    /// Bits along the same direction, decided independently, are copies of one another.
+    #[error("the initializer is Orthogonal for bits decided independently, expected another")]
+    Copies,
     /// The weight of a loss is negative, NaN or infinite.
     #[error("{name} is {found}, expected a finite number of at least 0, in the range of f32")]
     Weight {

@@ -38,9 +38,9 @@ pub struct BitcodesConfig {
     #[serde(default = "Assignment::of_the_reference")]
     pub assignment: Assignment,
     /// Whether vectors are normalized first, by a center for each feature and one scale for all
-    /// that are learned with the codebook: what is quantized, and what comes out, then lies around
-    /// the origin, with a standard deviation of 1/2 over all features. Default: true; the
-    /// reference's: false
+    /// that are learned with the codebook: what is quantized then lies around the origin, with a
+    /// standard deviation of 1/2 over all features, and what comes out is in the same units.
+    /// Default: true; the reference's: false
     #[serde(default)]
     pub normalize: bool,
     /// Temperature of the sigmoid whose gradient stands in for the step's in training, where bits
@@ -48,7 +48,8 @@ pub struct BitcodesConfig {
     #[serde(default = "one")]
     pub temperature: Schedule,
     /// What the noise of training is multiplied by: 1 samples each bit by its logit, 0 makes
-    /// training deterministic. Default: 0.05; the reference's: 1.0
+    /// training deterministic. Logits of a residual assignment are in units of half the distance
+    /// of a pair. Default: 0.05; the reference's: 1.0
     #[serde(default = "one")]
     pub noise: Schedule,
     /// How the codebook is drawn. Default: [`Initializer::Orthogonal`]; the reference's:
@@ -185,6 +186,13 @@ impl BitcodesConfig {
         }
         if self.num_bits == 0 {
             return Err(ConfigError::NoBits);
+        }
+        match (self.assignment, self.initializer) {
+            (Assignment::Residual { sweeps }, _) if sweeps > Assignment::MAX_SWEEPS => {
+                return Err(ConfigError::Sweeps(sweeps));
+            }
+            (Assignment::Independent, Initializer::Orthogonal) => return Err(ConfigError::Copies),
+            _ => {}
         }
         for end in self.temperature.ends() {
             let single = end as f32;
@@ -361,6 +369,16 @@ mod tests {
         assert_eq!(
             message(valid.clone().with_noise(Schedule::exponential(1.0, 0.0, 5))),
             "the schedule exponential:1:0:5 cannot reach 0, expected both ends above 0"
+        );
+        let sweeps = |sweeps| {
+            let assignment = Assignment::Residual { sweeps };
+            valid.clone().with_assignment(assignment)
+        };
+        assert_eq!(sweeps(64).validate(), Ok(()));
+        assert_eq!(message(sweeps(65)), "sweeps are 65, expected at most 64");
+        assert_eq!(
+            message(valid.clone().with_assignment(Assignment::Independent)),
+            "the initializer is Orthogonal for bits decided independently, expected another"
         );
         for (features, num_bits) in [(usize::MAX, 1), (1, usize::MAX), (1 << 32, 1 << 31)] {
             let message = message(BitcodesConfig::new(features, num_bits));

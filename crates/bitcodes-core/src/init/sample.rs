@@ -19,6 +19,8 @@ pub(crate) struct Sample<B: Backend> {
     mean: Tensor<B, 2>,
     /// `[vectors, features]`
     centred: Tensor<B, 2>,
+    /// The deviation of a feature to start with where all vectors are the same.
+    otherwise: f64,
 }
 
 impl<B: Backend> Sample<B> {
@@ -33,23 +35,31 @@ impl<B: Backend> Sample<B> {
         }
         let mean = sample.clone().mean_dim(0);
         let centred = sample - mean.clone();
-        Ok(Self { mean, centred })
+        Ok(Self {
+            mean,
+            centred,
+            otherwise: 1.0,
+        })
     }
 
     /// The sample as it is after the normalization that it asks for.
     pub fn normalized(self) -> (Self, Normalization<B>) {
-        let Self { mean, centred } = self;
+        let Self { mean, centred, .. } = self;
         let square = |tensor: &Tensor<B, 2>| tensor.clone().powi_scalar(2).mean();
         let (variance, of_mean) = (square(&centred), square(&mean));
         // What is below this is rounding, of vectors that are all the same.
         let rounding = of_mean * 1e-10 + f64::from(f32::MIN_POSITIVE);
-        let variance = variance.clone().mask_fill(variance.lower(rounding), 1.0);
+        let same = variance.clone().lower(rounding);
+        let variance = variance.mask_fill(same.clone(), 1.0);
+        let same = same.reshape([1, 1]).expand(centred.dims());
+        let centred = centred.mask_fill(same, 0.0);
         let scale = variance.sqrt();
         let by = scale.clone().recip().reshape([1, 1]);
         let center = (mean.clone() * by.clone()).flatten(0, 1);
         let sample = Self {
             mean: mean.zeros_like(),
             centred: centred * by * Normalization::<B>::DEVIATION,
+            otherwise: Normalization::<B>::DEVIATION,
         };
         (sample, Normalization::of(center, scale.log()))
     }
@@ -64,7 +74,7 @@ impl<B: Backend> Sample<B> {
         let start = Tensor::<B, 2>::random([count, features], normal, &covariance.device());
         let mut directions = grid::orthonormal(start.cast(covariance.dtype()));
         // So that there is something in every direction.
-        let all = covariance.clone().powi_scalar(2).mean().sqrt() * 1e-6;
+        let all = covariance.clone().abs().mean() * 1e-6;
         let all = (all + f64::from(f32::MIN_POSITIVE)).reshape([1, 1]);
         for _ in 0..ITERATIONS {
             let turned = directions.clone().matmul(covariance.clone());
@@ -72,13 +82,14 @@ impl<B: Backend> Sample<B> {
         }
         let along = directions.clone().matmul(covariance) * directions.clone();
         let deviation = along.sum_dim(1).mean_dim(0).clamp_min(0.0).sqrt();
-        let amplitude = deviation * grid::AMPLITUDE;
+        let none = deviation.clone().equal_elem(0.0);
+        let amplitude = deviation.mask_fill(none, self.otherwise) * grid::AMPLITUDE;
         grid::codebook(directions * amplitude, Some(self.mean), num_bits)
     }
 
     /// A codebook whose outputs are distributed as the sample.
     pub fn mixed(self, num_bits: usize) -> Tensor<B, 2> {
-        let Self { mean, centred } = self;
+        let Self { mean, centred, .. } = self;
         let [vectors, features] = centred.dims();
         let step = vectors.div_ceil(MAX_MIXED);
         let mixed = centred.clone().slice([Slice::new(0, None, step as isize)]);

@@ -13,7 +13,8 @@ use crate::precision::working;
 ///
 /// over all elements of all vectors that count; it pulls the encoder towards the codes that it
 /// chooses ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the last term of
-/// equation 3). Computed in f32, or in f64 where an operand is.
+/// equation 3). Both in the same units: a quantizer that
+/// [normalizes](crate::BitcodesConfig::normalize) is better asked for its own. Computed in f32, or in f64 where an operand is.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -21,7 +22,7 @@ use crate::precision::working;
 /// use bitcodes_core::burn::{backend::Flex, tensor::{Distribution, Tensor}};
 ///
 /// let device = Default::default();
-/// let bitcodes = BitcodesConfig::new(8, 4).init::<Flex>(&device);
+/// let bitcodes = BitcodesConfig::reference(8, 4).init::<Flex>(&device);
 /// let x = Tensor::<Flex, 3>::random([2, 6, 8], Distribution::Default, &device);
 /// let loss = CommitmentLoss::new().forward(x.clone(), bitcodes.quantize(x));
 /// assert_eq!(loss.dims(), [1]);

@@ -22,7 +22,7 @@ use core::f64::consts::LN_2;
 
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
-use super::valid_rows;
+use super::{untracked, valid_rows};
 #[cfg(feature = "autodiff")]
 use crate::backend::autodiff::{Derivative, with_derivative};
 use crate::backend::host::concatenate;
@@ -44,7 +44,8 @@ use crate::precision::{sigmoid, working};
 /// [Zhao et al. 2024](https://arxiv.org/abs/2406.07548) show (the entropy of a vector's code is
 /// then the sum over its bits exactly, that of the batch is bounded by the sum).
 ///
-/// Computed in f32, or in f64 where the logits are; finite for finite logits.
+/// Computed in f32, or in f64 where the logits are; finite for finite logits. Logits that have no
+/// gradient, as [`Bitcodes::logits`](crate::Bitcodes::logits) of a residual assignment, give none.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -52,7 +53,7 @@ use crate::precision::{sigmoid, working};
 /// use bitcodes_core::burn::{backend::Flex, tensor::{Distribution, Tensor}};
 ///
 /// let device = Default::default();
-/// let bitcodes = BitcodesConfig::new(8, 64).init::<Flex>(&device);
+/// let bitcodes = BitcodesConfig::reference(8, 64).init::<Flex>(&device);
 /// let x = Tensor::<Flex, 3>::random([2, 6, 8], Distribution::Default, &device);
 /// let loss = EntropyLoss::new().with_diversity(1.5).forward(bitcodes.logits(x));
 /// assert_eq!(loss.dims(), [1]);
@@ -296,11 +297,6 @@ fn weighted<B: Backend>(values: Tensor<B, 2>, weights: &Option<Tensor<B, 2>>) ->
         Some(weights) => values * weights.clone(),
         None => values,
     }
-}
-
-/// A tensor that operations keep nothing of for a backward pass, also where it was a leaf.
-fn untracked<B: Backend>(tensor: Tensor<B, 2>) -> Tensor<B, 2> {
-    tensor.detach().set_require_grad(false)
 }
 
 #[cfg(all(test, feature = "flex", feature = "autodiff"))]

@@ -9,6 +9,11 @@ pub use entropy::EntropyLoss;
 
 use burn::tensor::{Bool, Tensor, backend::Backend};
 
+/// A tensor that operations keep nothing of for a backward pass, also where it was a leaf.
+pub(crate) fn untracked<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
+    tensor.detach().set_require_grad(false)
+}
+
 /// Which of some rows count, as a column `[rows, 1]`; panics unless `valid` has the leading axes of
 /// `vectors`.
 fn valid_rows<B: Backend, const M: usize>(

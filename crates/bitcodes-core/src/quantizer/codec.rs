@@ -22,8 +22,9 @@ impl<B: Backend> Bitcodes<B> {
         self.decode(self.encode(x)).cast(dtype)
     }
 
-    /// How decided each bit is: `x . (codebook[2p + 1] - codebook[2p])` for each bit `p`, in f32
-    /// or f64.
+    /// How decided each bit is, in f32 or f64; see [`Assignment`](crate::Assignment) for what it is
+    /// for each bit. Where bits are decided on what the others leave it is the logit by which each
+    /// was decided last, and has no gradient.
     ///
     /// # Shapes
     ///

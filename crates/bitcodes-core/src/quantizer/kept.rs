@@ -14,8 +14,7 @@ use crate::Assignment;
 
 /// A value in the record of a module.
 ///
-/// A module of its own because Burn saves no plain field. A record without it, as an earlier
-/// version wrote it, leaves the value as it is.
+/// A module of its own because Burn saves no plain field.
 #[derive(Debug)]
 pub struct Kept<B: Backend, T> {
     pub(crate) value: T,
@@ -23,9 +22,24 @@ pub struct Kept<B: Backend, T> {
 }
 
 /// What can be kept.
-pub trait Plain<B: Backend>: Record<B> + Copy + Debug + Send + Sync {}
+pub trait Plain<B: Backend>: Record<B> + Copy + Debug + Send + Sync {
+    /// The value where a record has none, as an earlier version wrote it.
+    fn of_earlier_record(self) -> Self;
+}
 
-impl<B: Backend, T: Record<B> + Copy + Debug + Send + Sync> Plain<B> for T {}
+/// The step: it stays as it is.
+impl<B: Backend> Plain<B> for usize {
+    fn of_earlier_record(self) -> Self {
+        self
+    }
+}
+
+/// There was no choice then.
+impl<B: Backend> Plain<B> for Assignment {
+    fn of_earlier_record(self) -> Self {
+        Self::of_the_reference()
+    }
+}
 
 impl<B: Backend, T> Kept<B, T> {
     pub(crate) fn new(value: T) -> Self {
@@ -50,7 +64,7 @@ impl<B: Backend, T: Plain<B>> Module<B> for Kept<B, T> {
     }
 
     fn load_record(self, record: Self::Record) -> Self {
-        Self::new(record.unwrap_or(self.value))
+        Self::new(record.unwrap_or(self.value.of_earlier_record()))
     }
 
     fn visit<V: ModuleVisitor<B>>(&self, _: &mut V) {}
@@ -99,7 +113,13 @@ impl<B: Backend> Record<B> for Assignment {
         self
     }
 
+    /// With no more sweeps than a configuration may have.
     fn from_item<S: PrecisionSettings>(item: Self, _: &B::Device) -> Self {
-        item
+        match item {
+            Self::Independent => item,
+            Self::Residual { sweeps } => Self::Residual {
+                sweeps: sweeps.min(Self::MAX_SWEEPS),
+            },
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! y       = base + bits . delta
 //! ```
 //!
-//! which chooses the same vectors and sums to the same output as taking the dot product with both
+//! are the bits of [`Assignment::Independent`], which chooses the same vectors and sums to the same output as taking the dot product with both
 //! rows of each pair, at half the products
 //! ([bitcodes-pytorch](https://pypi.org/project/bitcodes-pytorch/), the reference).
 //!
@@ -33,8 +33,8 @@ use crate::{Assignment, BitcodesConfig, ConfigError, Schedule};
 
 /// A vector quantizer with binary codes.
 ///
-/// Made by [`BitcodesConfig`](crate::BitcodesConfig). Its record holds the codebook and the step
-/// that the schedules are at.
+/// Made by [`BitcodesConfig`](crate::BitcodesConfig). Its record holds the codebook, the
+/// normalization where there is one, how bits are decided and the step that the schedules are at.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct Bitcodes<B: Backend> {
@@ -69,8 +69,9 @@ pub struct BitcodesOutput<B: Backend, const D: usize> {
     pub quantized: Tensor<B, D>,
     /// The bits that made them, 0 or 1, `[.., num_bits]`.
     pub bits: Tensor<B, D, Int>,
-    /// The sum of the losses that the configuration gives a weight, `[1]`, to be added to the
-    /// model's own; `None` where it gives none, as by default.
+    /// The sum of the losses that the configuration gives a weight, with what the normalization
+    /// learns from, which adds nothing to the value; `[1]`, to be added to the model's own. `None`
+    /// where there is neither, as in the reference's configuration.
     pub loss: Option<Tensor<B, 1>>,
 }
 
@@ -100,7 +101,7 @@ impl<B: Backend> Bitcodes<B> {
 
     /// A quantizer with this codebook, `[2 * num_bits, features]`, and otherwise the configuration;
     /// where it [normalizes](BitcodesConfig::normalize), as if the vectors lay around the origin with
-    /// a standard deviation of 1.
+    /// a standard deviation of 1; the field `normalization` can be set afterwards.
     ///
     /// # Errors
     ///
@@ -154,7 +155,11 @@ impl<B: Backend> Bitcodes<B> {
 
     /// The configuration, as far as the quantizer keeps it: all but the initializer.
     pub fn config(&self) -> BitcodesConfig {
-        BitcodesConfig::new(self.features(), self.num_bits())
+        let defaults = match self.assignment() {
+            Assignment::Independent => BitcodesConfig::reference,
+            Assignment::Residual { .. } => BitcodesConfig::new,
+        };
+        defaults(self.features(), self.num_bits())
             .with_assignment(self.assignment())
             .with_normalize(self.normalization.is_some())
             .with_temperature(self.temperature)
@@ -193,9 +198,9 @@ impl<B: Backend> Bitcodes<B> {
 
     /// Quantizes; in training with noise, so that the bits are sampled.
     ///
-    /// On a backend that differentiates (`Autodiff<..>`) bit `p` is 1 with probability
-    /// `sigmoid(logits_p)`, and gradients pass straight through
-    /// `sigmoid((logits_p + noise_p) / temperature)`. The configuration's
+    /// On a backend that differentiates (`Autodiff<..>`) bits are decided by the sum of
+    /// [`logits`](Self::logits) and logistic noise, and gradients pass straight through, each as the
+    /// [`Assignment`] says. The configuration's
     /// [`noise`](BitcodesConfig::noise) scales the noise; at 0 none is drawn and the bits are
     /// [`encode`](Self::encode)'s. On any other backend, and after Burn's `valid()`, this is
     /// [`quantize`](Self::quantize) with its bits.
@@ -372,6 +377,8 @@ impl<B: Backend> ModuleDisplay for Bitcodes<B> {
         content
             .add("features", &self.features())
             .add("num_bits", &self.num_bits())
+            .add_debug_attribute("assignment", &self.assignment())
+            .add("normalizes", &self.normalization.is_some())
             .add("temperature", &self.temperature())
             .optional()
     }

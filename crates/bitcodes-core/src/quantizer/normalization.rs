@@ -4,15 +4,15 @@ use burn::module::{Module, Param};
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
 use super::pass::{along, vectors_first};
-use crate::losses::CommitmentLoss;
+use crate::losses::{CommitmentLoss, untracked};
 
 /// Where vectors lie and how large they are, learned from them.
 ///
-/// `normalized(x) = DEVIATION (x / exp(log_scale) - center)`. Both follow the vectors by the gradient
-/// of the likelihood that a normal distribution gives them, and are constants to the encoder: a
-/// shift of all vectors, or their growth, changes neither bits nor output. Parameters rather than
-/// running statistics, so that any optimizer, device or part of a batch moves them as it does the
-/// codebook.
+/// `normalized(x) = DEVIATION (x / exp(log_scale) - center)`. The center follows the mean, and the
+/// scale the deviation from it, by the gradients of the likelihood that a normal distribution gives
+/// the vectors, each with the other held. Both are constants to the encoder: a shift of all vectors,
+/// or their growth, changes neither bits nor output. Parameters rather than running statistics, so
+/// that the optimizer moves them as it does the codebook, from whatever part of a batch or device.
 #[derive(Module, Debug)]
 pub struct Normalization<B: Backend> {
     /// `[features]`, the mean of the vectors over their standard deviation.
@@ -43,29 +43,34 @@ impl<B: Backend> Normalization<B> {
     /// Of vectors along axis 1, `[vectors, features]` or `[batch, features, positions]`.
     pub(super) fn normalized<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
         let dtype = FloatDType::from(x.dtype());
-        let center = self.center.val().detach().cast(dtype);
+        let center = untracked(self.center.val()).cast(dtype);
         (self.scaled(x, dtype) - along(center)) * Self::DEVIATION
     }
 
     fn scaled<const N: usize>(&self, x: Tensor<B, N>, dtype: FloatDType) -> Tensor<B, N> {
-        let log_scale = self.log_scale.val().detach().cast(dtype);
-        x * along((-log_scale).exp())
+        let log_scale = untracked(self.log_scale.val()).cast(dtype);
+        x / along(log_scale.exp())
     }
 
-    /// The negative logarithm of the likelihood of vectors, less its value: 0, with a gradient.
+    /// The negative logarithm of the likelihood of vectors, less its value: 0, with a gradient, but
+    /// where no vector is valid.
     pub(super) fn following<const N: usize>(
         &self,
         x: Tensor<B, N>,
         valid: Option<Tensor<B, 2, Bool>>,
     ) -> Tensor<B, 1> {
         let dtype = FloatDType::from(x.dtype());
-        let scaled = vectors_first(self.scaled(x.detach(), dtype));
+        let scaled = vectors_first(self.scaled(untracked(x), dtype));
         let log_scale = self.log_scale.val().cast(dtype);
-        let shrink = (log_scale.clone().detach() - log_scale.clone()).exp();
+        let shrink = (untracked(log_scale.clone()) - log_scale.clone()).exp();
         let off = (scaled - along(self.center.val().cast(dtype))) * along(shrink);
         let nothing = off.zeros_like();
-        let square = CommitmentLoss::new().of_rows(off, nothing, valid);
-        let loss = square / 2.0 + log_scale;
+        let square = CommitmentLoss::new().of_rows(off, nothing, valid.clone());
+        let size = match valid {
+            Some(valid) => log_scale * valid.any().int().cast(dtype),
+            None => log_scale,
+        };
+        let loss = square / 2.0 + size;
         loss.clone() - loss.detach()
     }
 }

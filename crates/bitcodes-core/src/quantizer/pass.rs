@@ -7,7 +7,7 @@ use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 
 use super::{Bitcodes, Weights, residual};
 use crate::Assignment;
-use crate::losses::{CommitmentLoss, EntropyLoss};
+use crate::losses::{CommitmentLoss, EntropyLoss, untracked};
 use crate::precision::working;
 use crate::sampling::sample_straight_through;
 
@@ -44,25 +44,15 @@ impl<B: Backend> Pairs<B> {
         along_axis_1(self.delta.clone().transpose(), bits) + along(base)
     }
 
-    /// [`Assignment::Residual`]'s logits of each bit alone, `(x - mid) . h_p / |h_p|^2`.
-    fn logits_alone<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
-        let mid = self.base.clone() + self.delta.clone().sum_dim(0) / 2.0;
-        let doubled = self.logits(x - along(mid.flatten::<1>(0, 1))) * 2.0;
-        doubled / along(self.squares())
+    /// Half of each pair's difference, `h_p` of [`Assignment::Residual`], `[num_bits, features]`.
+    fn half(&self) -> Tensor<B, 2> {
+        self.delta.clone() * 0.5
     }
 
-    /// `[num_bits, num_bits]`, `h_q . h_p / |h_p|^2` in row `q`.
-    fn coupling(&self) -> Tensor<B, 2> {
-        let gram = self.delta.clone().matmul(self.delta.clone().transpose());
-        gram / along(self.squares())
-    }
-
-    /// `|delta_p|^2 [num_bits]`, not 0, so that a pair of equal vectors has a logit of 0.
-    fn squares(&self) -> Tensor<B, 1> {
-        let squares = self.delta.clone().powi_scalar(2).sum_dim(1);
-        squares
-            .flatten::<1>(0, 1)
-            .clamp_min(f64::from(f32::MIN_POSITIVE))
+    /// `(x - mid) . h_p` for each bit.
+    fn products<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
+        let mid = self.base.clone() + self.half().sum_dim(0);
+        along_axis_1(self.half(), x - along(mid.flatten::<1>(0, 1)))
     }
 
     /// The logits by which the bits of `x` are decided, noise included, `[vectors, num_bits]` and
@@ -73,17 +63,19 @@ impl<B: Backend> Pairs<B> {
         noise: Option<Tensor<B, N>>,
         sweeps: usize,
     ) -> Tensor<B, 2> {
-        let alone = vectors_first(self.logits_alone(x.detach()));
-        let dtype = FloatDType::from(alone.dtype());
+        let products = vectors_first(self.products(untracked(x)));
+        let dtype = FloatDType::from(products.dtype());
         let noise = noise.map(|noise| vectors_first(noise).cast(dtype));
-        residual::decided(alone, noise, self.coupling(), sweeps)
+        residual::decided(products, noise, self.half(), sweeps)
     }
 
     /// The logit of each bit for what the others leave of `x`, with a gradient.
     fn logits_given<const N: usize>(&self, x: Tensor<B, N>, bits: Tensor<B, N>) -> Tensor<B, N> {
         let signs = bits * 2.0 - 1.0;
-        let taken = along_axis_1(self.coupling().transpose(), signs.clone()) - signs;
-        self.logits_alone(x) - taken
+        let half = self.half();
+        let gram = half.clone().matmul(half.clone().transpose());
+        let left = self.products(x) - along_axis_1(gram, signs.clone());
+        left / along(residual::squares(half)) + signs
     }
 }
 

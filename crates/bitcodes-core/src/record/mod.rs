@@ -177,7 +177,7 @@ pub fn load<B: Backend, M: Module<B>>(
 }
 
 /// [`load`] of the parameters alone, for a module that is used and not trained on: other state that
-/// the record holds (steps, Boolean and quantized parameters, and the ids by which optimizers know parameters)
+/// the record holds (steps, how bits are decided, Boolean and quantized parameters, and the ids by which optimizers know parameters)
 /// stays the module's.
 ///
 /// It takes much less code than [`load`], which counts where that is loaded from a server.
@@ -216,18 +216,44 @@ impl<B: Backend> Bitcodes<B> {
                 wanted,
             });
         }
-        let path = "normalization.center".into();
-        let shape = Vec::from([wanted[1]]);
-        match (&record.normalization, self.config().normalize) {
-            (Some(_), false) => Err(RecordError::Unexpected { path, shape }),
-            (None, true) => Err(RecordError::Missing { path, shape }),
+        let lengths = |center: &Param<Tensor<B, 1>>, log_scale: &Param<Tensor<B, 1>>| {
+            let center: [usize; 1] = center.lazy_shape().dims();
+            let log_scale: [usize; 1] = log_scale.lazy_shape().dims();
+            [
+                ("normalization.center", center[0] as u64),
+                ("normalization.log_scale", log_scale[0] as u64),
+            ]
+        };
+        let of_record = record.normalization.as_ref();
+        let of_record = of_record.map(|record| lengths(&record.center, &record.log_scale));
+        let of_module = self.normalization.as_ref();
+        let of_module = of_module.map(|module| lengths(&module.center, &module.log_scale));
+        match (of_record, of_module) {
+            (Some([(path, length), _]), None) => Err(RecordError::Unexpected {
+                path: path.into(),
+                shape: Vec::from([length]),
+            }),
+            (None, Some([(path, length), _])) => Err(RecordError::Missing {
+                path: path.into(),
+                shape: Vec::from([length]),
+            }),
+            (Some(found), Some(wanted)) if found != wanted => {
+                let differ = found.into_iter().zip(wanted).find(|(a, b)| a != b);
+                let ((path, found), (_, wanted)) = differ.expect("they differ");
+                Err(RecordError::Shape {
+                    path: path.into(),
+                    found: Vec::from([found]),
+                    wanted: Vec::from([wanted]),
+                })
+            }
             _ => Ok(self.clone().load_record(record)),
         }
     }
 
     /// The quantizer whose record the bytes are: its dimensions, how it decides bits and whether it
     /// normalizes are read from them; what a record does not hold (temperature, noise, weights of
-    /// losses) is the [reference's configuration's](BitcodesConfig::reference).
+    /// losses) is [`BitcodesConfig::new`]'s where bits are decided on what the others leave, and the
+    /// [reference's](BitcodesConfig::reference) otherwise.
     ///
     /// # Errors
     ///
@@ -247,8 +273,12 @@ impl<B: Backend> Bitcodes<B> {
         }
         let size = |dim: u64| usize::try_from(dim).unwrap_or(usize::MAX);
         let normalizes = get(&item, "normalization").is_some_and(Value::is_map);
-        let config =
-            BitcodesConfig::reference(size(features), size(rows / 2)).with_normalize(normalizes);
+        // How an Assignment is stored: an independent one as a name, others with what they hold.
+        let defaults = match get(&item, "assignment").is_some_and(Value::is_map) {
+            true => BitcodesConfig::new,
+            false => BitcodesConfig::reference,
+        };
+        let config = defaults(size(features), size(rows / 2)).with_normalize(normalizes);
         config.validate()?;
         // Before a codebook of that size is drawn.
         codebook
