@@ -25,7 +25,7 @@ pub enum Assignment {
     /// The gradient of training is the identity, from the output to the vectors; the codebook
     /// learns from its loss alone, which the model's has to include
     /// ([`codebook_weight`](crate::BitcodesConfig::codebook_weight)). The temperature has no part
-    /// in it. Noise is added to these logits, which are 1 apart from the two vectors of a pair.
+    /// in it. Noise is added to these logits, which are -1 and 1 at the two vectors of a pair.
     Residual {
         /// How often the bits are decided again. With none this is residual quantization.
         sweeps: usize,

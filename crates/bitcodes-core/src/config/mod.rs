@@ -24,7 +24,7 @@ use crate::{Assignment, Bitcodes, Schedule};
 /// assert!(config.validate().is_ok());
 /// assert!(BitcodesConfig::new(64, 0).validate().is_err());
 ///
-/// let annealed = config.with_noise(Schedule::linear(1.0, 0.0, 10_000));
+/// let annealed = config.with_noise(Schedule::linear(0.1, 0.0, 10_000));
 /// assert!(annealed.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,8 @@ use crate::precision::working;
 /// More vectors than these make no better directions.
 const MAX_MIXED: usize = 1 << 14;
 
-/// Steps of orthogonal iteration; more did not change what training ends at.
+/// Steps of orthogonal iteration. Each leaves of another direction the ratio of the two variances;
+/// directions of nearly the same variance may as well stay mixed.
 const ITERATIONS: usize = 8;
 
 /// Vectors to start from, in the type that is computed in.
