@@ -7,9 +7,8 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 pub use self::error::ConfigError;
-use crate::Normalization;
 use crate::init::{Initializer, Sample};
-use crate::{Assignment, Bitcodes, Schedule};
+use crate::{Assignment, Bitcodes, Normalization, Schedule};
 
 /// Configuration of a [`Bitcodes`] quantizer.
 ///

@@ -177,8 +177,8 @@ pub fn load<B: Backend, M: Module<B>>(
 }
 
 /// [`load`] of the parameters alone, for a module that is used and not trained on: other state that
-/// the record holds (steps, how bits are decided, Boolean and quantized parameters, and the ids by which optimizers know parameters)
-/// stays the module's.
+/// the record holds (steps, how bits are decided, Boolean and quantized parameters, and the ids by
+/// which optimizers know parameters) stays the module's.
 ///
 /// It takes much less code than [`load`], which counts where that is loaded from a server.
 ///
