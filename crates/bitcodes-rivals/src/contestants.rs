@@ -3,6 +3,7 @@
 use bitcodes_core::BitcodesConfig;
 use burn::tensor::backend::Backend;
 use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
 
 use crate::autoencoder::{FEATURES, TOKENS};
 use crate::quantizer::{
@@ -10,16 +11,22 @@ use crate::quantizer::{
 };
 
 /// A quantizer with its settings.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Contestant {
     /// What it is called in the table.
     pub name: String,
+    /// The standard deviation that vectors are brought to before, and their mean to 0; as they
+    /// are if none. Bitcodes has its own.
+    #[serde(default)]
+    pub deviation: Option<f64>,
     /// How it is made.
     pub settings: Settings,
 }
 
 /// How a quantizer is made.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Settings {
     /// Vectors stay as they are.
     None,
@@ -31,6 +38,47 @@ pub enum Settings {
     Scalar(FiniteScalarConfig),
     /// Signs.
     LookupFree(LookupFreeConfig),
+}
+
+impl Contestant {
+    /// Whether it can be trained.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the settings.
+    pub fn validate(&self) -> Result<(), String> {
+        let of_name = |error: String| format!("{}: {error}", self.name);
+        if let Some(deviation) = self.deviation
+            && !(deviation.is_finite() && deviation > 0.0)
+        {
+            return Err(of_name(format!("deviation {deviation}, expected above 0")));
+        }
+        match &self.settings {
+            Settings::None => Ok(()),
+            Settings::Bitcodes(config) if config.features != FEATURES => {
+                let found = config.features;
+                Err(format!("features {found}, expected {FEATURES}"))
+            }
+            Settings::Bitcodes(config) => config.validate().map_err(|error| error.to_string()),
+            Settings::Vector(config) if config.codebooks == 0 || config.size < 2 => {
+                let (codebooks, size) = (config.codebooks, config.size);
+                let found = format!("{codebooks} codebooks of {size} vectors");
+                Err(format!("{found}, expected at least 1 of at least 2"))
+            }
+            Settings::Scalar(config) if config.levels.is_empty() => {
+                Err("no levels, expected at least one number".into())
+            }
+            Settings::Scalar(config) if config.levels.iter().any(|&levels| levels < 2) => {
+                let found = &config.levels;
+                Err(format!("levels {found:?}, expected at least 2 of each"))
+            }
+            Settings::LookupFree(config) if config.num_bits == 0 => {
+                Err("num_bits 0, expected at least 1".into())
+            }
+            Settings::Vector(_) | Settings::Scalar(_) | Settings::LookupFree(_) => Ok(()),
+        }
+        .map_err(of_name)
+    }
 }
 
 impl Settings {
@@ -62,6 +110,7 @@ impl Settings {
 pub fn contestants() -> Vec<Contestant> {
     let named = |name: &str, settings| Contestant {
         name: name.into(),
+        deviation: None,
         settings,
     };
     let vector = |codebooks, size| ResidualVectorConfig {

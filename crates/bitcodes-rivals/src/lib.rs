@@ -5,6 +5,8 @@
 
 pub mod autoencoder;
 pub mod contestants;
+pub mod outcomes;
+pub mod plot;
 pub mod quantizer;
 pub mod table;
 pub mod train;

@@ -1,17 +1,20 @@
-//! Trains every quantizer in the same autoencoder and prints what came of it.
+//! Trains quantizers in the same autoencoder and prints what came of it.
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use bitcodes_core::{Assignment, Schedule};
-use bitcodes_rivals::autoencoder::Architecture;
-use bitcodes_rivals::contestants::{Contestant, Settings, contestants};
-use bitcodes_rivals::table::table;
-use bitcodes_rivals::train::{Outcome, Split, train};
+use bitcodes_rivals::autoencoder::{Architecture, SIDE};
+use bitcodes_rivals::contestants::{Contestant, contestants};
+use bitcodes_rivals::outcomes::{Measured, Outcomes, Run};
+use bitcodes_rivals::plot::plot;
+use bitcodes_rivals::table::{lines, table};
+use bitcodes_rivals::train::{Split, train};
 use bitcodes_train::data::Images;
 use burn::backend::{Autodiff, Flex};
 use clap::Parser;
@@ -28,32 +31,39 @@ struct Arguments {
     /// Only these quantizers, by the beginning of their names
     #[arg(long, value_name = "NAME", num_args = 1..)]
     only: Vec<String>,
-    /// Trainings of each, with the seeds 0 and up
+    /// Quantizers with settings from this JSON file, in place of those that are built in; one of
+    /// those is printed by --settings
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Print the quantizers with their settings, as --from reads them, and train none
+    #[arg(long)]
+    settings: bool,
+    /// Folder with 8x8 images in MNIST's four files, in place of the digits that are built in
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Trainings of each
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
+    /// The first of their seeds
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    first_seed: u32,
     /// Passes over the images
     #[arg(long, default_value_t = NonZeroUsize::new(60).expect("above 0"))]
     epochs: NonZeroUsize,
-    /// Train on all 1,500 images and measure the test images, which no choice may be made by;
-    /// otherwise 300 of the former are held out and measured
+    /// Train on all images and measure the test images, which no choice may be made by; otherwise a
+    /// fifth of the former is held out and measured
     #[arg(long)]
     test: bool,
-    /// Noise of Bitcodes in place of the default
-    #[arg(long)]
-    noise: Option<Schedule>,
-    /// Commitment weight of Bitcodes in place of the default
-    #[arg(long)]
-    commitment: Option<f64>,
     /// Trainings at once, a thread each
     #[arg(long, default_value_t = NonZeroUsize::new(2).expect("above 0"))]
     jobs: NonZeroUsize,
-    /// Write every outcome to this file, a JSON object a line
+    /// Add every outcome to this file, a JSON object a line, and run none that it has
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Draw PSNR by bits to this SVG file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
-
-/// Of the images to train on, those that choices are made by.
-const HELD_OUT: usize = 300;
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
@@ -66,89 +76,127 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let mut chosen: Vec<Contestant> = contestants()
-        .into_iter()
-        .filter(|contestant| {
-            let wanted = |name: &String| contestant.name.starts_with(name.as_str());
-            arguments.only.is_empty() || arguments.only.iter().any(wanted)
+    let chosen = chosen(arguments)?;
+    if arguments.settings {
+        let settings = serde_json::to_string_pretty(&chosen).expect("it has no maps");
+        println!("{settings}");
+        return Ok(());
+    }
+    let (name, images) = images(arguments.data.as_deref())?;
+    let name = &name;
+    let outcomes = match &arguments.out {
+        Some(path) => Outcomes::open(path).map_err(|error| error.to_string())?,
+        None => Outcomes::default(),
+    };
+    let first = u64::from(arguments.first_seed);
+    let runs: Vec<Run> = chosen
+        .iter()
+        .flat_map(|contestant| {
+            (first..first + arguments.seeds).map(move |seed| Run {
+                contestant: contestant.clone(),
+                architecture: arguments.arch,
+                images: name.clone(),
+                measured: match arguments.test {
+                    true => Measured::Test,
+                    false => Measured::HeldOut,
+                },
+                epochs: arguments.epochs.get(),
+                seed,
+            })
         })
         .collect();
-    if chosen.is_empty() {
-        let names: Vec<String> = contestants().into_iter().map(|one| one.name).collect();
-        return Err(format!(
+    let outcomes = train_all(&runs, &images, outcomes, arguments.jobs.get())?;
+    let lines = lines(runs.iter().filter_map(|run| outcomes.of(run)));
+    print!("{}", table(&lines));
+    if let Some(path) = &arguments.plot {
+        let title = format!("{name} in {}", arguments.arch);
+        let picture = plot(&lines, &title).ok_or("a plot needs a quantizer other than none")?;
+        bitcodes_train::write_file(path, picture.as_bytes()).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+fn chosen(arguments: &Arguments) -> Result<Vec<Contestant>, String> {
+    let all = match &arguments.from {
+        Some(path) => {
+            let of_file = |error: String| format!("{}: {error}", path.display());
+            let text = fs::read_to_string(path).map_err(|error| of_file(error.to_string()))?;
+            let all: Vec<Contestant> =
+                serde_json::from_str(&text).map_err(|error| of_file(error.to_string()))?;
+            for contestant in &all {
+                contestant.validate().map_err(of_file)?;
+            }
+            all
+        }
+        None => contestants(),
+    };
+    let names: Vec<String> = all.iter().map(|one| one.name.clone()).collect();
+    let wanted = |contestant: &Contestant| {
+        let begins = |name: &String| contestant.name.starts_with(name.as_str());
+        arguments.only.is_empty() || arguments.only.iter().any(begins)
+    };
+    let chosen: Vec<Contestant> = all.into_iter().filter(wanted).collect();
+    match chosen.is_empty() {
+        true => Err(format!(
             "no quantizer is called {:?}, expected the beginning of one of {names:?}",
             arguments.only
+        )),
+        false => Ok(chosen),
+    }
+}
+
+/// The images and what they are called.
+fn images(folder: Option<&Path>) -> Result<(String, Images), String> {
+    let Some(folder) = folder else {
+        return Ok(("digits".into(), Images::digits()));
+    };
+    let images = Images::from_folder(folder).map_err(|error| error.to_string())?;
+    let (height, width) = images.train().size();
+    if (height, width) != (SIDE, SIDE) {
+        let found = format!("{height}x{width}");
+        let folder = folder.display();
+        return Err(format!(
+            "{folder}: images of {found} pixels, expected {SIDE}x{SIDE}"
         ));
     }
-    for contestant in &mut chosen {
-        if let Settings::Bitcodes(config) = &mut contestant.settings
-            && config.assignment != Assignment::Independent
-        {
-            config.noise = arguments.noise.unwrap_or(config.noise);
-            config.commitment_weight = arguments.commitment.unwrap_or(config.commitment_weight);
-            config.validate().map_err(|error| error.to_string())?;
-        }
-    }
-    let images = Images::digits();
-    let (all, test) = (images.train().as_ref(), images.test().as_ref());
-    let split = match arguments.test {
-        true => Split {
-            train: (all, 0..all.len()),
-            measured: (test, 0..test.len()),
-        },
-        false => Split {
-            train: (all, 0..all.len() - HELD_OUT),
-            measured: (all, all.len() - HELD_OUT..all.len()),
-        },
-    };
-    let runs: Vec<(&Contestant, u64)> = chosen
+    let name = folder.file_name().unwrap_or(folder.as_os_str());
+    Ok((name.to_string_lossy().into(), images))
+}
+
+/// Those that have no outcome yet, some at once.
+fn train_all(
+    runs: &[Run],
+    images: &Images,
+    outcomes: Outcomes,
+    jobs: usize,
+) -> Result<Outcomes, String> {
+    let todo: Vec<&Run> = runs
         .iter()
-        .flat_map(|contestant| (0..arguments.seeds).map(move |seed| (contestant, seed)))
+        .filter(|run| outcomes.of(run).is_none())
         .collect();
+    let outcomes = Mutex::new(outcomes);
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(&(contestant, seed)) = runs.get(index) else {
-                return done;
-            };
-            let outcome = train::<Autodiff<Flex>>(
-                contestant,
-                arguments.arch,
-                &split,
-                arguments.epochs.get(),
-                seed,
-                &Default::default(),
-            );
+        while let Some(&run) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let split = Split::of(images, run.measured);
+            let outcome = train::<Autodiff<Flex>>(run, &split, &Default::default());
             eprintln!(
-                "{} seed {seed}: {:.2} dB in {:.0} s",
-                outcome.name, outcome.psnr_db, outcome.seconds
+                "{} seed {}: {:.2} dB in {:.0} s",
+                run.contestant.name, run.seed, outcome.psnr_db, outcome.seconds
             );
-            done.push((index, outcome));
+            let mut outcomes = outcomes.lock().map_err(|_| "another training panicked")?;
+            outcomes.add(outcome).map_err(|error| error.to_string())?;
         }
+        Ok::<(), String>(())
     };
     // Not rayon's threads: one that waits for the backend's generator would take another training
     // up, which waits for the same.
-    let mut outcomes: Vec<(usize, Outcome)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..arguments.jobs.get())
-            .map(|_| scope.spawn(work))
-            .collect();
-        let joined = workers.into_iter().map(|worker| worker.join());
-        joined
-            .flat_map(|done| done.unwrap_or_else(|panic| resume_unwind(panic)))
-            .collect()
-    });
-    outcomes.sort_by_key(|&(index, _)| index);
-    let outcomes: Vec<Outcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
-    print!("{}", table(&outcomes));
-    if let Some(path) = &arguments.out {
-        let lines: Vec<String> = outcomes
-            .iter()
-            .map(|outcome| serde_json::to_string(outcome).expect("it has no maps"))
-            .collect();
-        bitcodes_train::write_file(path, (lines.join("\n") + "\n").as_bytes())
-            .map_err(|error| error.to_string())?;
-    }
-    Ok(())
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        let mut joined = workers.into_iter().map(|worker| worker.join());
+        joined.try_for_each(|done| done.unwrap_or_else(|panic| resume_unwind(panic)))
+    })?;
+    Ok(outcomes
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner()))
 }

@@ -1,60 +1,110 @@
-//! What came of all trainings, as a table.
+//! What came of trainings, as a table.
 
 use std::fmt::Write;
 
-use crate::train::Outcome;
+use crate::outcomes::{Outcome, Run};
 
-/// A line for each quantizer, in the order of their first outcome.
-pub fn table(outcomes: &[Outcome]) -> String {
-    let mut names: Vec<&str> = Vec::new();
+/// The trainings of one quantizer that differ in their seed only.
+#[derive(Debug)]
+pub struct Line<'a>(Vec<&'a Outcome>);
+
+/// A line for each quantizer and its settings, in the order of their first outcome.
+pub fn lines<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Vec<Line<'a>> {
+    let mut lines: Vec<Line> = Vec::new();
     for outcome in outcomes {
-        if !names.contains(&outcome.name.as_str()) {
-            names.push(&outcome.name);
+        let same = |line: &&mut Line| {
+            let first = line.first();
+            let seed = first.run.seed;
+            first.run
+                == Run {
+                    seed,
+                    ..outcome.run.clone()
+                }
+        };
+        match lines.iter_mut().find(same) {
+            Some(line) => line.0.push(outcome),
+            None => lines.push(Line(vec![outcome])),
         }
     }
+    lines
+}
+
+impl<'a> Line<'a> {
+    /// The first of its outcomes.
+    pub fn first(&self) -> &'a Outcome {
+        self.0[0]
+    }
+
+    /// Over its seeds.
+    pub fn median(&self, value: impl Fn(&Outcome) -> f64) -> f64 {
+        let values = self.sorted(value);
+        let middle = values.len() / 2;
+        match values.len() % 2 {
+            1 => values[middle],
+            _ => (values[middle - 1] + values[middle]) / 2.0,
+        }
+    }
+
+    /// The least and the greatest over its seeds.
+    pub fn range(&self, value: impl Fn(&Outcome) -> f64) -> (f64, f64) {
+        let values = self.sorted(value);
+        (values[0], values[values.len() - 1])
+    }
+
+    fn sorted(&self, value: impl Fn(&Outcome) -> f64) -> Vec<f64> {
+        let mut values: Vec<f64> = self.0.iter().map(|outcome| value(outcome)).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    }
+}
+
+/// Medians over the seeds of each line; the entropy is of the bit and the seed with the least.
+pub fn table(lines: &[Line]) -> String {
+    let width = lines
+        .iter()
+        .map(|line| line.first().run.contestant.name.len());
+    let width = width.max().unwrap_or(0).max(9);
     let mut text = format!(
-        "{:18} {:>6} {:>6} {:>16} {:>9} {:>6} {:>7} {:>6}\n",
-        "quantizer", "bits", "PSNR", "min .. max", "train", "codes", "params", "s"
+        "{:width$} {:>6} {:>5} {:>6} {:>16} {:>9} {:>6} {:>7} {:>7} {:>6}\n",
+        "quantizer",
+        "bits",
+        "seeds",
+        "PSNR",
+        "min .. max",
+        "train",
+        "codes",
+        "entropy",
+        "params",
+        "s"
     );
-    for name in names {
-        let runs: Vec<&Outcome> = outcomes.iter().filter(|run| run.name == name).collect();
-        let psnr = sorted(&runs, |run| run.psnr_db);
-        let bits = match runs[0].bits_per_image {
-            Some(bits) => format!("{bits:.1}"),
+    for line in lines {
+        let first = line.first();
+        let shown = |value: Option<f64>, digits: usize| match value {
+            Some(value) => format!("{value:.digits$}"),
             None => "-".into(),
         };
-        let codes = match runs[0].codes_used {
-            Some(_) => {
-                let codes = sorted(&runs, |run| run.codes_used.unwrap_or_default() as f64);
-                format!("{:.0}", median(&codes))
-            }
-            None => "-".into(),
-        };
-        let range = format!("{:.2} .. {:.2}", psnr[0], psnr[psnr.len() - 1]);
+        let (least, most) = line.range(|run| run.psnr_db);
+        let codes = first
+            .codes_used
+            .map(|_| line.median(|run| run.codes_used.unwrap_or(0) as f64));
+        let entropy = first
+            .least_bit_entropy
+            .map(|_| line.range(|run| run.least_bit_entropy.unwrap_or(0.0)).0);
         writeln!(
             text,
-            "{name:18} {bits:>6} {:>6.2} {range:>16} {:>9.2} {codes:>6} {:>7} {:>6.1}",
-            median(&psnr),
-            median(&sorted(&runs, |run| run.train_psnr_db)),
-            runs[0].parameters,
-            median(&sorted(&runs, |run| run.seconds)),
+            "{:width$} {:>6} {:>5} {:>6.2} {:>16} {:>9.2} {:>6} {:>7} {:>7} {:>6.1}",
+            first.run.contestant.name,
+            shown(first.bits_per_image, 1),
+            line.0.len(),
+            line.median(|run| run.psnr_db),
+            format!("{least:.2} .. {most:.2}"),
+            line.median(|run| run.train_psnr_db),
+            shown(codes, 0),
+            shown(entropy, 2),
+            first.parameters,
+            line.median(|run| run.seconds),
         )
         .expect("a string takes all");
     }
     text
-}
-
-fn sorted(runs: &[&Outcome], value: impl Fn(&Outcome) -> f64) -> Vec<f64> {
-    let mut values: Vec<f64> = runs.iter().map(|run| value(run)).collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-/// Of sorted values.
-fn median(values: &[f64]) -> f64 {
-    let middle = values.len() / 2;
-    match values.len() % 2 {
-        1 => values[middle],
-        _ => (values[middle - 1] + values[middle]) / 2.0,
-    }
 }

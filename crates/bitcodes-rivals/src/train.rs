@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use bitcodes_core::Assignment;
-use bitcodes_train::data::ImageSet;
+use bitcodes_train::data::{ImageSet, Images};
 use bitcodes_train::psnr_db;
 use burn::lr_scheduler::LrScheduler;
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
@@ -17,11 +17,11 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
-use serde::{Deserialize, Serialize};
 
-use crate::autoencoder::{Architecture, Autoencoder};
-use crate::contestants::{Contestant, Settings};
-use crate::quantizer::Quantizer;
+use crate::autoencoder::{Autoencoder, FEATURES};
+use crate::contestants::Settings;
+use crate::outcomes::{Measured, Outcome, Run};
+use crate::quantizer::{Moments, Quantizer};
 
 const BATCH: usize = 64;
 const LEARNING_RATE: f64 = 2e-3;
@@ -38,27 +38,25 @@ pub struct Split<'a> {
     pub measured: (&'a ImageSet, Range<usize>),
 }
 
-/// What came of a training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// Name of the quantizer.
-    pub name: String,
-    /// What it was in.
-    pub architecture: Architecture,
-    /// The seed.
-    pub seed: u64,
-    /// Bits of an image; none where it is not quantized.
-    pub bits_per_image: Option<f64>,
-    /// PSNR of the images that are measured, in dB.
-    pub psnr_db: f64,
-    /// PSNR of those that were trained on, in dB.
-    pub train_psnr_db: f64,
-    /// Different codes of the tokens measured; none where they are not quantized.
-    pub codes_used: Option<usize>,
-    /// Numbers that the quantizer learns.
-    pub parameters: usize,
-    /// Time of the training in seconds.
-    pub seconds: f64,
+/// Of the images to train on, the part that choices are made by.
+const HELD_OUT: usize = 5;
+
+impl<'a> Split<'a> {
+    /// Of these images.
+    pub fn of(images: &'a Images, measured: Measured) -> Self {
+        let (all, test) = (images.train().as_ref(), images.test().as_ref());
+        let last = all.len() - all.len() / HELD_OUT;
+        match measured {
+            Measured::HeldOut => Self {
+                train: (all, 0..last),
+                measured: (all, last..all.len()),
+            },
+            Measured::Test => Self {
+                train: (all, 0..all.len()),
+                measured: (test, 0..test.len()),
+            },
+        }
+    }
 }
 
 /// A backend has one generator; while weights are drawn, nobody else draws. Held by a thread of
@@ -66,15 +64,9 @@ pub struct Outcome {
 static DRAWING: Mutex<()> = Mutex::new(());
 
 /// Trains one autoencoder and measures it.
-pub fn train<B: AutodiffBackend>(
-    contestant: &Contestant,
-    architecture: Architecture,
-    split: &Split,
-    epochs: usize,
-    seed: u64,
-    device: &B::Device,
-) -> Outcome {
-    let mut random = StdRng::seed_from_u64(seed);
+pub fn train<B: AutodiffBackend>(run: &Run, split: &Split, device: &B::Device) -> Outcome {
+    let contestant = &run.contestant;
+    let mut random = StdRng::seed_from_u64(run.seed);
     let mut model = {
         let _drawing = DRAWING
             .lock()
@@ -82,7 +74,7 @@ pub fn train<B: AutodiffBackend>(
         B::seed(device, random.random());
         let quantizer = contestant.settings.init::<B>(&mut random, device);
         // A fork draws all weights, which are otherwise drawn at their first use.
-        let mut model = Autoencoder::new(architecture, quantizer, device).fork(device);
+        let mut model = Autoencoder::new(run.architecture, quantizer, device).fork(device);
         if let Settings::Bitcodes(config) = &contestant.settings
             && config.assignment != Assignment::Independent
         {
@@ -92,6 +84,9 @@ pub fn train<B: AutodiffBackend>(
             let quantizer = config.init_from_sample(tokens);
             model.quantizer = Quantizer::Bitcodes(quantizer.expect("tokens are finite"));
         }
+        model.moments = contestant
+            .deviation
+            .map(|deviation| Moments::new(FEATURES, deviation, device));
         model
     };
     let mut optimizer = AdamWConfig::new()
@@ -100,18 +95,18 @@ pub fn train<B: AutodiffBackend>(
         .init();
     let (set, range) = &split.train;
     let mut order: Vec<usize> = range.clone().collect();
-    let steps = epochs * order.len().div_ceil(BATCH);
+    let steps = run.epochs * order.len().div_ceil(BATCH);
     let mut schedule = CosineAnnealingLrSchedulerConfig::new(LEARNING_RATE, steps)
         .init()
         .expect("the learning rate and the number of steps are above 0");
 
     let start = Instant::now();
-    for _ in 0..epochs {
+    for _ in 0..run.epochs {
         order.shuffle(&mut random);
         for batch in order.chunks(BATCH) {
             let images: Tensor<B, 3> = set.tensor(batch, device);
             let tokens = model.encode(images.clone());
-            let quantized = model.quantizer.forward(tokens, &mut random);
+            let quantized = model.quantize_in_training(tokens, &mut random);
             let error = model.decode(quantized.vectors) - images;
             let mut loss = error.powi_scalar(2).mean();
             if let Some(more) = quantized.loss {
@@ -123,38 +118,57 @@ pub fn train<B: AutodiffBackend>(
     }
     let seconds = start.elapsed().as_secs_f64();
 
-    let (psnr_db, codes_used) = measure(&model, &split.measured, device);
+    let (psnr_db, codes) = measure(&model, &split.measured, device);
     let (train_psnr_db, _) = measure(&model, &split.train, device);
+    let of_bits = matches!(
+        contestant.settings,
+        Settings::Bitcodes(_) | Settings::LookupFree(_)
+    );
     Outcome {
-        name: contestant.name.clone(),
-        architecture,
-        seed,
+        run: run.clone(),
         bits_per_image: contestant.settings.bits_per_image(),
         psnr_db,
         train_psnr_db,
-        codes_used,
+        codes_used: codes.as_ref().map(|codes| different(codes)),
+        least_bit_entropy: codes.filter(|_| of_bits).map(|codes| least_entropy(&codes)),
         parameters: parameters(&model.quantizer),
         seconds,
     }
 }
 
-/// PSNR over all pixels in dB, and how many different codes the tokens have.
+/// PSNR over all pixels in dB, and the code of each token, if it has one.
 fn measure<B: Backend>(
     model: &Autoencoder<B>,
     (set, range): &(&ImageSet, Range<usize>),
     device: &B::Device,
-) -> (f64, Option<usize>) {
+) -> (f64, Option<Vec<Vec<i64>>>) {
     let indices: Vec<usize> = range.clone().collect();
     let images: Tensor<B, 3> = set.tensor(&indices, device);
-    let quantized = model.quantizer.quantize(model.encode(images.clone()));
+    let quantized = model.quantize(model.encode(images.clone()));
     let error = model.decode(quantized.vectors) - images;
     let mse = error.powi_scalar(2).mean().into_data().iter::<f64>().sum();
-    let codes_used = quantized.codes.map(|codes| {
+    let codes = quantized.codes.map(|codes| {
         let [_, width] = codes.dims();
         let codes: Vec<i64> = codes.into_data().iter().collect();
-        codes.chunks(width).collect::<HashSet<_>>().len()
+        codes.chunks(width).map(<[i64]>::to_vec).collect()
     });
-    (psnr_db(mse), codes_used)
+    (psnr_db(mse), codes)
+}
+
+fn different(codes: &[Vec<i64>]) -> usize {
+    codes.iter().collect::<HashSet<_>>().len()
+}
+
+/// Of codes of 0 and 1, the entropy in bits of the bit that has the least.
+fn least_entropy(codes: &[Vec<i64>]) -> f64 {
+    let entropy = |bit: usize| {
+        let ones: i64 = codes.iter().map(|code| code[bit]).sum();
+        let p = ones as f64 / codes.len() as f64;
+        let part = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
+        part(p) + part(1.0 - p)
+    };
+    let bits = codes.first().map_or(0, Vec::len);
+    (0..bits).map(entropy).fold(1.0, f64::min)
 }
 
 fn parameters<B: Backend>(quantizer: &Quantizer<B>) -> usize {
@@ -167,24 +181,39 @@ fn parameters<B: Backend>(quantizer: &Quantizer<B>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contestants::contestants;
-    use bitcodes_train::data::Images;
+    use crate::autoencoder::Architecture;
+    use crate::contestants::{Contestant, contestants};
     use burn::backend::{Autodiff, Flex};
 
     fn briefly(contestant: &Contestant, architecture: Architecture, images: usize) -> Outcome {
+        let run = Run {
+            contestant: contestant.clone(),
+            architecture,
+            images: "digits".into(),
+            measured: Measured::Test,
+            epochs: 1,
+            seed: 7,
+        };
         let digits = Images::digits();
         let split = Split {
             train: (digits.train(), 0..images),
             measured: (digits.test(), 0..16),
         };
-        train::<Autodiff<Flex>>(contestant, architecture, &split, 1, 7, &Default::default())
+        train::<Autodiff<Flex>>(&run, &split, &Default::default())
     }
 
     #[test]
     fn every_quantizer_trains_in_both_architectures() {
         for contestant in contestants() {
-            for architecture in [Architecture::Mixer, Architecture::Conv] {
-                let outcome = briefly(&contestant, architecture, 70);
+            let normalized = Contestant {
+                deviation: Some(1.0),
+                ..contestant.clone()
+            };
+            for (contestant, architecture) in [
+                (&contestant, Architecture::Mixer),
+                (&normalized, Architecture::Conv),
+            ] {
+                let outcome = briefly(contestant, architecture, 70);
                 assert!(outcome.psnr_db.is_finite(), "{outcome:?}");
                 let most = 16 * crate::autoencoder::TOKENS;
                 assert!(
@@ -211,6 +240,14 @@ mod tests {
             });
             assert_eq!(first, second, "{name}");
         }
+    }
+
+    #[test]
+    fn the_least_entropy_is_of_the_bit_that_is_most_often_the_same() {
+        let codes = [[0, 1, 1], [1, 1, 0], [0, 1, 0], [1, 0, 0]].map(|code| code.to_vec());
+        let wanted = -(0.25f64.log2() * 0.25 + 0.75f64.log2() * 0.75);
+        assert_eq!(least_entropy(&codes), wanted);
+        assert_eq!(least_entropy(&[vec![1, 0], vec![1, 1]]), 0.0);
     }
 
     #[test]

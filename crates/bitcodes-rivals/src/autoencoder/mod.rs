@@ -2,14 +2,17 @@
 
 mod conv;
 
+use std::fmt;
+
 use bitcodes_train::Mixer;
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Distribution, Tensor, backend::Backend};
+use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use self::conv::{ConvDecoder, ConvEncoder};
-use crate::quantizer::Quantizer;
+use crate::quantizer::{Moments, Quantized, Quantizer};
 
 /// Height and width of the images in pixels.
 pub const SIDE: usize = 8;
@@ -26,6 +29,15 @@ pub enum Architecture {
     Mixer,
     /// Three convolutions down, three up.
     Conv,
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Mixer => "mixer",
+            Self::Conv => "conv",
+        })
+    }
 }
 
 /// Images to tokens.
@@ -47,6 +59,8 @@ enum Decoder<B: Backend> {
 #[derive(Module, Debug)]
 pub struct Autoencoder<B: Backend> {
     encoder: Encoder<B>,
+    /// Before the quantizer, if any.
+    pub moments: Option<Moments<B>>,
     /// What is compared.
     pub quantizer: Quantizer<B>,
     decoder: Decoder<B>,
@@ -72,6 +86,7 @@ impl<B: Backend> Autoencoder<B> {
         };
         Self {
             encoder,
+            moments: None,
             quantizer,
             decoder,
         }
@@ -88,6 +103,31 @@ impl<B: Backend> Autoencoder<B> {
             }
         };
         tokens.reshape([TOKENS * batch, FEATURES])
+    }
+
+    /// Tokens `[tokens, FEATURES]` quantized as in training.
+    pub fn quantize_in_training(
+        &mut self,
+        tokens: Tensor<B, 2>,
+        random: &mut StdRng,
+    ) -> Quantized<B> {
+        if let Some(moments) = &mut self.moments {
+            moments.follow(tokens.clone());
+        }
+        let tokens = self.normalized(tokens);
+        self.quantizer.forward(tokens, random)
+    }
+
+    /// Tokens `[tokens, FEATURES]` quantized as after training.
+    pub fn quantize(&self, tokens: Tensor<B, 2>) -> Quantized<B> {
+        self.quantizer.quantize(self.normalized(tokens))
+    }
+
+    fn normalized(&self, tokens: Tensor<B, 2>) -> Tensor<B, 2> {
+        match &self.moments {
+            Some(moments) => moments.normalized(tokens),
+            None => tokens,
+        }
     }
 
     /// The reverse of [`encode`](Self::encode), in [0, 1].

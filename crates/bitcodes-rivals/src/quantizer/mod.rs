@@ -1,6 +1,7 @@
 //! The quantizers, each as plain as its paper, with the details of `vector-quantize-pytorch` 1.32.
 
 mod lookup_free;
+mod moments;
 mod scalar;
 mod straight_through;
 mod vector;
@@ -11,6 +12,7 @@ use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use rand::{RngExt, rngs::StdRng};
 
 pub use self::lookup_free::{LookupFree, LookupFreeConfig};
+pub use self::moments::Moments;
 pub use self::scalar::{FiniteScalar, FiniteScalarConfig};
 pub use self::vector::{ResidualVector, ResidualVectorConfig, VectorCodebook};
 
