@@ -8,5 +8,6 @@ pub mod contestants;
 pub mod outcomes;
 pub mod plot;
 pub mod quantizer;
+pub mod strokes;
 pub mod table;
 pub mod train;

@@ -13,6 +13,7 @@ use bitcodes_rivals::autoencoder::{Architecture, SIDE};
 use bitcodes_rivals::contestants::{Contestant, contestants};
 use bitcodes_rivals::outcomes::{Measured, Outcomes, Run};
 use bitcodes_rivals::plot::plot;
+use bitcodes_rivals::strokes;
 use bitcodes_rivals::table::{lines, table};
 use bitcodes_rivals::train::{Split, train};
 use bitcodes_train::data::Images;
@@ -41,6 +42,9 @@ struct Arguments {
     /// Folder with 8x8 images in MNIST's four files, in place of the digits that are built in
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// Write another set of 8x8 images, of drawn strokes, to this folder, and train none
+    #[arg(long, value_name = "FOLDER")]
+    strokes: Option<PathBuf>,
     /// Trainings of each
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
@@ -76,6 +80,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
+    if let Some(folder) = &arguments.strokes {
+        return strokes::write(folder).map_err(|error| error.to_string());
+    }
     let chosen = chosen(arguments)?;
     if arguments.settings {
         let settings = serde_json::to_string_pretty(&chosen).expect("it has no maps");

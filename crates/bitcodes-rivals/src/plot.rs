@@ -109,3 +109,54 @@ pub fn plot(lines: &[Line], title: &str) -> Option<String> {
     draw().expect("a string takes all");
     Some(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autoencoder::Architecture;
+    use crate::contestants::contestants;
+    use crate::outcomes::{Measured, Outcome, Run};
+    use crate::table::lines;
+
+    fn outcome(name: &str, seed: u64, psnr_db: f64) -> Outcome {
+        let contestant = contestants().into_iter().find(|one| one.name == name);
+        let contestant = contestant.expect("there is one");
+        Outcome {
+            bits_per_image: contestant.settings.bits_per_image(),
+            run: Run {
+                contestant,
+                architecture: Architecture::Mixer,
+                images: "digits".into(),
+                measured: Measured::HeldOut,
+                epochs: 60,
+                seed,
+            },
+            psnr_db,
+            train_psnr_db: psnr_db,
+            codes_used: None,
+            least_bit_entropy: None,
+            parameters: 0,
+            seconds: 0.0,
+        }
+    }
+
+    #[test]
+    fn a_kind_has_one_line_and_each_quantizer_a_point() {
+        let outcomes = [
+            outcome("none", 0, 32.0),
+            outcome("RVQ 2x16", 0, 19.0),
+            outcome("RVQ 2x16", 1, 20.0),
+            outcome("RVQ 2x256", 0, 22.0),
+            outcome("RVQ 4x16", 0, 21.0),
+            outcome("Bitcodes 8", 0, 19.5),
+        ];
+        let picture = plot(&lines(&outcomes), "digits in mixer").expect("quantizers");
+        assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"));
+        assert_eq!(picture.matches("<circle").count(), 4);
+        for name in ["digits in mixer", "RVQ", "Bitcodes", "not quantized"] {
+            let found = picture.lines().filter(|line| *line == name).count();
+            assert_eq!(found, 1, "{name}");
+        }
+        assert!(plot(&lines(&outcomes[..1]), "").is_none());
+    }
+}
