@@ -6,22 +6,25 @@ pub struct PlainResidual {
     halves: Vec<Vec<f64>>,
     /// The sum of the pairs' means.
     mid: Vec<f64>,
-    sweeps: usize,
+    beam: usize,
 }
 
 /// How one vector is quantized.
 pub struct Decided {
     /// The last logit of each bit, noise included.
     pub logits: Vec<f64>,
-    /// The least magnitude of all logits that decided a bit, the earlier ones too.
+    /// The least magnitude of these.
     pub narrowest: f64,
+    /// The least difference in what they make small between ways that were kept and dropped, and
+    /// between the first and the second at the end.
+    pub closest: f64,
     /// What the bits decode to.
     pub quantized: Vec<f64>,
 }
 
 impl PlainResidual {
     /// With a codebook `[2 * num_bits * features]`.
-    pub fn new(codebook: &[f32], features: usize, sweeps: usize) -> Self {
+    pub fn new(codebook: &[f32], features: usize, beam: usize) -> Self {
         let wide: Vec<f64> = codebook.iter().map(|&c| f64::from(c)).collect();
         let pairs = wide.chunks(2 * features);
         let mut mid = vec![0.0; features];
@@ -33,42 +36,66 @@ impl PlainResidual {
                 *mid += (z + o) / 2.0;
             }
         }
-        Self {
-            halves,
-            mid,
-            sweeps,
-        }
+        Self { halves, mid, beam }
     }
 
     /// Of a vector as the codebook has it, with noise for each bit.
     pub fn decide(&self, x: &[f64], noise: &[f64]) -> Decided {
-        let minus = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect();
-        let mut left: Vec<f64> = minus(x, &self.mid);
-        let mut logits = vec![0.0; self.halves.len()];
-        let mut narrowest = f64::INFINITY;
-        let add = |left: &mut Vec<f64>, half: &[f64], times: f64| {
-            left.iter_mut().zip(half).for_each(|(l, h)| *l += times * h);
-        };
-        for sweep in 0..=self.sweeps {
-            for (p, half) in self.halves.iter().enumerate() {
-                if sweep > 0 {
-                    add(&mut left, half, sign(logits[p]));
-                }
-                let square: f64 = half.iter().map(|h| h * h).sum();
-                let product: f64 = left.iter().zip(half).map(|(l, h)| l * h).sum();
-                logits[p] = product / square + noise[p];
-                narrowest = narrowest.min(logits[p].abs());
-                add(&mut left, half, -sign(logits[p]));
+        let x: Vec<f64> = x.iter().zip(&self.mid).map(|(x, mid)| x - mid).collect();
+        let mut closest = f64::INFINITY;
+        let mut ways: Vec<Vec<f64>> = vec![Vec::new()];
+        for _ in &self.halves {
+            let longer = |way: &Vec<f64>| [-1.0, 1.0].map(|sign| [&way[..], &[sign]].concat());
+            ways = ways.iter().flat_map(longer).collect();
+            ways.sort_by(|a, b| self.cost(&x, noise, a).total_cmp(&self.cost(&x, noise, b)));
+            if let [.., kept, dropped] = &ways[..ways.len().min(self.beam + 1)]
+                && ways.len() > self.beam
+            {
+                closest = closest.min(self.cost(&x, noise, dropped) - self.cost(&x, noise, kept));
             }
+            ways.truncate(self.beam);
         }
+        if let [first, second, ..] = &ways[..] {
+            closest = closest.min(self.cost(&x, noise, second) - self.cost(&x, noise, first));
+        }
+        let mut signs = ways.swap_remove(0);
+        let mut logits = Vec::new();
+        for (p, half) in self.halves.iter().enumerate() {
+            signs[p] = 0.0;
+            let square: f64 = half.iter().map(|h| h * h).sum();
+            let left = self.left(&x, &signs);
+            let product: f64 = left.iter().zip(half).map(|(l, h)| l * h).sum();
+            logits.push(product / square + noise[p]);
+            signs[p] = if logits[p] > 0.0 { 1.0 } else { -1.0 };
+        }
+        let left = self.left(&x, &signs);
+        let quantized = x.iter().zip(&left).zip(&self.mid);
         Decided {
+            narrowest: logits
+                .iter()
+                .fold(f64::INFINITY, |least, l| least.min(l.abs())),
+            closest,
+            quantized: quantized.map(|((x, left), mid)| x - left + mid).collect(),
             logits,
-            narrowest,
-            quantized: minus(x, &left),
         }
     }
-}
 
-fn sign(logit: f64) -> f64 {
-    if logit > 0.0 { 1.0 } else { -1.0 }
+    /// What the first bits leave.
+    fn left(&self, x: &[f64], signs: &[f64]) -> Vec<f64> {
+        let mut left = x.to_vec();
+        for (half, sign) in self.halves.iter().zip(signs) {
+            left.iter_mut().zip(half).for_each(|(l, h)| *l -= sign * h);
+        }
+        left
+    }
+
+    /// What is made small.
+    fn cost(&self, x: &[f64], noise: &[f64], signs: &[f64]) -> f64 {
+        let square = |v: &[f64]| -> f64 { v.iter().map(|v| v * v).sum() };
+        let noisy = self.halves.iter().zip(noise).zip(signs);
+        let noisy: f64 = noisy
+            .map(|((h, noise), sign)| sign * square(h) * noise)
+            .sum();
+        square(&self.left(x, signs)) - 2.0 * noisy
+    }
 }

@@ -16,32 +16,35 @@ pub enum Assignment {
     /// In training bit `p` is 1 with probability `sigmoid(logit_p)`, and the gradient is that of
     /// `sigmoid((logit_p + noise_p) / temperature)`, for vectors and codebook.
     Independent,
-    /// One bit after another, each on what the others leave of the vector `r`:
-    /// `logit_p = r . h_p / |h_p|^2`, then `r -= s_p h_p`; and then `sweeps` times over all bits
-    /// again, each put back and decided anew. That is residual quantization followed by coordinate
-    /// descent on `|x - y|^2`, known from additive quantization as iterated conditional modes
-    /// ([Martinez et al. 2016](https://doi.org/10.1007/978-3-319-46475-6_9)).
+    /// Together, so that as little as possible is left of the vector, `r = x - y`.
+    ///
+    /// A beam search takes one bit after another, and keeps the `beam` ways to decide those so far
+    /// that leave the least; then each bit is decided once more on what all others leave,
+    /// `logit_p = r . h_p / |h_p|^2`. That is how additive quantization encodes
+    /// ([Babenko and Lempitsky 2014](https://doi.org/10.1109/CVPR.2014.124)); with a beam of 1 it is
+    /// residual quantization and one step of coordinate descent. Encoding takes time in proportion
+    /// to the beam.
     ///
     /// The gradient of training is the identity, from the output to the vectors; the codebook
     /// learns from its loss alone, which the model's has to include
     /// ([`codebook_weight`](crate::BitcodesConfig::codebook_weight)). The temperature has no part
     /// in it. Noise is added to these logits, which are -1 and 1 at the two vectors of a pair.
     Residual {
-        /// How often the bits are decided again. With none this is residual quantization.
-        sweeps: usize,
+        /// Ways that are kept, at least 1.
+        beam: usize,
     },
 }
 
 impl Default for Assignment {
-    /// [`Residual`](Self::Residual) with 3 sweeps, after which hardly a bit changes.
+    /// [`Residual`](Self::Residual) with a beam of 8.
     fn default() -> Self {
-        Self::Residual { sweeps: 3 }
+        Self::Residual { beam: 8 }
     }
 }
 
 impl Assignment {
-    /// The most sweeps that a configuration may ask for: more than change a bit.
-    pub const MAX_SWEEPS: usize = 64;
+    /// The widest beam that a configuration may ask for: more than make a difference.
+    pub const MAX_BEAM: usize = 256;
 
     /// What a configuration of before there was a choice means.
     pub(crate) fn of_the_reference() -> Self {

@@ -1,54 +1,55 @@
 //! Bits that are decided one after another, on what the others leave of a vector.
 
 use alloc::vec::Vec;
-use core::ops::{Add, AddAssign, Div, Mul, SubAssign};
+use core::ops::{AddAssign, Div, Mul, SubAssign};
 
 /// What is computed in: `f32` or `f64`.
 pub trait Real:
-    Copy
-    + Default
-    + PartialOrd
-    + Add<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + AddAssign
-    + SubAssign
+    Copy + Default + PartialOrd + Mul<Output = Self> + Div<Output = Self> + AddAssign + SubAssign
 {
     /// 1.
     const ONE: Self;
+    /// -1.
+    const MINUS_ONE: Self;
 }
 
 impl Real for f32 {
     const ONE: Self = 1.0;
+    const MINUS_ONE: Self = -1.0;
 }
 
 impl Real for f64 {
     const ONE: Self = 1.0;
+    const MINUS_ONE: Self = -1.0;
 }
 
 /// Turns rows of products into the logits by which each bit is decided last.
 ///
-/// The vector `x` of a row is approached by `sum_p s_p h_p`, each sign `s_p` -1 or 1. The logit of
-/// bit `p` is `r . h_p / |h_p|^2`, with `r` what the others leave of `x`. First each bit in turn
-/// takes the sign of its logit plus its noise, and `s_p h_p` is taken out of `r`. Then, `sweeps`
-/// times, each bit in turn is put back and decided again: coordinate descent on `|r|^2`, which no
-/// step makes larger where there is no noise.
+/// The vector `x` of a row is approached by `sum_p s_p h_p`, each sign `s_p` -1 or 1, by beam search:
+/// for each bit in turn both signs are tried on each way that is kept to decide those before it, and
+/// the `beam` ways are kept that leave the least of `x`. With a beam of 1 that is each bit's sign on
+/// what those before it left. Then each bit is decided once more, on what all others left: its logit
+/// is `r . h_p / |h_p|^2`, with `r` what they left of `x`, and it is 1 if logit plus noise is above 0.
+/// Without noise neither step makes `|r|^2` larger; noise of bit `p` adds `-2 s_p |h_p|^2 noise_p`
+/// to what is made small.
 ///
-/// `products` are rows of `x . h_p`, overwritten by the sums of logit and noise that decided; a bit
-/// is 1 where that is above 0, so that a tie and NaN give 0, and where `h_p` is 0. `noise` is as
-/// long, or none; `gram` is `[num_bits, num_bits]`, `h_q . h_p`.
+/// `products` are rows of `x . h_p`, overwritten by the sums of logit and noise that decided; a tie
+/// and NaN give 0, and so does a bit whose `h_p` is 0. `noise` is as long, or none; `gram` is
+/// `[num_bits, num_bits]`, `h_q . h_p`.
 ///
 /// # Panics
 ///
-/// Where `num_bits` is 0, the rows are not whole, or `gram` or `noise` are of another length.
+/// Where `num_bits` or `beam` is 0, the rows are not whole, or `gram` or `noise` are of another
+/// length.
 pub fn decide<R: Real>(
     products: &mut [R],
     noise: Option<&[R]>,
     gram: &[R],
     num_bits: usize,
-    sweeps: usize,
+    beam: usize,
 ) {
     assert!(num_bits > 0, "decide: rows of 0 bits");
+    assert!(beam > 0, "decide: a beam of 0");
     assert!(
         products.len().is_multiple_of(num_bits) && gram.len() == num_bits * num_bits,
         "decide: {} products, a Gram matrix of {}, expected rows of {num_bits} and {num_bits} x {num_bits}",
@@ -62,82 +63,138 @@ pub fn decide<R: Real>(
             "decide: noise (left) for products"
         );
     }
-    let inverse = |p: usize| match gram[p * num_bits + p] {
+    let squares: Vec<R> = gram.iter().copied().step_by(num_bits + 1).collect();
+    let inverse = |&square: &R| match square {
         square if square > R::default() => R::ONE / square,
         _ => R::default(),
     };
-    let inverses: Vec<R> = (0..num_bits).map(inverse).collect();
+    let inverses: Vec<R> = squares.iter().map(inverse).collect();
     // What `h_q` has in the logit of bit `p`.
     let coupling: Vec<R> = gram
         .chunks_exact(num_bits)
         .flat_map(|row| row.iter().zip(&inverses).map(|(&g, &inverse)| g * inverse))
         .collect();
-    let mut left = alloc::vec![R::default(); num_bits];
+    let mut search = Search::new(num_bits, beam);
+    let mut logits = alloc::vec![R::default(); num_bits];
     for (row, decided) in products.chunks_exact_mut(num_bits).enumerate() {
         let noise = noise.map(|noise| &noise[row * num_bits..][..num_bits]);
-        for ((left, &product), &inverse) in left.iter_mut().zip(&*decided).zip(&inverses) {
-            *left = product * inverse;
+        for ((logit, &product), &inverse) in logits.iter_mut().zip(&*decided).zip(&inverses) {
+            *logit = product * inverse;
         }
-        decide_row(&mut left, decided, noise, &coupling, sweeps);
+        decided.copy_from_slice(search.signs(&logits, noise, &squares, &coupling));
+        decide_again(&mut logits, decided, noise, &coupling);
     }
 }
 
-/// `left` are the logits of what is left of the vector, `decided` the result.
-fn decide_row<R: Real>(
-    left: &mut [R],
-    decided: &mut [R],
-    noise: Option<&[R]>,
-    coupling: &[R],
-    sweeps: usize,
-) {
-    let num_bits = left.len();
-    let with_noise = |logit: R, p: usize| match noise {
-        Some(noise) => logit + noise[p],
-        None => logit,
-    };
+/// The ways to decide the first bits of a row that are kept.
+struct Search<R> {
+    num_bits: usize,
+    beam: usize,
+    /// Each way's signs of the bits that are decided, then the logits of the others for what those
+    /// leave.
+    ways: Vec<R>,
+    /// Each way's `|r|^2`, noise included, halved and less what all have.
+    costs: Vec<R>,
+    /// Of the ways with one bit more: cost, which way it goes on, and with which sign; the best first.
+    best: Vec<(R, usize, R)>,
+    next: Vec<R>,
+}
+
+impl<R: Real> Search<R> {
+    fn new(num_bits: usize, beam: usize) -> Self {
+        Self {
+            num_bits,
+            beam,
+            ways: Vec::new(),
+            costs: Vec::new(),
+            best: Vec::new(),
+            next: Vec::new(),
+        }
+    }
+
+    /// The signs that are found for a row, from the logit of each bit alone.
+    fn signs(&mut self, logits: &[R], noise: Option<&[R]>, squares: &[R], coupling: &[R]) -> &[R] {
+        self.ways.clear();
+        self.ways.extend_from_slice(logits);
+        self.costs.clear();
+        self.costs.push(R::default());
+        for (p, &square) in squares.iter().enumerate() {
+            self.try_both(p, noise.map(|noise| noise[p]), square);
+            self.go_on(p, &coupling[p * self.num_bits..][..self.num_bits]);
+        }
+        &self.ways[..self.num_bits]
+    }
+
+    /// Finds the best ways to decide bit `p` after those that are kept. Of two of the same cost the
+    /// first is taken, and -1 before 1.
+    fn try_both(&mut self, p: usize, noise: Option<R>, square: R) {
+        self.best.clear();
+        for (way, &cost) in self.costs.iter().enumerate() {
+            let mut logit = self.ways[way * self.num_bits + p];
+            if let Some(noise) = noise {
+                logit += noise;
+            }
+            for sign in [R::MINUS_ONE, R::ONE] {
+                let mut cost = cost;
+                cost -= sign * square * logit;
+                let place = self.best.iter().position(|other| cost < other.0);
+                let place = place.unwrap_or(self.best.len());
+                if place < self.beam {
+                    self.best.truncate(self.beam - 1);
+                    self.best.insert(place, (cost, way, sign));
+                }
+            }
+        }
+    }
+
+    /// Goes on with the best ways; `vector` is what `h_p` has in each logit.
+    fn go_on(&mut self, p: usize, vector: &[R]) {
+        self.next.clear();
+        self.costs.clear();
+        for &(cost, way, sign) in &self.best {
+            let start = self.next.len();
+            let way = &self.ways[way * self.num_bits..][..self.num_bits];
+            self.next.extend_from_slice(way);
+            let (decided, left) = self.next[start..].split_at_mut(p + 1);
+            decided[p] = sign;
+            take_out(left, &vector[p + 1..], sign);
+            self.costs.push(cost);
+        }
+        core::mem::swap(&mut self.ways, &mut self.next);
+    }
+}
+
+/// Turns the signs of bits into the logits that decide them once more; `logits` are those of each bit
+/// alone, overwritten.
+fn decide_again<R: Real>(logits: &mut [R], signs: &mut [R], noise: Option<&[R]>, coupling: &[R]) {
+    let num_bits = logits.len();
+    let vector = |p: usize| &coupling[p * num_bits..][..num_bits];
+    for (p, &sign) in signs.iter().enumerate() {
+        take_out(logits, vector(p), sign);
+    }
     for p in 0..num_bits {
-        decided[p] = with_noise(left[p], p);
-        let vector = &coupling[p * num_bits..][..num_bits];
-        take_out(left, vector, is_one(decided[p]));
-    }
-    for _ in 0..sweeps {
-        let mut settled = true;
-        for p in 0..num_bits {
-            let was_one = is_one(decided[p]);
-            let mut logit = left[p];
-            if was_one {
-                logit += R::ONE;
-            } else {
-                logit -= R::ONE;
-            }
-            decided[p] = with_noise(logit, p);
-            let now_one = is_one(decided[p]);
-            if now_one != was_one {
-                settled = false;
-                let vector = &coupling[p * num_bits..][..num_bits];
-                // Once to put back what was, once to take out what is.
-                take_out(left, vector, now_one);
-                take_out(left, vector, now_one);
-            }
+        let mut logit = logits[p];
+        logit += signs[p];
+        if let Some(noise) = noise {
+            logit += noise[p];
         }
-        // Another sweep would find the same.
-        if settled {
-            break;
+        let sign = match logit > R::default() {
+            true => R::ONE,
+            false => R::MINUS_ONE,
+        };
+        if sign != signs[p] {
+            // Once to put back what was, once to take out what is.
+            take_out(logits, vector(p), sign);
+            take_out(logits, vector(p), sign);
         }
+        // Its sign is not needed any more.
+        signs[p] = logit;
     }
 }
 
-fn is_one<R: Real>(logit: R) -> bool {
-    logit > R::default()
-}
-
-fn take_out<R: Real>(left: &mut [R], vector: &[R], one: bool) {
+fn take_out<R: Real>(left: &mut [R], vector: &[R], sign: R) {
     for (left, &part) in left.iter_mut().zip(vector) {
-        if one {
-            *left -= part;
-        } else {
-            *left += part;
-        }
+        *left -= sign * part;
     }
 }
 
@@ -161,24 +218,40 @@ mod tests {
         a.iter().zip(b).map(|(a, b)| a * b).sum()
     }
 
-    /// The same on the vectors themselves.
-    fn plainly(x: &[f64], h: &[Vec<f64>], noise: &[f64], sweeps: usize) -> Vec<f64> {
+    fn sign(logit: f64) -> f64 {
+        if logit > 0.0 { 1.0 } else { -1.0 }
+    }
+
+    /// `|x - sum_p s_p h_p|^2 - 2 sum_p s_p |h_p|^2 noise_p` of the first bits.
+    fn cost(x: &[f64], h: &[Vec<f64>], noise: &[f64], signs: &[f64]) -> f64 {
         let mut left = x.to_vec();
-        let mut decided = Vec::new();
-        let add = |left: &mut Vec<f64>, h: &[f64], sign: f64| {
-            left.iter_mut().zip(h).for_each(|(l, h)| *l += sign * h);
-        };
-        let sign = |decided: f64| if decided > 0.0 { 1.0 } else { -1.0 };
-        for (p, h) in h.iter().enumerate() {
-            decided.push(dot(&left, h) / dot(h, h) + noise[p]);
-            add(&mut left, h, -sign(decided[p]));
+        let mut cost = 0.0;
+        for ((h, noise), sign) in h.iter().zip(noise).zip(signs) {
+            left.iter_mut().zip(h).for_each(|(l, h)| *l -= sign * h);
+            cost -= 2.0 * sign * dot(h, h) * noise;
         }
-        for _ in 0..sweeps {
-            for (p, h) in h.iter().enumerate() {
-                add(&mut left, h, sign(decided[p]));
-                decided[p] = dot(&left, h) / dot(h, h) + noise[p];
-                add(&mut left, h, -sign(decided[p]));
+        cost + dot(&left, &left)
+    }
+
+    /// The same on the vectors themselves.
+    fn plainly(x: &[f64], h: &[Vec<f64>], noise: &[f64], beam: usize) -> Vec<f64> {
+        let mut ways = alloc::vec![Vec::new()];
+        for _ in h {
+            let longer = |way: &Vec<f64>| [-1.0, 1.0].map(|sign| [&way[..], &[sign]].concat());
+            ways = ways.iter().flat_map(longer).collect();
+            ways.sort_by(|a, b| cost(x, h, noise, a).total_cmp(&cost(x, h, noise, b)));
+            ways.truncate(beam);
+        }
+        let mut signs = ways.swap_remove(0);
+        let mut decided = Vec::new();
+        for p in 0..h.len() {
+            signs[p] = 0.0;
+            let mut left = x.to_vec();
+            for (h, sign) in h.iter().zip(&signs) {
+                left.iter_mut().zip(h).for_each(|(l, h)| *l -= sign * h);
             }
+            decided.push(dot(&left, &h[p]) / dot(&h[p], &h[p]) + noise[p]);
+            signs[p] = sign(decided[p]);
         }
         decided
     }
@@ -188,7 +261,7 @@ mod tests {
         const FEATURES: usize = 5;
         let mut later = 0;
         for num_bits in [1, 2, 3, 8, 13] {
-            for sweeps in 0..4 {
+            for beam in [1, 2, 5, 16] {
                 let flat = numbers(num_bits as u64, num_bits * FEATURES);
                 let h: Vec<Vec<f64>> = flat.chunks(FEATURES).map(<[f64]>::to_vec).collect();
                 let products = |q: &[f64]| h.iter().map(|p| dot(q, p)).collect::<Vec<_>>();
@@ -200,15 +273,15 @@ mod tests {
                     let mut logits: Vec<f64> = rows.chunks(FEATURES).flat_map(products).collect();
                     let first = logits.clone();
                     let given = noise.map(Vec::as_slice);
-                    decide(&mut logits, given, &gram, num_bits, sweeps);
+                    decide(&mut logits, given, &gram, num_bits, beam);
                     let noise = noise.unwrap_or(&silence).chunks(num_bits);
                     let wanted = rows.chunks(FEATURES).zip(noise);
-                    let wanted = wanted.flat_map(|(x, noise)| plainly(x, &h, noise, sweeps));
+                    let wanted = wanted.flat_map(|(x, noise)| plainly(x, &h, noise, beam));
                     for (found, wanted) in logits.iter().zip(wanted) {
                         assert!((found - wanted).abs() < 1e-9, "{found}, expected {wanted}");
                     }
                     let changed = logits.iter().zip(first);
-                    later += changed.filter(|&(a, b)| is_one(*a) != is_one(b)).count();
+                    later += changed.filter(|&(a, b)| sign(*a) != sign(b)).count();
                 }
             }
         }
@@ -216,15 +289,43 @@ mod tests {
     }
 
     #[test]
+    fn a_beam_of_all_ways_finds_the_nearest() {
+        const FEATURES: usize = 3;
+        let num_bits = 7;
+        let flat = numbers(3, num_bits * FEATURES);
+        let h: Vec<Vec<f64>> = flat.chunks(FEATURES).map(<[f64]>::to_vec).collect();
+        let products = |q: &[f64]| h.iter().map(|p| dot(q, p)).collect::<Vec<_>>();
+        let gram: Vec<f64> = h.iter().flat_map(|q| products(q)).collect();
+        let silence = alloc::vec![0.0; num_bits];
+        let mut missed = 0;
+        for x in numbers(5, 40 * FEATURES).chunks(FEATURES) {
+            let least = (0..1 << num_bits).map(|code| {
+                let signs = (0..num_bits).map(|p| sign(f64::from(code >> p & 1)));
+                cost(x, &h, &silence, &signs.collect::<Vec<_>>())
+            });
+            let least = least.fold(f64::INFINITY, f64::min);
+            let found = [1, 1 << num_bits].map(|beam| {
+                let mut logits = products(x);
+                decide(&mut logits, None, &gram, num_bits, beam);
+                let signs: Vec<f64> = logits.iter().map(|&logit| sign(logit)).collect();
+                cost(x, &h, &silence, &signs)
+            });
+            assert!(found[1] < least + 1e-9, "{found:?}, expected {least}");
+            missed += usize::from(found[0] > least + 1e-9);
+        }
+        assert!(missed > 10, "{missed} that a beam of 1 does not find");
+    }
+
+    #[test]
     fn nan_and_ties_give_0_and_stay_in_their_row() {
         let gram = [1.0, 0.5, 0.5, 1.0];
         let mut logits = [f32::NAN, 3.0, 0.0, -0.0, 4.0, 5.0];
         decide(&mut logits, None, &gram, 2, 2);
-        let bits: Vec<bool> = logits.iter().map(|&logit| is_one(logit)).collect();
+        let bits: Vec<bool> = logits.iter().map(|&logit| logit > 0.0).collect();
         assert_eq!(bits, [false, true, false, true, true, true]);
         let mut nothing = [3.0f32, 1.0];
         decide(&mut nothing, None, &[0.0, 0.0, 0.0, 1.0], 2, 2);
-        assert!(!is_one(nothing[0]) && is_one(nothing[1]), "{nothing:?}");
+        assert!(nothing[0] <= 0.0 && nothing[1] > 0.0, "{nothing:?}");
     }
 
     #[test]
@@ -233,5 +334,11 @@ mod tests {
     )]
     fn rows_that_are_not_whole_are_refused() {
         decide(&mut [0.0f32; 5], None, &[0.0; 4], 2, 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "decide: a beam of 0")]
+    fn no_beam_is_refused() {
+        decide(&mut [0.0f32; 4], None, &[0.0; 4], 2, 0);
     }
 }

@@ -24,9 +24,9 @@ pub enum ConfigError {
     /// An exponential schedule starts or ends at 0.
     #[error("the schedule {0} cannot reach 0, expected both ends above 0")]
     ExponentialToZero(Schedule),
-    /// More sweeps than change a bit.
-    #[error("sweeps are {0}, expected at most {max}", max = Assignment::MAX_SWEEPS)]
-    Sweeps(usize),
+    /// No beam, or one wider than makes a difference.
+    #[error("the beam is {0}, expected 1 to {max}", max = Assignment::MAX_BEAM)]
+    Beam(usize),
     /// Bits along the same direction, decided independently, are copies of one another.
     #[error("the initializer is Orthogonal for bits decided independently, expected another")]
     Copies,

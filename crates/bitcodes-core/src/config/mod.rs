@@ -32,7 +32,7 @@ pub struct BitcodesConfig {
     pub features: usize,
     /// Bits that a vector is quantized to; the codebook has two rows for each.
     pub num_bits: usize,
-    /// How bits are decided. Default: [`Assignment::Residual`] with 3 sweeps; the reference's:
+    /// How bits are decided. Default: [`Assignment::Residual`] with a beam of 8; the reference's:
     /// [`Assignment::Independent`]
     #[serde(default = "Assignment::of_the_reference")]
     pub assignment: Assignment,
@@ -187,8 +187,8 @@ impl BitcodesConfig {
             return Err(ConfigError::NoBits);
         }
         match (self.assignment, self.initializer) {
-            (Assignment::Residual { sweeps }, _) if sweeps > Assignment::MAX_SWEEPS => {
-                return Err(ConfigError::Sweeps(sweeps));
+            (Assignment::Residual { beam }, _) if !(1..=Assignment::MAX_BEAM).contains(&beam) => {
+                return Err(ConfigError::Beam(beam));
             }
             (Assignment::Independent, Initializer::Orthogonal) => return Err(ConfigError::Copies),
             _ => {}
@@ -369,12 +369,10 @@ mod tests {
             message(valid.clone().with_noise(Schedule::exponential(1.0, 0.0, 5))),
             "the schedule exponential:1:0:5 cannot reach 0, expected both ends above 0"
         );
-        let sweeps = |sweeps| {
-            let assignment = Assignment::Residual { sweeps };
-            valid.clone().with_assignment(assignment)
-        };
-        assert_eq!(sweeps(64).validate(), Ok(()));
-        assert_eq!(message(sweeps(65)), "sweeps are 65, expected at most 64");
+        let beam = |beam| valid.clone().with_assignment(Assignment::Residual { beam });
+        assert_eq!((beam(1).validate(), beam(256).validate()), (Ok(()), Ok(())));
+        assert_eq!(message(beam(0)), "the beam is 0, expected 1 to 256");
+        assert_eq!(message(beam(257)), "the beam is 257, expected 1 to 256");
         assert_eq!(
             message(valid.clone().with_assignment(Assignment::Independent)),
             "the initializer is Orthogonal for bits decided independently, expected another"

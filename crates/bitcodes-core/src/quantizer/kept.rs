@@ -113,12 +113,12 @@ impl<B: Backend> Record<B> for Assignment {
         self
     }
 
-    /// With no more sweeps than a configuration may have.
+    /// With a beam that a configuration may have.
     fn from_item<S: PrecisionSettings>(item: Self, _: &B::Device) -> Self {
         match item {
             Self::Independent => item,
-            Self::Residual { sweeps } => Self::Residual {
-                sweeps: sweeps.min(Self::MAX_SWEEPS),
+            Self::Residual { beam } => Self::Residual {
+                beam: beam.clamp(1, Self::MAX_BEAM),
             },
         }
     }

@@ -61,12 +61,12 @@ impl<B: Backend> Pairs<B> {
         &self,
         x: Tensor<B, N>,
         noise: Option<Tensor<B, N>>,
-        sweeps: usize,
+        beam: usize,
     ) -> Tensor<B, 2> {
         let products = vectors_first(self.products(untracked(x)));
         let dtype = FloatDType::from(products.dtype());
         let noise = noise.map(|noise| vectors_first(noise).cast(dtype));
-        residual::decided(products, noise, self.half(), sweeps)
+        residual::decided(products, noise, self.half(), beam)
     }
 
     /// The logit of each bit for what the others leave of `x`, with a gradient.
@@ -143,8 +143,8 @@ impl<B: Backend> Bitcodes<B> {
                 let hard = bits.clone().detach().greater_elem(0.5).int();
                 (pairs.decode(bits), hard)
             }
-            (Choice::Trained(noise), Assignment::Residual { sweeps }) => {
-                let logits = pairs.residual_logits(x.clone(), noise, sweeps);
+            (Choice::Trained(noise), Assignment::Residual { beam }) => {
+                let logits = pairs.residual_logits(x.clone(), noise, beam);
                 let bits = along_axis_1_again(logits.greater_elem(0.0).int(), x.dims());
                 let nearest = pairs.decode(bits.clone().cast(dtype)).detach();
                 // What is added is zero, so the value is `nearest` to the last bit.
@@ -183,7 +183,7 @@ impl<B: Backend> Bitcodes<B> {
     ) -> Tensor<B, 2> {
         match self.assignment() {
             Assignment::Independent => vectors_first(pairs.logits(x)),
-            Assignment::Residual { sweeps } => pairs.residual_logits(x, None, sweeps),
+            Assignment::Residual { beam } => pairs.residual_logits(x, None, beam),
         }
     }
 

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use bitcodes_kernels::residual::{Real, decide};
-use burn::tensor::{DType, Element, FloatDType, Tensor, TensorData, backend::Backend};
+use burn::tensor::{DType, Element, FloatDType, Int, Tensor, TensorData, backend::Backend};
 
 use super::pass::along;
 use crate::backend::host::has_values_in_host_memory;
@@ -17,7 +17,7 @@ pub(super) fn decided<B: Backend>(
     products: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
     half: Tensor<B, 2>,
-    sweeps: usize,
+    beam: usize,
 ) -> Tensor<B, 2> {
     let (products, half) = (untracked(products), untracked(half));
     let noise = noise.map(untracked);
@@ -28,13 +28,14 @@ pub(super) fn decided<B: Backend>(
         return on_tensors(
             products / along(squares.clone()),
             noise,
+            squares.clone(),
             gram / along(squares),
-            sweeps,
+            beam,
         );
     }
     match products.dtype() {
-        DType::F64 => on_host::<B, f64>(products, noise, gram, sweeps),
-        _ => on_host::<B, f32>(products, noise, gram, sweeps),
+        DType::F64 => on_host::<B, f64>(products, noise, gram, beam),
+        _ => on_host::<B, f32>(products, noise, gram, beam),
     }
 }
 
@@ -50,7 +51,7 @@ fn on_host<B: Backend, R: Real + Element>(
     products: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
     gram: Tensor<B, 2>,
-    sweeps: usize,
+    beam: usize,
 ) -> Tensor<B, 2> {
     let (shape, device) = (products.dims(), products.device());
     let host = |tensor: Tensor<B, 2>| -> Vec<R> {
@@ -61,51 +62,107 @@ fn on_host<B: Backend, R: Real + Element>(
     };
     let mut logits = host(products);
     let noise = noise.map(host);
-    decide(&mut logits, noise.as_deref(), &host(gram), shape[1], sweeps);
+    decide(&mut logits, noise.as_deref(), &host(gram), shape[1], beam);
     Tensor::from_data(TensorData::new(logits, shape), (&device, R::dtype()))
 }
 
-/// Of each bit's logit alone, and `coupling [num_bits, num_bits]`, what the vector of the row's bit
-/// has in the logit of the column's.
+/// Of each bit's logit alone `[vectors, num_bits]`, `squares [num_bits]`, and
+/// `coupling [num_bits, num_bits]`, what the vector of the row's bit has in the logit of the column's.
 fn on_tensors<B: Backend>(
-    mut left: Tensor<B, 2>,
+    logits: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
+    squares: Tensor<B, 1>,
     coupling: Tensor<B, 2>,
-    sweeps: usize,
+    beam: usize,
 ) -> Tensor<B, 2> {
-    let [_, num_bits] = left.dims();
+    let signs = search(
+        logits.clone(),
+        noise.clone(),
+        squares,
+        coupling.clone(),
+        beam,
+    );
+    let mut left = logits - signs.clone().matmul(coupling.clone());
+    let num_bits = left.dims()[1];
     let column = |tensor: &Tensor<B, 2>, p| tensor.clone().narrow(1, p, 1);
-    let with_noise = |logit: Tensor<B, 2>, p| match &noise {
-        Some(noise) => logit + column(noise, p),
-        None => logit,
-    };
-    // -1 or 1; a tie and NaN give -1.
-    let dtype = FloatDType::from(left.dtype());
-    let sign = |decided: &Tensor<B, 2>| -> Tensor<B, 2> {
-        let one = decided.clone().greater_elem(0.0).int();
-        one.cast(dtype) * 2.0 - 1.0
-    };
-    let vector = |p| coupling.clone().narrow(0, p, 1);
-
     let mut decided = Vec::with_capacity(num_bits);
-    let mut signs = Vec::with_capacity(num_bits);
     for p in 0..num_bits {
-        let logit = with_noise(column(&left, p), p);
-        let now = sign(&logit);
-        left = left - now.clone() * vector(p);
-        decided.push(logit);
-        signs.push(now);
-    }
-    for _ in 0..sweeps {
-        for p in 0..num_bits {
-            let logit = with_noise(column(&left, p) + signs[p].clone(), p);
-            let now = sign(&logit);
-            left = left - (now.clone() - signs[p].clone()) * vector(p);
-            decided[p] = logit;
-            signs[p] = now;
+        let before = column(&signs, p);
+        let mut logit = column(&left, p) + before.clone();
+        if let Some(noise) = &noise {
+            logit = logit + column(noise, p);
         }
+        let change = sign(logit.clone()) - before;
+        left = left - change * coupling.clone().narrow(0, p, 1);
+        decided.push(logit);
     }
     Tensor::cat(decided, 1)
+}
+
+/// The signs `[vectors, num_bits]` that a beam search finds, see [`decide`].
+fn search<B: Backend>(
+    logits: Tensor<B, 2>,
+    noise: Option<Tensor<B, 2>>,
+    squares: Tensor<B, 1>,
+    coupling: Tensor<B, 2>,
+    beam: usize,
+) -> Tensor<B, 2> {
+    let [vectors, num_bits] = logits.dims();
+    let dtype = FloatDType::from(logits.dtype());
+    let one_hot = Tensor::<B, 2, Int>::eye(num_bits, &logits.device()).cast(dtype);
+    // A bit's vector in the logits of the bits after it alone.
+    let later = coupling.triu(1);
+    // Of each way the signs of the bits that are decided, then the logits of the others.
+    let mut ways: Tensor<B, 3> = logits.unsqueeze_dim(1);
+    let mut costs: Tensor<B, 2> = ways.clone().narrow(2, 0, 1).squeeze_dim(2).zeros_like();
+    for p in 0..num_bits {
+        let kept = costs.dims()[1];
+        let mut logit: Tensor<B, 2> = ways.clone().narrow(2, p, 1).squeeze_dim(2);
+        if let Some(noise) = &noise {
+            logit = logit + noise.clone().narrow(1, p, 1);
+        }
+        let gain = logit * squares.clone().narrow(0, p, 1).unsqueeze();
+        let tried = Tensor::stack::<3>(alloc::vec![costs.clone() + gain.clone(), costs - gain], 2);
+        let tried = tried.reshape([vectors, 2 * kept]);
+        let best = least(tried.clone(), beam.min(2 * kept));
+        costs = tried.gather(1, best.clone());
+        let best = best.unsqueeze_dim::<3>(2);
+        let sign = best.clone().remainder_scalar(2).cast(dtype) * 2.0 - 1.0;
+        let way = best
+            .div_scalar(2)
+            .expand([vectors, costs.dims()[1], num_bits]);
+        let place = one_hot.clone().narrow(0, p, 1).unsqueeze::<3>();
+        let vector = later.clone().narrow(0, p, 1).unsqueeze::<3>();
+        let other = place.clone().neg() + 1.0;
+        ways = ways.gather(1, way) * other + sign * (place - vector);
+    }
+    ways.narrow(1, 0, 1).squeeze_dim(1)
+}
+
+/// Of each row `[rows, n]` the places of the `count` least, the least first and of equal ones the
+/// first; without a sort, for which some backends read back.
+fn least<B: Backend>(values: Tensor<B, 2>, count: usize) -> Tensor<B, 2, Int> {
+    let [rows, n] = values.dims();
+    let device = values.device();
+    let shape = [rows, n, n];
+    let one: Tensor<B, 3> = values.clone().unsqueeze_dim::<3>(2).expand(shape);
+    let other: Tensor<B, 3> = values.unsqueeze_dim::<3>(1).expand(shape);
+    let before = Tensor::<B, 2, Int>::ones([n, n], &device).tril(-1);
+    let smaller = other.clone().lower(one.clone()).int();
+    let earlier = other.equal(one).int() * before.unsqueeze();
+    let rank = (smaller + earlier).sum_dim(2);
+    let ranks = Tensor::<B, 1, Int>::arange(0..count as i64, &device);
+    let places = Tensor::<B, 1, Int>::arange(0..n as i64, &device);
+    let has = rank.equal(ranks.unsqueeze::<3>()).int();
+    let place = (has * places.reshape([1, n as i32, 1])).sum_dim(1);
+    // NaN has no rank of its own.
+    place.squeeze_dim::<2>(1).clamp_max(n as i64 - 1)
+}
+
+/// -1 or 1; a tie and NaN give -1.
+fn sign<B: Backend>(logits: Tensor<B, 2>) -> Tensor<B, 2> {
+    let dtype = FloatDType::from(logits.dtype());
+    logits.greater_elem(0.0).int().cast(dtype) * 2.0 - 1.0
 }
 
 #[cfg(all(test, feature = "flex"))]
@@ -126,24 +183,26 @@ mod tests {
                 };
                 let h = random([num_bits, 6]);
                 let gram = h.clone().matmul(h.clone().transpose());
-                let squares: Tensor<Flex, 2> = along(squares(h.clone()));
+                let squares = squares(h.clone());
+                let beside: Tensor<Flex, 2> = along(squares.clone());
                 let x = random([vectors, 6]) * 2.0;
                 let products = x.matmul(h.clone().transpose());
-                let alone = products.clone() / squares.clone();
-                let coupling = gram / squares;
+                let alone = products.clone() / beside.clone();
+                let coupling = gram / beside;
                 for noise in [None, Some(random([vectors, num_bits]))] {
-                    for sweeps in 0..3 {
+                    for beam in [1, 2, 8] {
                         let (products, h) = (products.clone(), h.clone());
-                        let host = decided(products, noise.clone(), h, sweeps);
-                        let (all, coupling) = (alone.clone(), coupling.clone());
-                        let tensors = on_tensors(all, noise.clone(), coupling, sweeps);
+                        let host = decided(products, noise.clone(), h, beam);
+                        let (squares, coupling) = (squares.clone(), coupling.clone());
+                        let noise = noise.clone();
+                        let tensors = on_tensors(alone.clone(), noise, squares, coupling, beam);
                         // Rounding, and a bit that it turns, which turns others.
                         let apart = (host.clone() - tensors).abs().lower_elem(1e-4).bool_not();
                         let apart = apart.int().sum_dim(1).greater_elem(0).int().sum();
                         let apart: i32 = apart.into_scalar();
                         assert!(
                             apart <= 1,
-                            "{apart} vectors of {num_bits} bits, {sweeps} sweeps"
+                            "{apart} vectors of {num_bits} bits, a beam of {beam}"
                         );
                         let changed = host
                             .greater_elem(0.0)
