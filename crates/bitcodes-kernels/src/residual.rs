@@ -86,38 +86,46 @@ pub fn decide<R: Real>(
     }
 }
 
-/// The ways to decide the first bits of a row that are kept.
+/// The ways to decide the first bits of a row that are kept, each a row of `num_bits`.
 struct Search<R> {
     num_bits: usize,
-    beam: usize,
-    /// Each way's signs of the bits that are decided, then the logits of the others for what those
+    /// How many there are, at most as many as there is room for in `best`.
+    kept: usize,
+    /// Of each the signs of the bits that are decided, then the logits of the others for what those
     /// leave.
     ways: Vec<R>,
-    /// Each way's `|r|^2`, noise included, halved and less what all have.
+    /// Of each `|r|^2`, noise included, halved and less what all have.
     costs: Vec<R>,
-    /// Of the ways with one bit more: cost, which way it goes on, and with which sign; the best first.
-    best: Vec<(R, usize, R)>,
+    /// Those with one bit more, the best first.
+    best: Vec<Longer<R>>,
     next: Vec<R>,
+}
+
+/// One of the ways with one bit more.
+#[derive(Clone, Copy, Default)]
+struct Longer<R> {
+    cost: R,
+    way: usize,
+    sign: R,
 }
 
 impl<R: Real> Search<R> {
     fn new(num_bits: usize, beam: usize) -> Self {
         Self {
             num_bits,
-            beam,
-            ways: Vec::new(),
-            costs: Vec::new(),
-            best: Vec::new(),
-            next: Vec::new(),
+            kept: 0,
+            ways: alloc::vec![R::default(); beam * num_bits],
+            costs: alloc::vec![R::default(); beam],
+            best: alloc::vec![Longer::default(); beam],
+            next: alloc::vec![R::default(); beam * num_bits],
         }
     }
 
     /// The signs that are found for a row, from the logit of each bit alone.
     fn signs(&mut self, logits: &[R], noise: Option<&[R]>, squares: &[R], coupling: &[R]) -> &[R] {
-        self.ways.clear();
-        self.ways.extend_from_slice(logits);
-        self.costs.clear();
-        self.costs.push(R::default());
+        self.ways[..self.num_bits].copy_from_slice(logits);
+        self.costs[0] = R::default();
+        self.kept = 1;
         for (p, &square) in squares.iter().enumerate() {
             self.try_both(p, noise.map(|noise| noise[p]), square);
             self.go_on(p, &coupling[p * self.num_bits..][..self.num_bits]);
@@ -128,37 +136,42 @@ impl<R: Real> Search<R> {
     /// Finds the best ways to decide bit `p` after those that are kept. Of two of the same cost the
     /// first is taken, and -1 before 1.
     fn try_both(&mut self, p: usize, noise: Option<R>, square: R) {
-        self.best.clear();
-        for (way, &cost) in self.costs.iter().enumerate() {
-            let mut logit = self.ways[way * self.num_bits + p];
+        let mut found = 0;
+        let ways = self.ways.chunks_exact(self.num_bits).zip(&self.costs);
+        for (way, (signs, &cost)) in ways.take(self.kept).enumerate() {
+            let mut logit = signs[p];
             if let Some(noise) = noise {
                 logit += noise;
             }
             for sign in [R::MINUS_ONE, R::ONE] {
                 let mut cost = cost;
                 cost -= sign * square * logit;
-                let place = self.best.iter().position(|other| cost < other.0);
-                let place = place.unwrap_or(self.best.len());
-                if place < self.beam {
-                    self.best.truncate(self.beam - 1);
-                    self.best.insert(place, (cost, way, sign));
+                // The last one drops out where there is no room.
+                let mut place = found;
+                found = self.best.len().min(found + 1);
+                while place > 0 && cost < self.best[place - 1].cost {
+                    if place < found {
+                        self.best[place] = self.best[place - 1];
+                    }
+                    place -= 1;
+                }
+                if place < found {
+                    self.best[place] = Longer { cost, way, sign };
                 }
             }
         }
+        self.kept = found;
     }
 
     /// Goes on with the best ways; `vector` is what `h_p` has in each logit.
     fn go_on(&mut self, p: usize, vector: &[R]) {
-        self.next.clear();
-        self.costs.clear();
-        for &(cost, way, sign) in &self.best {
-            let start = self.next.len();
-            let way = &self.ways[way * self.num_bits..][..self.num_bits];
-            self.next.extend_from_slice(way);
-            let (decided, left) = self.next[start..].split_at_mut(p + 1);
-            decided[p] = sign;
-            take_out(left, &vector[p + 1..], sign);
-            self.costs.push(cost);
+        let next = self.next.chunks_exact_mut(self.num_bits);
+        let next = next.zip(&mut self.costs).zip(&self.best);
+        for ((next, to), &Longer { cost, way, sign }) in next.take(self.kept) {
+            next.copy_from_slice(&self.ways[way * self.num_bits..][..self.num_bits]);
+            next[p] = sign;
+            take_out(&mut next[p + 1..], &vector[p + 1..], sign);
+            *to = cost;
         }
         core::mem::swap(&mut self.ways, &mut self.next);
     }
@@ -192,6 +205,7 @@ fn decide_again<R: Real>(logits: &mut [R], signs: &mut [R], noise: Option<&[R]>,
     }
 }
 
+#[cfg_attr(target_family = "wasm", inline(never))]
 fn take_out<R: Real>(left: &mut [R], vector: &[R], sign: R) {
     for (left, &part) in left.iter_mut().zip(vector) {
         *left -= sign * part;

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
 use super::pass::{along, vectors_first};
+use crate::backend::host::has_values_in_host_memory;
 use crate::losses::{CommitmentLoss, untracked};
 
 /// Where vectors lie and how large they are, learned from them.
@@ -48,8 +49,13 @@ impl<B: Backend> Normalization<B> {
     }
 
     fn scaled<const N: usize>(&self, x: Tensor<B, N>, dtype: FloatDType) -> Tensor<B, N> {
-        let log_scale = untracked(self.log_scale.val()).cast(dtype);
-        x / along(log_scale.exp())
+        let log_scale = untracked(self.log_scale.val());
+        // A number, rather than operations on tensors that a page for browsers has for this alone.
+        if has_values_in_host_memory::<B>() {
+            let log_scale: f64 = log_scale.into_data().iter::<f64>().sum();
+            return x * libm::exp(-log_scale);
+        }
+        x * along((-log_scale.cast(dtype)).exp())
     }
 
     /// The negative logarithm of the likelihood of vectors, less its value: 0, with a gradient, but
