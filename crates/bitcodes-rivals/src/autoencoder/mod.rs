@@ -111,23 +111,20 @@ impl<B: Backend> Autoencoder<B> {
         tokens: Tensor<B, 2>,
         random: &mut StdRng,
     ) -> Quantized<B> {
-        if let Some(moments) = &mut self.moments {
-            moments.follow(tokens.clone());
-        }
-        let tokens = self.normalized(tokens);
+        let tokens = match &mut self.moments {
+            Some(moments) => moments.normalized_in_training(tokens),
+            None => tokens,
+        };
         self.quantizer.forward(tokens, random)
     }
 
     /// Tokens `[tokens, FEATURES]` quantized as after training.
     pub fn quantize(&self, tokens: Tensor<B, 2>) -> Quantized<B> {
-        self.quantizer.quantize(self.normalized(tokens))
-    }
-
-    fn normalized(&self, tokens: Tensor<B, 2>) -> Tensor<B, 2> {
-        match &self.moments {
+        let tokens = match &self.moments {
             Some(moments) => moments.normalized(tokens),
             None => tokens,
-        }
+        };
+        self.quantizer.quantize(tokens)
     }
 
     /// The reverse of [`encode`](Self::encode), in [0, 1].

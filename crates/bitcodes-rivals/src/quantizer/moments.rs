@@ -3,9 +3,9 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Moving averages of the mean of each feature and of the variance around it.
-///
-/// One deviation for all features, as Bitcodes has; constants to the encoder, as there.
+/// Batch normalization ([Ioffe and Szegedy 2015](https://arxiv.org/abs/1502.03167)) without weights,
+/// with one deviation for all features, as Bitcodes has: in training by the batch's own moments, and
+/// with their gradients; after it by moving averages.
 #[derive(Module, Debug)]
 pub struct Moments<B: Backend> {
     /// `[1, features]`
@@ -32,18 +32,23 @@ impl<B: Backend> Moments<B> {
         }
     }
 
-    /// Moves the averages by a batch `[rows, features]`, to the batch's own if it is the first.
-    pub fn follow(&mut self, rows: Tensor<B, 2>) {
-        let rows = rows.detach();
+    /// The batch `[rows, features]`, brought there, which the averages follow; they start as the
+    /// first batch's moments.
+    pub fn normalized_in_training(&mut self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
         let mean = rows.clone().mean_dim(0);
-        let variance = (rows - mean.clone()).powi_scalar(2).mean().reshape([1, 1]);
+        let centred = rows - mean.clone();
+        let variance = centred.clone().powi_scalar(2).mean().reshape([1, 1]);
         let kept = if self.started { DECAY } else { 0.0 };
-        self.mean = self.mean.clone() * kept + mean * (1.0 - kept);
-        self.variance = self.variance.clone() * kept + variance * (1.0 - kept);
+        let follow = |old: &Tensor<B, 2>, new: &Tensor<B, 2>| {
+            old.clone() * kept + new.clone().detach() * (1.0 - kept)
+        };
+        self.mean = follow(&self.mean, &mean);
+        self.variance = follow(&self.variance, &variance);
         self.started = true;
+        centred / (variance + TINY).sqrt() * self.deviation
     }
 
-    /// The rows `[rows, features]`, brought there.
+    /// The rows `[rows, features]`, brought there by the averages.
     pub fn normalized(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
         let size = (self.variance.clone() + TINY).sqrt();
         (rows - self.mean.clone()) / size * self.deviation
@@ -61,14 +66,18 @@ mod tests {
         let device = Default::default();
         let rows = Tensor::<Flex, 2>::random([64, 3], Distribution::Uniform(5.0, 5.1), &device);
         let mut moments = Moments::new(3, 0.5, &device);
-        moments.follow(rows.clone());
-        let found = moments.normalized(rows.clone());
+        let found = moments.normalized_in_training(rows.clone());
+        let after: f32 = (moments.normalized(rows.clone()) - found.clone())
+            .abs()
+            .max()
+            .into_scalar();
+        assert!(after < 1e-4, "{after}");
         let mean: f32 = found.clone().mean_dim(0).abs().max().into_scalar();
         assert!(mean < 1e-4, "{mean}");
         let deviation: f32 = found.powi_scalar(2).mean().sqrt().into_scalar();
         assert!((deviation - 0.5).abs() < 1e-4, "{deviation}");
         // A second moves them by a twentieth: its mean is 0, so 19/20 of 5.05 or so stay.
-        moments.follow(rows.zeros_like());
+        moments.normalized_in_training(rows.zeros_like());
         let mean: f32 = moments.mean.mean().into_scalar();
         assert!((mean - 5.05 * 0.95).abs() < 0.02, "{mean}");
     }
