@@ -44,7 +44,7 @@ where
 struct Case {
     features: usize,
     num_bits: usize,
-    /// Bits decided on what the others leave, of normalized vectors; otherwise as the reference.
+    /// Bits decided together, of normalized vectors; otherwise as the reference.
     residual: bool,
     codebook: Vec<f32>,
     x: Vec<f32>,

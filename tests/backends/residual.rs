@@ -1,4 +1,4 @@
-//! Bits that are decided on what the others leave, against plain loops, on every backend; and the
+//! Bits that are decided together, against plain loops, on every backend; and the
 //! normalization before them.
 
 use bitcodes_core::record::{self, RecordError};

@@ -1,4 +1,4 @@
-//! How a quantizer that decides bits on what the others leave is trained: its losses and gradients
+//! How a quantizer that decides bits together is trained: its losses and gradients
 //! against finite differences in f64, and what they lead to.
 
 use bitcodes_core::{Assignment, Bitcodes, BitcodesConfig, EntropyLoss, Normalization};

@@ -1,4 +1,4 @@
-//! Bits that are decided on what the others leave, in plain loops over f64 vectors.
+//! Bits that are decided together, in plain loops over f64 vectors.
 
 /// A quantizer by its formulas.
 pub struct PlainResidual {

@@ -1,4 +1,4 @@
-//! Bits that are decided one after another, on what the others leave of a vector.
+//! Bits that are decided together, so that they leave as little of a vector as they can.
 
 use alloc::vec::Vec;
 use core::ops::{AddAssign, Div, Mul, SubAssign};

@@ -7,7 +7,7 @@
 //! [`BitcodesConfig::init_from_sample`](crate::BitcodesConfig::init_from_sample) chooses both by the
 //! sample, of mean `m`, normalized if the quantizer does; each pair's mean is a `num_bits`-th of `m`.
 //!
-//! # Bits that are decided one after another
+//! # Bits that are decided together
 //!
 //! The differences are along the `d = min(features, ceil(num_bits / 3))` principal directions `u_i`
 //! of the sample, bit `i + j d` having

@@ -23,8 +23,8 @@ impl<B: Backend> Bitcodes<B> {
     }
 
     /// How decided each bit is, in f32 or f64; see [`Assignment`](crate::Assignment) for what it is
-    /// for each bit. Where bits are decided on what the others leave it is the logit by which each
-    /// was decided last, and has no gradient.
+    /// for each bit. Where bits are decided together it is the logit by which each was decided
+    /// last, on what the others leave, and has no gradient.
     ///
     /// # Shapes
     ///

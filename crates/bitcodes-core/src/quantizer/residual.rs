@@ -1,4 +1,4 @@
-//! Bits that are decided on what the others leave, by [`bitcodes_kernels::residual`] in the host's
+//! Bits that are decided together, by [`bitcodes_kernels::residual`] in the host's
 //! memory and by the same steps on tensors elsewhere.
 
 use alloc::vec::Vec;
@@ -31,6 +31,7 @@ pub(super) fn decided<B: Backend>(
             squares.clone(),
             gram / along(squares),
             beam,
+            MOST_ELEMENTS,
         );
     }
     match products.dtype() {
@@ -66,13 +67,42 @@ fn on_host<B: Backend, R: Real + Element>(
     Tensor::from_data(TensorData::new(logits, shape), (&device, R::dtype()))
 }
 
+/// Elements of a tensor of the search, which has a few such: one binding of WebGPU takes twice as many.
+const MOST_ELEMENTS: usize = 1 << 24;
+
 /// Of each bit's logit alone `[vectors, num_bits]`, `squares [num_bits]`, and
-/// `coupling [num_bits, num_bits]`, what the vector of the row's bit has in the logit of the column's.
+/// `coupling [num_bits, num_bits]`, what the vector of the row's bit has in the logit of the column's;
+/// so many vectors at a time that no tensor has more than `most` elements.
 fn on_tensors<B: Backend>(
     logits: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
     squares: Tensor<B, 1>,
     coupling: Tensor<B, 2>,
+    beam: usize,
+    most: usize,
+) -> Tensor<B, 2> {
+    let [vectors, num_bits] = logits.dims();
+    let of_vector = beam * num_bits.max(4 * beam);
+    let part = (most / of_vector).max(1);
+    let part_from = |start: usize| {
+        let part = |tensor: &Tensor<B, 2>| {
+            let count = part.min(vectors - start);
+            tensor.clone().narrow(0, start, count)
+        };
+        let noise = noise.as_ref().map(part);
+        part_on_tensors(part(&logits), noise, &squares, &coupling, beam)
+    };
+    match vectors <= part {
+        true => part_from(0),
+        false => Tensor::cat((0..vectors).step_by(part).map(part_from).collect(), 0),
+    }
+}
+
+fn part_on_tensors<B: Backend>(
+    logits: Tensor<B, 2>,
+    noise: Option<Tensor<B, 2>>,
+    squares: &Tensor<B, 1>,
+    coupling: &Tensor<B, 2>,
     beam: usize,
 ) -> Tensor<B, 2> {
     let signs = search(
@@ -103,7 +133,7 @@ fn on_tensors<B: Backend>(
 fn search<B: Backend>(
     logits: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
-    squares: Tensor<B, 1>,
+    squares: &Tensor<B, 1>,
     coupling: Tensor<B, 2>,
     beam: usize,
 ) -> Tensor<B, 2> {
@@ -175,7 +205,13 @@ mod tests {
     fn the_host_and_tensors_decide_alike() {
         let device = Default::default();
         let mut later = 0;
-        for (vectors, num_bits) in [(1, 1), (40, 2), (40, 9), (40, 33)] {
+        // All at once, and some at a time, the last of them fewer.
+        for (vectors, num_bits, most) in [
+            (1, 1, 1 << 24),
+            (40, 2, 1 << 24),
+            (40, 9, 5000),
+            (40, 33, 1 << 24),
+        ] {
             for dtype in [DType::F32, DType::F64] {
                 let random = |shape| {
                     let normal = Distribution::Normal(0.0, 1.0);
@@ -195,7 +231,8 @@ mod tests {
                         let host = decided(products, noise.clone(), h, beam);
                         let (squares, coupling) = (squares.clone(), coupling.clone());
                         let noise = noise.clone();
-                        let tensors = on_tensors(alone.clone(), noise, squares, coupling, beam);
+                        let tensors =
+                            on_tensors(alone.clone(), noise, squares, coupling, beam, most);
                         // Rounding, and a bit that it turns, which turns others.
                         let apart = (host.clone() - tensors).abs().lower_elem(1e-4).bool_not();
                         let apart = apart.int().sum_dim(1).greater_elem(0).int().sum();

@@ -252,7 +252,7 @@ impl<B: Backend> Bitcodes<B> {
 
     /// The quantizer whose record the bytes are: its dimensions, how it decides bits and whether it
     /// normalizes are read from them; what a record does not hold (temperature, noise, weights of
-    /// losses) is [`BitcodesConfig::new`]'s where bits are decided on what the others leave, and the
+    /// losses) is [`BitcodesConfig::new`]'s where bits are decided together, and the
     /// [reference's](BitcodesConfig::reference) otherwise.
     ///
     /// # Errors

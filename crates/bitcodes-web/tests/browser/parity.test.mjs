@@ -119,12 +119,16 @@ for (const device of DEVICES) {
         const pixels = digits.pixels.subarray(index * digits.size, (index + 1) * digits.size);
         single.push(...(await model.encode(pixels)).bits);
       }
-      return { device: model.device, bits: [...together.bits], single, logits: [...(await model.logits(digits.pixels))] };
+      return { device: model.device, bits: [...together.bits], single };
     }, device);
     assert.equal(found.device.kind, device);
     for (const [how, bits] of [["together", found.bits], ["one by one", found.single]]) {
-      const differing = compare(bits, wanted, found.logits, how);
-      t.diagnostic(`${how}: ${differing} of ${wanted.length} bits differ, all of them with |logit| < ${MARGIN}`);
+      assert.equal(bits.length, wanted.length, `${how}: number of bits`);
+      const apart = new Set(wanted.flatMap((bit, index) => (bit === bits[index] ? [] : [Math.floor(index / 8)])));
+      // Two codes as near to a vector as rounding can tell differ in any number of bits, which all
+      // have large logits. One vector in 100,000 has such codes.
+      assert.ok(apart.size <= 1, `${how}: vectors ${[...apart]} have other bits`);
+      t.diagnostic(`${how}: ${apart.size} of ${wanted.length / 8} vectors have other bits`);
     }
     t.diagnostic(`on ${found.device.adapter}`);
     assert.deepEqual(page.faults, []);
