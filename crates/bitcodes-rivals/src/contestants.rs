@@ -75,6 +75,12 @@ impl Contestant {
             Settings::LookupFree(config) if config.num_bits == 0 => {
                 Err("num_bits 0, expected at least 1".into())
             }
+            Settings::LookupFree(config) if config.entropy != 0.0 && config.num_bits > 12 => {
+                let found = config.num_bits;
+                Err(format!(
+                    "an entropy loss of {found} bits, expected at most 12"
+                ))
+            }
             Settings::Vector(_) | Settings::Scalar(_) | Settings::LookupFree(_) => Ok(()),
         }
         .map_err(of_name)
@@ -143,6 +149,7 @@ pub fn contestants() -> Vec<Contestant> {
         let config = LookupFreeConfig {
             num_bits,
             commitment: 0.05,
+            entropy: 0.0,
         };
         all.push(named(
             &format!("LFQ {num_bits}"),

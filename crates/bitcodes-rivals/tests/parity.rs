@@ -150,15 +150,25 @@ fn finite_scalar_quantization() {
     golden.assert_steps(Quantizer::Scalar(scalar), |_, _| ());
 }
 
-#[test]
-fn lookup_free_quantization() {
-    let golden = Golden::load("lookup_free");
+fn assert_lookup_free(name: &str, entropy: f64) {
+    let golden = Golden::load(name);
     let config = LookupFreeConfig {
         num_bits: 8,
         commitment: 0.05,
+        entropy,
     };
     let mut lookup_free = config.init(16, &Default::default());
     lookup_free.project_in = golden.linear("project_in");
     lookup_free.project_out = golden.linear("project_out");
     golden.assert_steps(Quantizer::LookupFree(lookup_free), |_, _| ());
+}
+
+#[test]
+fn lookup_free_quantization() {
+    assert_lookup_free("lookup_free", 0.0);
+}
+
+#[test]
+fn lookup_free_quantization_with_entropy() {
+    assert_lookup_free("lookup_free_entropy", 0.1);
 }

@@ -3,7 +3,8 @@
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Tensor, TensorData, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use super::straight_through::straight_through;
@@ -16,6 +17,10 @@ pub struct LookupFreeConfig {
     pub num_bits: usize,
     /// Weight of the loss that pulls the numbers to -1 and 1.
     pub commitment: f64,
+    /// Weight of the loss that makes the code of each row certain, and codes alike in frequency. It
+    /// takes the probability of every code, so bits are to be few.
+    #[serde(default)]
+    pub entropy: f64,
 }
 
 /// A linear map to a few numbers, their signs, and a linear map back.
@@ -26,6 +31,7 @@ pub struct LookupFree<B: Backend> {
     /// From the signs.
     pub project_out: Linear<B>,
     commitment: f64,
+    entropy: f64,
 }
 
 impl LookupFreeConfig {
@@ -35,6 +41,7 @@ impl LookupFreeConfig {
             project_in: LinearConfig::new(features, self.num_bits).init(device),
             project_out: LinearConfig::new(self.num_bits, features).init(device),
             commitment: self.commitment,
+            entropy: self.entropy,
         }
     }
 }
@@ -43,7 +50,10 @@ impl<B: Backend> LookupFree<B> {
     pub(super) fn forward(&self, rows: Tensor<B, 2>) -> Quantized<B> {
         let numbers = self.project_in.forward(rows);
         let signs = signs(numbers.clone().detach());
-        let loss = mean_squared(numbers.clone(), signs.clone()) * self.commitment;
+        let mut loss = mean_squared(numbers.clone(), signs.clone()) * self.commitment;
+        if self.entropy != 0.0 {
+            loss = loss + entropy_loss(numbers.clone()) * self.entropy;
+        }
         Quantized {
             vectors: self
                 .project_out
@@ -61,6 +71,29 @@ impl<B: Backend> LookupFree<B> {
             loss: None,
         }
     }
+}
+
+/// Of the softmax of distances to all codes.
+const INVERSE_TEMPERATURE: f64 = 100.0;
+
+/// The mean entropy of each row's code, less the entropy of the mean of them, in nats.
+fn entropy_loss<B: Backend>(numbers: Tensor<B, 2>) -> Tensor<B, 1> {
+    let [_, num_bits] = numbers.dims();
+    let sign = |code: usize, bit: usize| if code >> bit & 1 == 1 { 1.0f32 } else { -1.0 };
+    let codes =
+        (0..1usize << num_bits).flat_map(|code| (0..num_bits).map(move |bit| sign(code, bit)));
+    let codes = TensorData::new(codes.collect::<Vec<_>>(), [1 << num_bits, num_bits]);
+    let codes = Tensor::from_data(codes, &numbers.device());
+    let products = numbers.matmul(codes.transpose());
+    let probabilities = softmax(products * (2.0 * INVERSE_TEMPERATURE), 1);
+    let mean = probabilities.clone().mean_dim(0);
+    entropy(probabilities) - entropy(mean)
+}
+
+/// The mean over rows.
+fn entropy<B: Backend>(probabilities: Tensor<B, 2>) -> Tensor<B, 1> {
+    let surprise = probabilities.clone().clamp_min(1e-5).log().neg();
+    (probabilities * surprise).sum_dim(1).mean()
 }
 
 /// 1 above 0, otherwise -1.

@@ -87,18 +87,23 @@ def scalar():
     save("scalar", tensors)
 
 
-def lookup_free():
-    torch.manual_seed(3)
-    module = LFQ(dim=FEATURES, codebook_size=2**8, entropy_loss_weight=0.0, commitment_loss_weight=0.05)
+def lookup_free(name, seed, entropy, size):
+    torch.manual_seed(seed)
+    module = LFQ(dim=FEATURES, codebook_size=2**8, entropy_loss_weight=entropy, commitment_loss_weight=0.05)
+    # Small enough that probabilities are between 0 and 1.
+    with torch.no_grad():
+        module.project_in.weight.mul_(size)
+        module.project_in.bias.mul_(size)
     tensors = linear(module.project_in, "project_in") | linear(module.project_out, "project_out")
     steps(module, tensors)
     for step in range(STEPS):
         key = f"{step}.indices"
         tensors[key] = (tensors[key] & module.mask).ne(0).to(torch.int64)
-    save("lookup_free", tensors)
+    save(name, tensors)
 
 
 vector()
 k_means()
 scalar()
-lookup_free()
+lookup_free("lookup_free", 3, 0.0, 1.0)
+lookup_free("lookup_free_entropy", 4, 0.1, 0.01)
