@@ -1,12 +1,10 @@
 //! Records: that of today loads in every later version, and what does not match is refused.
 
-use std::path::PathBuf;
-
 use bitcodes_core::record::{self, RecordError};
 use bitcodes_core::{Bitcodes, BitcodesConfig, Schedule};
 use bitcodes_train::{AutoencoderConfig, read_model};
 use bitcodes_workspace::backends::any_seed;
-use bitcodes_workspace::golden::Golden;
+use bitcodes_workspace::golden::{Golden, record as golden_record};
 use bitcodes_workspace::on_every_backend;
 use burn::module::{Module, Param, ParamId};
 use burn::nn::{Linear, LinearConfig, LinearLayout, Relu};
@@ -20,11 +18,6 @@ on_every_backend!(
     parameters_alone_make_the_same_model,
     what_a_module_is_made_of_is_compared_by_name,
 );
-
-fn golden_record(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/records");
-    std::fs::read(path.join(name)).expect("part of the repository")
-}
 
 fn codebook<B: Backend>(quantizer: &Bitcodes<B>) -> TensorData {
     quantizer.codebook.val().into_data()

@@ -3,6 +3,7 @@
 
 use bitcodes_core::record::{self, RecordError};
 use bitcodes_core::{Assignment, Bitcodes, BitcodesConfig, Checkpoint, PackedCodes};
+use bitcodes_workspace::golden::{Golden, record as golden_record};
 use bitcodes_workspace::on_every_backend;
 use bitcodes_workspace::residual::{Decided, PlainResidual};
 use burn::module::Module;
@@ -16,6 +17,7 @@ on_every_backend!(
     noise_that_is_given_decides_with_the_logit,
     equal_pairs_and_what_is_no_number_give_finite_outputs,
     a_record_keeps_how_bits_are_decided,
+    the_record_of_version_0_1_loads,
     records_that_normalize_and_others_are_told_apart,
     safetensors_keep_the_normalization,
 );
@@ -180,7 +182,8 @@ fn equal_pairs_and_what_is_no_number_give_finite_outputs<B: Backend>(device: &B:
         [1e-40, 0.0],
     ];
     let out = quantizer.forward(Tensor::<B, 2>::from_data(x, device));
-    assert_eq!(integers(out.bits)[..4], [0, 0, 0, 0], "a tie, and NaN");
+    let wanted = [0, 0, 0, 0, 0, 1, 0, 1, 0, 0];
+    assert_eq!(integers(out.bits), wanted, "ties, NaN and what overflows");
     assert!(floats(out.quantized).iter().all(|y| y.is_finite()));
     let none = Tensor::<B, 3>::zeros([2, 0, 2], device);
     assert_eq!(quantizer.logits(none.clone()).dims(), [2, 0, 2]);
@@ -208,6 +211,25 @@ fn a_record_keeps_how_bits_are_decided<B: Backend>(device: &B::Device) {
         let loaded = other.try_load_record(record).unwrap();
         assert_eq!(loaded.encode(x).into_data(), wanted);
     }
+}
+
+/// `tests/golden/README.md` says how it was made.
+fn the_record_of_version_0_1_loads<B: Backend>(device: &B::Device) {
+    let bytes = golden_record("residual.mpk");
+    let golden = Golden::load("words");
+    let loaded = Bitcodes::<B>::from_record_bytes(&bytes, device).unwrap();
+    let of_config = |config: BitcodesConfig| (config.assignment, config.normalize);
+    let residual = Assignment::Residual { beam: 5 };
+    assert_eq!(of_config(loaded.config()), (residual, true));
+    assert_eq!(floats(loaded.codebook.val()), golden.floats("codebook"));
+    let normalization = loaded.normalization.expect("it has one");
+    let wanted: Vec<f32> = (0..golden.features).map(|at| at as f32 / 8.0).collect();
+    assert_eq!(floats(normalization.center.val()), wanted);
+    assert_eq!(floats(normalization.log_scale.val()), [-0.5]);
+    // Nothing else decides, so a module of other settings takes it over.
+    let module = BitcodesConfig::new(golden.features, golden.num_bits).init::<B>(device);
+    let module = record::load(&module, &bytes, device).unwrap();
+    assert_eq!(module.assignment(), residual);
 }
 
 fn records_that_normalize_and_others_are_told_apart<B: Backend>(device: &B::Device) {

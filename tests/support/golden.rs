@@ -81,3 +81,9 @@ impl Golden {
         SafeTensors::deserialize(&self.bytes).expect("a safetensors file")
     }
 }
+
+/// A file of `tests/golden/records`.
+pub fn record(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/records");
+    std::fs::read(path.join(name)).expect("part of the repository")
+}

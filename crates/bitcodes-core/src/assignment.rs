@@ -22,8 +22,8 @@ pub enum Assignment {
     /// that leave the least; then each bit is decided once more on what all others leave,
     /// `logit_p = r . h_p / |h_p|^2`. That is how additive quantization encodes
     /// ([Babenko and Lempitsky 2014](https://doi.org/10.1109/CVPR.2014.124)); with a beam of 1 it is
-    /// residual quantization and one step of coordinate descent. Encoding takes time in proportion
-    /// to the beam.
+    /// residual quantization and one step of coordinate descent. The search takes time in proportion
+    /// to the beam, for one much wider than 8 to its square.
     ///
     /// The gradient of training is the identity, from the output to the vectors; the codebook
     /// learns from its loss alone, which the model's has to include

@@ -11,16 +11,20 @@ pub trait Real:
     const ONE: Self;
     /// -1.
     const MINUS_ONE: Self;
+    /// The least that is divided by, of `f32` for both.
+    const SMALLEST: Self;
 }
 
 impl Real for f32 {
     const ONE: Self = 1.0;
     const MINUS_ONE: Self = -1.0;
+    const SMALLEST: Self = f32::MIN_POSITIVE;
 }
 
 impl Real for f64 {
     const ONE: Self = 1.0;
     const MINUS_ONE: Self = -1.0;
+    const SMALLEST: Self = f32::MIN_POSITIVE as f64;
 }
 
 /// Turns rows of products into the logits by which each bit is decided last.
@@ -30,17 +34,17 @@ impl Real for f64 {
 /// the `beam` ways are kept that leave the least of `x`. With a beam of 1 that is each bit's sign on
 /// what those before it left. Then each bit is decided once more, on what all others left: its logit
 /// is `r . h_p / |h_p|^2`, with `r` what they left of `x`, and it is 1 if logit plus noise is above 0.
-/// Without noise neither step makes `|r|^2` larger; noise of bit `p` adds `-2 s_p |h_p|^2 noise_p`
-/// to what is made small.
+/// Without noise that does not make `|r|^2` larger; noise of bit `p` adds `-2 s_p |h_p|^2 noise_p` to
+/// what is made small.
 ///
 /// `products` are rows of `x . h_p`, overwritten by the sums of logit and noise that decided; a tie
-/// and NaN give 0, and so does a bit whose `h_p` is 0. `noise` is as long, or none; `gram` is
-/// `[num_bits, num_bits]`, `h_q . h_p`.
+/// and NaN give 0, and so does, without noise, a bit whose `h_p` is 0. `noise` is as long, or none;
+/// `gram` is `[num_bits, num_bits]`, `h_q . h_p`.
 ///
 /// # Panics
 ///
-/// Where `num_bits` or `beam` is 0, the rows are not whole, or `gram` or `noise` are of another
-/// length.
+/// Where `num_bits` or `beam` is 0, the rows are not whole, `gram` or `noise` are of another length,
+/// or memory has no room for twice `beam` rows.
 pub fn decide<R: Real>(
     products: &mut [R],
     noise: Option<&[R]>,
@@ -64,9 +68,10 @@ pub fn decide<R: Real>(
         );
     }
     let squares: Vec<R> = gram.iter().copied().step_by(num_bits + 1).collect();
-    let inverse = |&square: &R| match square {
-        square if square > R::default() => R::ONE / square,
-        _ => R::default(),
+    // Finite, whatever the vector.
+    let inverse = |&square: &R| match square > R::SMALLEST {
+        true => R::ONE / square,
+        false => R::ONE / R::SMALLEST,
     };
     let inverses: Vec<R> = squares.iter().map(inverse).collect();
     // What `h_q` has in the logit of bit `p`.
@@ -111,13 +116,16 @@ struct Longer<R> {
 
 impl<R: Real> Search<R> {
     fn new(num_bits: usize, beam: usize) -> Self {
+        let all = 1usize.checked_shl(num_bits as u32).unwrap_or(usize::MAX);
+        let beam = beam.min(all);
+        let room = beam.saturating_mul(num_bits);
         Self {
             num_bits,
             kept: 0,
-            ways: alloc::vec![R::default(); beam * num_bits],
+            ways: alloc::vec![R::default(); room],
             costs: alloc::vec![R::default(); beam],
             best: alloc::vec![Longer::default(); beam],
-            next: alloc::vec![R::default(); beam * num_bits],
+            next: alloc::vec![R::default(); room],
         }
     }
 
@@ -331,13 +339,23 @@ mod tests {
     }
 
     #[test]
+    fn vectors_too_short_to_square_leave_the_other_bits_as_they_are() {
+        let tiny = f32::MIN_POSITIVE / 8.0;
+        let gram = [1.0, 0.0, 0.0, tiny];
+        let mut logits = [0.7, tiny];
+        decide(&mut logits, None, &gram, 2, usize::MAX);
+        assert_eq!(logits[0], 0.7);
+        assert!(logits[1].is_finite(), "{}", logits[1]);
+    }
+
+    #[test]
     fn nan_and_ties_give_0_and_stay_in_their_row() {
         let gram = [1.0, 0.5, 0.5, 1.0];
         let mut logits = [f32::NAN, 3.0, 0.0, -0.0, 4.0, 5.0];
         decide(&mut logits, None, &gram, 2, 2);
         let bits: Vec<bool> = logits.iter().map(|&logit| logit > 0.0).collect();
         assert_eq!(bits, [false, true, false, true, true, true]);
-        let mut nothing = [3.0f32, 1.0];
+        let mut nothing = [0.0f32, 1.0];
         decide(&mut nothing, None, &[0.0, 0.0, 0.0, 1.0], 2, 2);
         assert!(nothing[0] <= 0.0 && nothing[1] > 0.0, "{nothing:?}");
     }
