@@ -1,9 +1,12 @@
 //! Who is compared, and with which settings.
 
+use std::ops::RangeInclusive;
+
 use bitcodes_core::BitcodesConfig;
 use burn::tensor::backend::Backend;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::autoencoder::{FEATURES, TOKENS};
 use crate::quantizer::{
@@ -12,7 +15,6 @@ use crate::quantizer::{
 
 /// A quantizer with its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Contestant {
     /// What it is called in the table.
     pub name: String,
@@ -47,47 +49,58 @@ impl Contestant {
     ///
     /// What is wrong with the settings.
     pub fn validate(&self) -> Result<(), String> {
-        let of_name = |error: String| format!("{}: {error}", self.name);
-        if let Some(deviation) = self.deviation
-            && !(deviation.is_finite() && deviation > 0.0)
-        {
-            return Err(of_name(format!("deviation {deviation}, expected above 0")));
-        }
-        match &self.settings {
-            Settings::None => Ok(()),
-            Settings::Bitcodes(config) if config.features != FEATURES => {
-                let found = config.features;
-                Err(format!("features {found}, expected {FEATURES}"))
+        let settings = self.settings.validate();
+        let deviation = self.deviation.map_or(Ok(()), |deviation| {
+            match deviation.is_finite() && deviation > 0.0 {
+                true => Ok(()),
+                false => Err(format!("deviation is {deviation}, expected above 0")),
             }
-            Settings::Bitcodes(config) => config.validate().map_err(|error| error.to_string()),
-            Settings::Vector(config) if config.codebooks == 0 || config.size < 2 => {
-                let (codebooks, size) = (config.codebooks, config.size);
-                let found = format!("{codebooks} codebooks of {size} vectors");
-                Err(format!("{found}, expected at least 1 of at least 2"))
-            }
-            Settings::Scalar(config) if config.levels.is_empty() => {
-                Err("no levels, expected at least one number".into())
-            }
-            Settings::Scalar(config) if config.levels.iter().any(|&levels| levels < 2) => {
-                let found = &config.levels;
-                Err(format!("levels {found:?}, expected at least 2 of each"))
-            }
-            Settings::LookupFree(config) if config.num_bits == 0 => {
-                Err("num_bits 0, expected at least 1".into())
-            }
-            Settings::LookupFree(config) if config.entropy != 0.0 && config.num_bits > 12 => {
-                let found = config.num_bits;
-                Err(format!(
-                    "an entropy loss of {found} bits, expected at most 12"
-                ))
-            }
-            Settings::Vector(_) | Settings::Scalar(_) | Settings::LookupFree(_) => Ok(()),
-        }
-        .map_err(of_name)
+        });
+        let both = settings.and(deviation);
+        both.map_err(|error| format!("{}: {error}", self.name))
     }
 }
 
 impl Settings {
+    fn validate(&self) -> Result<(), String> {
+        let weight = |name, value: f64| match value.is_finite() && (0.0..=1e6).contains(&value) {
+            true => Ok(()),
+            false => Err(format!("{name} is {value}, expected 0 to 1000000")),
+        };
+        let number = |name, value: usize, range: RangeInclusive<usize>| {
+            let (least, most) = (range.start(), range.end());
+            match range.contains(&value) {
+                true => Ok(()),
+                false => Err(format!("{name} is {value}, expected {least} to {most}")),
+            }
+        };
+        match self {
+            Self::None => Ok(()),
+            Self::Bitcodes(config) => {
+                number("features", config.features, FEATURES..=FEATURES)?;
+                config.validate().map_err(|error| error.to_string())
+            }
+            Self::Vector(config) => {
+                number("codebooks", config.codebooks, 1..=1024)?;
+                number("size", config.size, 2..=1 << 16)?;
+                weight("commitment", config.commitment)?;
+                weight("dead_below", config.dead_below)
+            }
+            Self::Scalar(config) => {
+                number("the number of levels", config.levels.len(), 1..=1024)?;
+                let mut levels = config.levels.iter();
+                levels.try_for_each(|&levels| number("a level", levels, 2..=1 << 16))
+            }
+            Self::LookupFree(config) => {
+                // Of the entropy's every code there is a probability.
+                let most = if config.entropy == 0.0 { 1024 } else { 12 };
+                number("num_bits", config.num_bits, 1..=most)?;
+                weight("commitment", config.commitment)?;
+                weight("entropy", config.entropy)
+            }
+        }
+    }
+
     /// Bits that an image takes; none where it is not quantized.
     pub fn bits_per_image(&self) -> Option<f64> {
         let bits_per_token = match self {
@@ -109,6 +122,48 @@ impl Settings {
             Self::Scalar(config) => Quantizer::Scalar(config.init(FEATURES, device)),
             Self::LookupFree(config) => Quantizer::LookupFree(config.init(FEATURES, device)),
         }
+    }
+}
+
+/// Those of a JSON text, `[{"name": .., "settings": ..}, ..]`.
+///
+/// # Errors
+///
+/// Where it is none, has a field that is not known, a name twice, or one that cannot be trained.
+pub fn read(text: &str) -> Result<Vec<Contestant>, String> {
+    let given: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let all: Vec<Contestant> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let known = serde_json::to_value(&all).expect("it has no maps");
+    if let Some(unknown) = unknown_field(&given, &known) {
+        return Err(format!("there is no field {unknown:?} where it stands"));
+    }
+    for (index, contestant) in all.iter().enumerate() {
+        contestant.validate()?;
+        let name = &contestant.name;
+        if all[..index].iter().any(|other| other.name == *name) {
+            return Err(format!("the name {name:?} is there twice"));
+        }
+    }
+    Ok(all)
+}
+
+/// A misspelt field has a default in place of it, and would go unseen.
+fn unknown_field<'a>(given: &'a Value, known: &Value) -> Option<&'a str> {
+    match (given, known) {
+        (Value::Object(given), Value::Object(known)) => {
+            given
+                .iter()
+                .find_map(|(name, given)| match known.get(name) {
+                    Some(known) => unknown_field(given, known),
+                    None => Some(name.as_str()),
+                })
+        }
+        (Value::Array(given), Value::Array(known)) => {
+            let both = given.iter().zip(known);
+            both.into_iter()
+                .find_map(|(given, known)| unknown_field(given, known))
+        }
+        _ => None,
     }
 }
 
@@ -165,4 +220,74 @@ pub fn contestants() -> Vec<Contestant> {
         all.push(named(&name, Settings::Bitcodes(config)));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_as_they_are_printed() {
+        let all = contestants();
+        let text = serde_json::to_string_pretty(&all).expect("it has no maps");
+        assert_eq!(read(&text), Ok(all));
+        for text in [
+            include_str!("../settings/rivals.json"),
+            include_str!("../settings/collapse.json"),
+        ] {
+            assert!(read(text).expect("settings").len() >= 10);
+        }
+    }
+
+    #[test]
+    fn settings_that_no_quantizer_can_have_are_errors_that_name_them() {
+        let one = |settings: &str| read(&format!(r#"[{{"name": "a", "settings": {settings}}}]"#));
+        let vector = |fields: &str| one(&format!(r#"{{"vector": {{"k_means": true, {fields}}}}}"#));
+        let fine = r#""codebooks": 2, "size": 4, "commitment": 1, "dead_below": 0"#;
+        assert!(vector(fine).is_ok());
+        for (fields, wanted) in [
+            (
+                fine.replace("2", "0"),
+                "a: codebooks is 0, expected 1 to 1024",
+            ),
+            (fine.replace("4", "1"), "a: size is 1, expected 2 to 65536"),
+            (
+                fine.replace("1,", "-1,"),
+                "a: commitment is -1, expected 0 to 1000000",
+            ),
+            (
+                format!(r#"{fine}, "comitment": 1"#),
+                "there is no field \"comitment\" where it stands",
+            ),
+        ] {
+            assert_eq!(vector(&fields), Err(wanted.into()));
+        }
+        for (settings, wanted) in [
+            (
+                r#"{"scalar": {"levels": [3, 1]}}"#,
+                "a: a level is 1, expected 2 to 65536",
+            ),
+            (
+                r#"{"lookup-free": {"num_bits": 16, "commitment": 0, "entropy": 1}}"#,
+                "a: num_bits is 16, expected 1 to 12",
+            ),
+            (
+                r#"{"bitcodes": {"features": 3, "num_bits": 8, "temperature": 1}}"#,
+                "a: features is 3, expected 16 to 16",
+            ),
+            (
+                r#"{"bitcodes": {"features": 16, "num_bits": 8, "temperature": 1, "normalise": true}}"#,
+                "there is no field \"normalise\" where it stands",
+            ),
+        ] {
+            assert_eq!(one(settings), Err(wanted.into()));
+        }
+        let twice = r#"[{"name": "a", "settings": "none"}, {"name": "a", "settings": "none"}]"#;
+        assert_eq!(read(twice), Err("the name \"a\" is there twice".into()));
+        let deviation = r#"[{"name": "a", "deviation": 0, "settings": "none"}]"#;
+        assert_eq!(
+            read(deviation),
+            Err("a: deviation is 0, expected above 0".into())
+        );
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use bitcodes_rivals::autoencoder::{Architecture, SIDE};
-use bitcodes_rivals::contestants::{Contestant, contestants};
+use bitcodes_rivals::contestants::{self, Contestant, contestants};
 use bitcodes_rivals::outcomes::{Measured, Outcomes, Run};
 use bitcodes_rivals::plot::plot;
 use bitcodes_rivals::strokes;
@@ -46,7 +46,7 @@ struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     strokes: Option<PathBuf>,
     /// Trainings of each
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     seeds: u64,
     /// The first of their seeds
     #[arg(long, value_name = "SEED", default_value_t = 0)]
@@ -90,7 +90,10 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         return Ok(());
     }
     let (name, images) = images(arguments.data.as_deref())?;
-    let name = &name;
+    let identity = &format!("{name} {:016x}", Split::hash(&images));
+    if let Some(path) = &arguments.plot {
+        check_plot(path, &chosen)?;
+    }
     let outcomes = match &arguments.out {
         Some(path) => Outcomes::open(path).map_err(|error| error.to_string())?,
         None => Outcomes::default(),
@@ -102,7 +105,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             (first..first + arguments.seeds).map(move |seed| Run {
                 contestant: contestant.clone(),
                 architecture: arguments.arch,
-                images: name.clone(),
+                images: identity.clone(),
                 measured: match arguments.test {
                     true => Measured::Test,
                     false => Measured::HeldOut,
@@ -117,7 +120,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     print!("{}", table(&lines));
     if let Some(path) = &arguments.plot {
         let title = format!("{name} in {}", arguments.arch);
-        let picture = plot(&lines, &title).ok_or("a plot needs a quantizer other than none")?;
+        let picture = plot(&lines, &title).ok_or("every training diverged: no plot")?;
         bitcodes_train::write_file(path, picture.as_bytes()).map_err(|error| error.to_string())?;
     }
     Ok(())
@@ -128,12 +131,7 @@ fn chosen(arguments: &Arguments) -> Result<Vec<Contestant>, String> {
         Some(path) => {
             let of_file = |error: String| format!("{}: {error}", path.display());
             let text = fs::read_to_string(path).map_err(|error| of_file(error.to_string()))?;
-            let all: Vec<Contestant> =
-                serde_json::from_str(&text).map_err(|error| of_file(error.to_string()))?;
-            for contestant in &all {
-                contestant.validate().map_err(of_file)?;
-            }
-            all
+            contestants::read(&text).map_err(of_file)?
         }
         None => contestants(),
     };
@@ -152,6 +150,22 @@ fn chosen(arguments: &Arguments) -> Result<Vec<Contestant>, String> {
     }
 }
 
+/// What is wrong with a plot, before hours of training.
+fn check_plot(path: &Path, chosen: &[Contestant]) -> Result<(), String> {
+    let quantizes = |one: &Contestant| one.settings.bits_per_image().is_some();
+    if !chosen.iter().any(quantizes) {
+        return Err("a plot needs a quantizer other than none".into());
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    match path.is_dir() || !folder.is_dir() {
+        true => Err(format!("{}: no place for a file", path.display())),
+        false => Ok(()),
+    }
+}
+
 /// The images and what they are called.
 fn images(folder: Option<&Path>) -> Result<(String, Images), String> {
     let Some(folder) = folder else {
@@ -164,6 +178,13 @@ fn images(folder: Option<&Path>) -> Result<(String, Images), String> {
         let folder = folder.display();
         return Err(format!(
             "{folder}: images of {found} pixels, expected {SIDE}x{SIDE}"
+        ));
+    }
+    let (found, wanted) = (images.train().len(), Split::LEAST);
+    if found < wanted {
+        let folder = folder.display();
+        return Err(format!(
+            "{folder}: {found} images to train on, expected at least {wanted}"
         ));
     }
     let name = folder.file_name().unwrap_or(folder.as_os_str());
@@ -192,7 +213,11 @@ fn train_all(
                 run.contestant.name, run.seed, outcome.psnr_db, outcome.seconds
             );
             let mut outcomes = outcomes.lock().map_err(|_| "another training panicked")?;
-            outcomes.add(outcome).map_err(|error| error.to_string())?;
+            outcomes.add(outcome).map_err(|error| {
+                // So that no other begins one either.
+                next.store(todo.len(), Ordering::Relaxed);
+                error.to_string()
+            })?;
         }
         Ok::<(), String>(())
     };

@@ -1,23 +1,24 @@
 //! What came of trainings, kept in a file of one JSON object a line: a training that is there is not
 //! run again, so a comparison can be stopped, gone on with, and added to.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::autoencoder::Architecture;
 use crate::contestants::Contestant;
 
-/// All that decides what comes of a training.
+/// All that decides what comes of a training, beside the program: after a change of that, begin another
+/// file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The quantizer.
     pub contestant: Contestant,
     /// What it is in.
     pub architecture: Architecture,
-    /// Name of the images.
+    /// Name of the images, and a hash of their pixels.
     pub images: String,
     /// Those that are measured.
     pub measured: Measured,
@@ -44,9 +45,11 @@ pub struct Outcome {
     pub run: Run,
     /// Bits of an image; none where it is not quantized.
     pub bits_per_image: Option<f64>,
-    /// PSNR of the images that are measured, in dB.
+    /// PSNR of the images that are measured, in dB; NaN where the training diverged.
+    #[serde(deserialize_with = "number_or_nan")]
     pub psnr_db: f64,
-    /// PSNR of those that were trained on, in dB.
+    /// PSNR of those that were trained on, in dB; NaN where the training diverged.
+    #[serde(deserialize_with = "number_or_nan")]
     pub train_psnr_db: f64,
     /// Different codes of the tokens measured; none where they are not quantized.
     pub codes_used: Option<usize>,
@@ -59,12 +62,29 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
+/// JSON has no NaN; null stands for it.
+fn number_or_nan<'de, D: Deserializer<'de>>(source: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(source)?.unwrap_or(f64::NAN))
+}
+
 /// Outcomes, and the file that they are added to, if any.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     all: Vec<Outcome>,
-    file: Option<(PathBuf, File)>,
+    file: Option<Opened>,
 }
+
+/// A file that no other process opens meanwhile.
+#[derive(Debug)]
+struct Opened {
+    path: PathBuf,
+    file: File,
+    /// Of its whole lines in bytes.
+    length: u64,
+}
+
+/// How every line begins.
+const BEGINNING: &str = r#"{"run":"#;
 
 /// A file of outcomes that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -76,41 +96,59 @@ impl Outcomes {
     ///
     /// # Errors
     ///
-    /// Where it cannot be read or written, or a line is no outcome. A last line without an end, as
-    /// an interrupted write leaves, is taken off.
+    /// Where it cannot be read or written, another process has it open, or a line is no outcome. A last
+    /// line without an end, as an interrupted write leaves, is taken off.
     pub fn open(path: &Path) -> Result<Self, OutcomesError> {
-        let of_io = |error: io::Error| OutcomesError(format!("{}: {error}", path.display()));
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(of_io(error)),
+        let error = |why: String| OutcomesError(format!("{}: {why}", path.display()));
+        let of_io = |source: io::Error| error(source.to_string());
+        let options = || {
+            OpenOptions::new()
+                .read(true)
+                .append(true)
+                .create(true)
+                .clone()
         };
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let all: Result<_, _> = text[..whole]
-            .lines()
+        let mut file = options().open(path).map_err(of_io)?;
+        file.try_lock().map_err(|source| match source {
+            TryLockError::WouldBlock => error("another process has it open".into()),
+            TryLockError::Error(source) => of_io(source),
+        })?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(of_io)?;
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n');
+        let whole = whole.map_or(0, |end| end + 1);
+        let mut all = Vec::new();
+        for (index, line) in bytes[..whole]
+            .split_inclusive(|&byte| byte == b'\n')
             .enumerate()
-            .map(|(index, line)| {
-                serde_json::from_str(line).map_err(|error| {
-                    let line = index + 1;
-                    OutcomesError(format!(
-                        "{}, line {line}: {error}, expected an outcome of this program",
-                        path.display()
-                    ))
-                })
-            })
-            .collect();
-        let all = all?;
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(of_io)?;
-        if whole < text.len() {
+        {
+            all.push(serde_json::from_slice(line).map_err(|source| {
+                let line = index + 1;
+                error(format!(
+                    "line {line}: {source}, expected an outcome of this program"
+                ))
+            })?);
+        }
+        let rest = &bytes[whole..];
+        if !rest.is_empty() {
+            if rest
+                .iter()
+                .zip(BEGINNING.as_bytes())
+                .any(|(found, wanted)| found != wanted)
+            {
+                let why = "the last line has no end and is not the beginning of an outcome";
+                return Err(error(why.into()));
+            }
             file.set_len(whole as u64).map_err(of_io)?;
         }
+        let opened = Opened {
+            path: path.to_path_buf(),
+            file,
+            length: whole as u64,
+        };
         Ok(Self {
             all,
-            file: Some((path.to_path_buf(), file)),
+            file: Some(opened),
         })
     }
 
@@ -123,12 +161,16 @@ impl Outcomes {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written.
+    /// Where the file cannot be written; it has whole lines still.
     pub fn add(&mut self, outcome: Outcome) -> Result<(), OutcomesError> {
-        if let Some((path, file)) = &mut self.file {
+        if let Some(Opened { path, file, length }) = &mut self.file {
             let line = serde_json::to_string(&outcome).expect("it has no maps") + "\n";
-            file.write_all(line.as_bytes())
-                .map_err(|error| OutcomesError(format!("{}: {error}", path.display())))?;
+            let written = file.write_all(line.as_bytes()).or_else(|error| {
+                file.set_len(*length)?;
+                Err(error)
+            });
+            written.map_err(|error| OutcomesError(format!("{}: {error}", path.display())))?;
+            *length += line.len() as u64;
         }
         self.all.push(outcome);
         Ok(())
@@ -137,6 +179,8 @@ impl Outcomes {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::contestants::contestants;
 
@@ -177,11 +221,36 @@ mod tests {
         outcomes.add(outcome(1)).expect("written");
         assert_eq!(fs::read_to_string(&path).expect("it is there"), text);
 
-        fs::write(&path, text + "{}\n").expect("broken");
-        let error = Outcomes::open(&path).expect_err("line 3").to_string();
+        let open = || Outcomes::open(&path).expect_err("an error").to_string();
+        let found = open();
+        assert!(found.ends_with(": another process has it open"), "{found}");
+        drop(outcomes);
+        fs::write(&path, text.clone() + "{}\n").expect("broken");
+        let found = open();
         assert!(
-            error.contains("outcomes.jsonl, line 3: missing field"),
-            "{error}"
+            found.contains("outcomes.jsonl: line 3: missing field"),
+            "{found}"
         );
+        fs::write(&path, "[1, 2]").expect("another file");
+        let found = open();
+        assert!(found.contains("not the beginning of an outcome"), "{found}");
+        assert_eq!(fs::read(&path).expect("as it was"), b"[1, 2]");
+    }
+
+    #[test]
+    fn a_training_that_diverged_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("outcomes.jsonl");
+        let diverged = Outcome {
+            psnr_db: f64::NAN,
+            train_psnr_db: f64::NAN,
+            ..outcome(0)
+        };
+        let mut outcomes = Outcomes::open(&path).expect("a new file");
+        outcomes.add(diverged).expect("written");
+        drop(outcomes);
+        let outcomes = Outcomes::open(&path).expect("it is read");
+        let found = outcomes.of(&outcome(0).run).expect("it is there");
+        assert!(found.psnr_db.is_nan(), "{found:?}");
     }
 }

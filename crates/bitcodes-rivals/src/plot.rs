@@ -19,12 +19,17 @@ const COLOURS: [RGBColor; 7] = [
 ];
 
 /// As an SVG picture: the median of each quantizer with the range over its seeds, and a line through
-/// the best of each kind at each rate; what is not quantized as a level. None without a quantizer.
+/// the best of each kind at each rate; what is not quantized as a level. Quantizers of which a
+/// training diverged are left out; none where no other is left.
 pub fn plot(lines: &[Line], title: &str) -> Option<String> {
     let mut kinds: BTreeMap<&str, Vec<(f64, &Line)>> = BTreeMap::new();
     for line in lines {
         let kind = line.first().run.contestant.name.split(' ').next();
-        if let (Some(kind), Some(bits)) = (kind, line.first().bits_per_image) {
+        let (least, _) = line.range(|run| run.psnr_db);
+        if let (Some(kind), Some(bits)) = (kind, line.first().bits_per_image)
+            && line.median(|run| run.psnr_db).is_finite()
+            && least.is_finite()
+        {
             kinds.entry(kind).or_default().push((bits, line));
         }
     }

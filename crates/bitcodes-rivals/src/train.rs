@@ -42,6 +42,20 @@ pub struct Split<'a> {
 const HELD_OUT: usize = 5;
 
 impl<'a> Split<'a> {
+    /// Images to train on of which some can be held out.
+    pub const LEAST: usize = HELD_OUT;
+
+    /// Tells sets of images of the same name apart (FNV-1a of all pixels).
+    pub fn hash(images: &Images) -> u64 {
+        let sets = [images.train(), images.test()];
+        let pixels = sets
+            .into_iter()
+            .flat_map(|set| (0..set.len()).flat_map(|index| set.pixels(index)));
+        pixels.fold(0xcbf2_9ce4_8422_2325, |hash: u64, pixel| {
+            (hash ^ u64::from(pixel.to_bits())).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
     /// Of these images.
     pub fn of(images: &'a Images, measured: Measured) -> Self {
         let (all, test) = (images.train().as_ref(), images.test().as_ref());

@@ -58,7 +58,7 @@ impl<B: Backend> Moments<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::backend::Flex;
+    use burn::backend::{Autodiff, Flex};
     use burn::tensor::Distribution;
 
     #[test]
@@ -76,6 +76,25 @@ mod tests {
         assert!(mean < 1e-4, "{mean}");
         let deviation: f32 = found.powi_scalar(2).mean().sqrt().into_scalar();
         assert!((deviation - 0.5).abs() < 1e-4, "{deviation}");
+        // No change of all rows, or of their size, changes anything.
+        let leaf = Tensor::<Autodiff<Flex>, 2>::from_inner(rows.clone()).require_grad();
+        let mut fresh = Moments::new(3, 0.5, &device);
+        let weights = Tensor::random([64, 3], Distribution::Uniform(0.0, 1.0), &device);
+        let sum = (fresh.normalized_in_training(leaf.clone()) * weights).sum();
+        let gradient = leaf.grad(&sum.backward()).expect("there is one");
+        let largest: f32 = gradient.clone().abs().max().into_scalar();
+        assert!(largest > 1.0, "{largest}");
+        let centred = rows.clone() - rows.clone().mean_dim(0);
+        for of_change in [
+            gradient.clone().sum_dim(0),
+            (gradient * centred).sum().reshape([1, 1]),
+        ] {
+            let found: f32 = of_change.abs().max().into_scalar();
+            assert!(
+                found < 1e-3 * largest,
+                "{found}, a gradient of up to {largest}"
+            );
+        }
         // A second moves them by a twentieth: its mean is 0, so 19/20 of 5.05 or so stay.
         moments.normalized_in_training(rows.zeros_like());
         let mean: f32 = moments.mean.mean().into_scalar();
