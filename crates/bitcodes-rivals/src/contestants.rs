@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::autoencoder::{FEATURES, TOKENS};
+use crate::autoencoder::{Architecture, FEATURES, TOKENS};
 use crate::quantizer::{
     FiniteScalarConfig, Identity, LookupFreeConfig, Quantizer, ResidualVectorConfig,
 };
@@ -167,57 +167,64 @@ fn unknown_field<'a>(given: &'a Value, known: &Value) -> Option<&'a str> {
     }
 }
 
-/// All of them, by bits.
-pub fn contestants() -> Vec<Contestant> {
-    let named = |name: &str, settings| Contestant {
+/// All of them, each rival with the settings that did best on held-out images in this architecture
+/// (of `settings/rivals.json`; those of more bits than were tuned as the next that were).
+pub fn contestants(architecture: Architecture) -> Vec<Contestant> {
+    let place = match architecture {
+        Architecture::Mixer => 0,
+        Architecture::Conv => 1,
+    };
+    let named = |name: &str, deviation, settings| Contestant {
         name: name.into(),
-        deviation: None,
+        deviation,
         settings,
     };
-    let vector = |codebooks, size| ResidualVectorConfig {
-        codebooks,
-        size,
-        commitment: 1.0,
-        k_means: true,
-        dead_below: 0.0,
-    };
-    let mut all = vec![named("none", Settings::None)];
-    let vq = ResidualVectorConfig {
-        commitment: 0.25,
-        dead_below: 1.0,
-        ..vector(1, 256)
-    };
-    all.push(named("VQ 256", Settings::Vector(vq)));
-    for (codebooks, size) in [(2, 16), (2, 256), (4, 16), (4, 256), (8, 16)] {
-        let name = format!("RVQ {codebooks}x{size}");
-        all.push(named(&name, Settings::Vector(vector(codebooks, size))));
+    let mut all = vec![named("none", None, Settings::None)];
+    for (codebooks, size, commitment) in [
+        (1, 256, [1.0, 0.1][place]),
+        (2, 16, [1.0, 0.25][place]),
+        (2, 256, [0.25, 0.05][place]),
+        (4, 16, [0.25, 0.05][place]),
+        (4, 256, [0.05, 0.05][place]),
+        (8, 16, [0.05, 0.05][place]),
+    ] {
+        let name = match codebooks {
+            1 => format!("VQ {size}"),
+            _ => format!("RVQ {codebooks}x{size}"),
+        };
+        let config = ResidualVectorConfig {
+            codebooks,
+            size,
+            commitment,
+            k_means: true,
+            dead_below: if codebooks == 1 { 1.0 } else { 0.0 },
+        };
+        all.push(named(&name, None, Settings::Vector(config)));
     }
-    for levels in [vec![8, 6, 5], vec![8, 8, 8, 5, 5, 5]] {
+    let six = [8, 8, 8, 5, 5, 5];
+    for (levels, deviation) in [
+        (vec![8, 6, 5], [Some(0.5), Some(0.5)][place]),
+        (six.to_vec(), [Some(1.0), Some(2.0)][place]),
+        ([six, six].concat(), [None, Some(1.0)][place]),
+    ] {
         let shown: Vec<String> = levels.iter().map(usize::to_string).collect();
         let name = format!("FSQ {}", shown.join(" "));
-        all.push(named(
-            &name,
-            Settings::Scalar(FiniteScalarConfig { levels }),
-        ));
+        let config = FiniteScalarConfig { levels };
+        all.push(named(&name, deviation, Settings::Scalar(config)));
     }
-    for num_bits in [8, 16, 32] {
-        let config = LookupFreeConfig {
-            num_bits,
-            commitment: 0.05,
-            entropy: 0.0,
-        };
-        all.push(named(
-            &format!("LFQ {num_bits}"),
-            Settings::LookupFree(config),
-        ));
-    }
+    let config = LookupFreeConfig {
+        num_bits: 8,
+        commitment: 0.05,
+        entropy: [0.01, 0.0][place],
+    };
+    all.push(named("LFQ 8", None, Settings::LookupFree(config)));
     for num_bits in [4, 8, 16, 32, 64, 128] {
         let config = BitcodesConfig::reference(FEATURES, num_bits);
         let name = format!("bitcodes-pytorch {num_bits}");
-        all.push(named(&name, Settings::Bitcodes(config)));
+        all.push(named(&name, None, Settings::Bitcodes(config)));
         let config = BitcodesConfig::new(FEATURES, num_bits);
         let name = format!("Bitcodes {num_bits}");
-        all.push(named(&name, Settings::Bitcodes(config)));
+        all.push(named(&name, None, Settings::Bitcodes(config)));
     }
     all
 }
@@ -228,7 +235,7 @@ mod tests {
 
     #[test]
     fn settings_are_read_as_they_are_printed() {
-        let all = contestants();
+        let all = contestants(Architecture::Conv);
         let text = serde_json::to_string_pretty(&all).expect("it has no maps");
         assert_eq!(read(&text), Ok(all));
         for text in [

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use bitcodes_rivals::autoencoder::{Architecture, SIDE};
-use bitcodes_rivals::contestants::{self, Contestant, contestants};
+use bitcodes_rivals::contestants::{self, Contestant};
 use bitcodes_rivals::outcomes::{Measured, Outcomes, Run};
 use bitcodes_rivals::plot::plot;
 use bitcodes_rivals::strokes;
@@ -133,7 +133,7 @@ fn chosen(arguments: &Arguments) -> Result<Vec<Contestant>, String> {
             let text = fs::read_to_string(path).map_err(|error| of_file(error.to_string()))?;
             contestants::read(&text).map_err(of_file)?
         }
-        None => contestants(),
+        None => contestants::contestants(arguments.arch),
     };
     let names: Vec<String> = all.iter().map(|one| one.name.clone()).collect();
     let wanted = |contestant: &Contestant| {

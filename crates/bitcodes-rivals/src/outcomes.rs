@@ -187,7 +187,7 @@ mod tests {
     fn outcome(seed: u64) -> Outcome {
         Outcome {
             run: Run {
-                contestant: contestants().swap_remove(1),
+                contestant: contestants(Architecture::Mixer).swap_remove(1),
                 architecture: Architecture::Mixer,
                 images: "digits".into(),
                 measured: Measured::HeldOut,

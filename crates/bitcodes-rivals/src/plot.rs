@@ -124,7 +124,9 @@ mod tests {
     use crate::table::lines;
 
     fn outcome(name: &str, seed: u64, psnr_db: f64) -> Outcome {
-        let contestant = contestants().into_iter().find(|one| one.name == name);
+        let contestant = contestants(Architecture::Mixer)
+            .into_iter()
+            .find(|one| one.name == name);
         let contestant = contestant.expect("there is one");
         Outcome {
             bits_per_image: contestant.settings.bits_per_image(),
