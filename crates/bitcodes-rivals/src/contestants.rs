@@ -181,12 +181,12 @@ pub fn contestants(architecture: Architecture) -> Vec<Contestant> {
     };
     let mut all = vec![named("none", None, Settings::None)];
     for (codebooks, size, commitment) in [
-        (1, 256, [1.0, 0.1][place]),
-        (2, 16, [1.0, 0.25][place]),
+        (1, 256, [1.0, 0.05][place]),
+        (2, 16, [1.0, 0.05][place]),
         (2, 256, [0.25, 0.05][place]),
         (4, 16, [0.25, 0.05][place]),
-        (4, 256, [0.05, 0.05][place]),
-        (8, 16, [0.05, 0.05][place]),
+        (4, 256, [0.05, 0.02][place]),
+        (8, 16, [0.05, 0.02][place]),
     ] {
         let name = match codebooks {
             1 => format!("VQ {size}"),
