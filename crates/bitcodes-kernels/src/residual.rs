@@ -213,7 +213,6 @@ fn decide_again<R: Real>(logits: &mut [R], signs: &mut [R], noise: Option<&[R]>,
     }
 }
 
-#[cfg_attr(target_family = "wasm", inline(never))]
 fn take_out<R: Real>(left: &mut [R], vector: &[R], sign: R) {
     for (left, &part) in left.iter_mut().zip(vector) {
         *left -= sign * part;
