@@ -85,12 +85,10 @@ fn on_tensors<B: Backend>(
     let of_vector = beam * num_bits.max(4 * beam);
     let part = (most / of_vector).max(1);
     let part_from = |start: usize| {
-        let part = |tensor: &Tensor<B, 2>| {
-            let count = part.min(vectors - start);
-            tensor.clone().narrow(0, start, count)
-        };
-        let noise = noise.as_ref().map(part);
-        part_on_tensors(part(&logits), noise, &squares, &coupling, beam)
+        let count = part.min(vectors - start);
+        let cut = |tensor: &Tensor<B, 2>| tensor.clone().narrow(0, start, count);
+        let noise = noise.as_ref().map(cut);
+        part_on_tensors(cut(&logits), noise, &squares, &coupling, beam)
     };
     match vectors <= part {
         true => part_from(0),
