@@ -25,10 +25,10 @@ pub fn plot(lines: &[Line], title: &str) -> Option<String> {
     let mut kinds: BTreeMap<&str, Vec<(f64, &Line)>> = BTreeMap::new();
     for line in lines {
         let kind = line.first().run.contestant.name.split(' ').next();
-        let (least, _) = line.range(|run| run.psnr_db);
+        let (least, most) = line.range(|run| run.psnr_db);
         if let (Some(kind), Some(bits)) = (kind, line.first().bits_per_image)
-            && line.median(|run| run.psnr_db).is_finite()
             && least.is_finite()
+            && most.is_finite()
         {
             kinds.entry(kind).or_default().push((bits, line));
         }
@@ -45,6 +45,7 @@ pub fn plot(lines: &[Line], title: &str) -> Option<String> {
         .iter()
         .find(|line| line.first().bits_per_image.is_none());
     let unquantized = unquantized.map(|line| line.median(|run| run.psnr_db));
+    let unquantized = unquantized.filter(|level| level.is_finite());
     highest = highest.max(unquantized.unwrap_or(0.0));
     points().next()?;
 
@@ -165,5 +166,16 @@ mod tests {
             assert_eq!(found, 1, "{name}");
         }
         assert!(plot(&lines(&outcomes[..1]), "").is_none());
+        // Those that end as no number are left out, and what is not quantized has no level.
+        for psnr_db in [f64::NAN, f64::INFINITY] {
+            let outcomes = [
+                outcome("none", 0, psnr_db),
+                outcome("Bitcodes 8", 0, 19.5),
+                outcome("RVQ 2x16", 0, psnr_db),
+            ];
+            let picture = plot(&lines(&outcomes), "").expect("one is left");
+            assert_eq!(picture.matches("<circle").count(), 1);
+            assert!(!picture.contains("not quantized") && !picture.contains("NaN"));
+        }
     }
 }

@@ -125,8 +125,8 @@ for (const device of DEVICES) {
     for (const [how, bits] of [["together", found.bits], ["one by one", found.single]]) {
       assert.equal(bits.length, wanted.length, `${how}: number of bits`);
       const apart = new Set(wanted.flatMap((bit, index) => (bit === bits[index] ? [] : [Math.floor(index / 8)])));
-      // Two codes as near to a vector as rounding can tell differ in any number of bits, which all
-      // have large logits. One vector in 100,000 has such codes.
+      // Two codes as near to a vector as rounding can tell differ in any number of bits, all of which
+      // may have large logits, so it is vectors that are counted: hardly one has such codes.
       assert.ok(apart.size <= 1, `${how}: vectors ${[...apart]} have other bits`);
       t.diagnostic(`${how}: ${apart.size} of ${wanted.length / 8} vectors have other bits`);
     }
