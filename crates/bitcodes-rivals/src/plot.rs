@@ -67,7 +67,7 @@ pub fn plot(lines: &[Line], title: &str) -> Option<String> {
             .x_desc("bits an image")
             .y_desc("PSNR in dB")
             .x_label_formatter(&|bits| format!("{bits:.0}"))
-            .y_label_formatter(&|psnr| format!("{psnr:.0}"))
+            .y_label_formatter(&|psnr| format!("{psnr:.1}"))
             .light_line_style(WHITE)
             .draw()?;
         if let Some(level) = unquantized {
