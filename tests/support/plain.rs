@@ -3,6 +3,7 @@
 //! Each operation adds half a unit in the last place of its result to what its operands bring
 //! along; a sum of n terms adds n - 1 times that of the sum of their magnitudes, which holds for
 //! any order of summation ([Higham 2002](https://doi.org/10.1137/1.9780898718027), section 4.2).
+//! What is too small to be normal may be taken for zero, as GPUs do.
 
 use std::ops::{Add, Mul, Sub};
 
@@ -12,6 +13,9 @@ use crate::golden::Golden;
 pub const SLACK: f64 = 2.0;
 
 const HALF_ULP: f64 = f32::EPSILON as f64 / 2.0;
+
+/// No number that is taken for zero is larger.
+const TINY: f64 = f32::MIN_POSITIVE as f64;
 
 /// A number and a bound on the error of its computation in f32.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,16 +29,18 @@ pub struct Bounded {
 impl Bounded {
     /// A number that f32 holds exactly.
     pub fn exact(value: f32) -> Self {
+        let value = f64::from(value);
+        let flushed = value.abs() < TINY;
         Self {
-            value: value.into(),
-            error: 0.0,
+            value,
+            error: if flushed { value.abs() } else { 0.0 },
         }
     }
 
     fn rounded(value: f64, error: f64) -> Self {
         Self {
             value,
-            error: error + HALF_ULP * value.abs(),
+            error: error + (HALF_ULP * value.abs()).max(value.abs().min(TINY)),
         }
     }
 
@@ -50,7 +56,7 @@ impl Bounded {
         let additions = f64::from(count.saturating_sub(1));
         Self {
             value,
-            error: error + additions * HALF_ULP * magnitude,
+            error: error + (additions * HALF_ULP * magnitude).max(magnitude.min(additions * TINY)),
         }
     }
 

@@ -74,9 +74,11 @@ impl<B: Backend> Sample<B> {
         let normal = Distribution::Normal(0.0, 1.0);
         let start = Tensor::<B, 2>::random([count, features], normal, &covariance.device());
         let mut directions = grid::orthonormal(start.cast(covariance.dtype()));
-        // So that there is something in every direction.
+        // So that there is something in every direction; where there is nothing in any, as much as
+        // no device takes for zero.
         let all = covariance.clone().abs().mean() * 1e-6;
-        let all = (all + f64::from(f32::MIN_POSITIVE)).reshape([1, 1]);
+        let nothing = all.clone().lower_elem(f64::from(f32::MIN_POSITIVE));
+        let all = all.mask_fill(nothing, 1.0).reshape([1, 1]);
         for _ in 0..ITERATIONS {
             let turned = directions.clone().matmul(covariance.clone());
             directions = grid::orthonormal(turned + directions * all.clone());
