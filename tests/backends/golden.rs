@@ -6,7 +6,10 @@ use bitcodes_workspace::on_every_backend;
 use bitcodes_workspace::plain::{Bounded, Plain, assert_within};
 use burn::backend::Autodiff;
 use burn::module::Param;
-use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{
+    Int, Tensor, TensorData,
+    backend::{AutodiffBackend, Backend},
+};
 
 /// A golden bit whose logit is nearer to 0 than this may differ in another order of summation.
 const UNDECIDED: f64 = 1e-4;
@@ -14,6 +17,7 @@ const UNDECIDED: f64 = 1e-4;
 on_every_backend!(
     logits_bits_and_outputs_of_eval,
     outputs_and_gradients_of_training,
+    gradients_of_many_vectors,
     eval_of_an_autodiff_backend_is_eval,
 );
 
@@ -138,34 +142,68 @@ fn logits_bits_and_outputs_of_eval<B: Backend>(device: &B::Device) {
 fn outputs_and_gradients_of_training<B: Backend>(device: &B::Device) {
     for name in NAMES {
         let golden = Golden::load(name);
-        let [batch, tokens] = golden.leading;
-        let noise = golden.logistic_noise();
-        let plain = Plain::of(&golden);
-        let wanted = plain.step(&golden.floats("x"), &noise, &golden.floats("target"));
-
         let quantizer = quantizer::<Autodiff<B>>(&golden, device);
-        let x = tensor::<Autodiff<B>>(&golden, "x", golden.features, device).require_grad();
-        let target = tensor::<Autodiff<B>>(&golden, "target", golden.features, device);
-        let noise = TensorData::new(noise, [batch, tokens, golden.num_bits]);
-        let noise = Tensor::from_data(noise, device);
-        let out = quantizer.forward_with_noise(x.clone(), noise);
-
-        let bits: Vec<u8> = integers(out.bits)
-            .into_iter()
-            .map(|bit| bit as u8)
-            .collect();
-        assert_eq!(bits, wanted.bits, "{name}: bits of training");
-        assert_within(name, &floats(out.quantized.clone()), &wanted.quantized);
-
-        let gradients = (out.quantized - target).powi_scalar(2).mean().backward();
-        let grad_x = x.grad(&gradients).expect("a gradient of x");
-        assert_within(name, &floats(grad_x), &wanted.grad_x);
-        let codebook = quantizer.codebook.val();
-        let grad_codebook = codebook
-            .grad(&gradients)
-            .expect("a gradient of the codebook");
-        assert_within(name, &floats(grad_codebook), &wanted.grad_codebook);
+        let [x, target] = ["x", "target"].map(|tensor| golden.floats(tensor));
+        assert_step(
+            name,
+            &quantizer,
+            [x, golden.logistic_noise(), target],
+            device,
+        );
     }
+}
+
+/// More than a product takes in one part on a GPU.
+fn gradients_of_many_vectors<B: Backend>(device: &B::Device) {
+    let (features, num_bits) = (3, 5);
+    let quantizer = BitcodesConfig::reference(features, num_bits).init::<Autodiff<B>>(device);
+    for vectors in [320, 321] {
+        let some = |count: usize, seed| -> Vec<f32> {
+            let numbers = crate::gradients::numbers(count, seed);
+            numbers.into_iter().map(|number| number as f32).collect()
+        };
+        let [x, target] = [1, 2].map(|seed| some(vectors * features, seed));
+        let values = [x, some(vectors * num_bits, 3), target];
+        assert_step(&format!("{vectors} vectors"), &quantizer, values, device);
+    }
+}
+
+/// Bits, output and gradients of `mean((y - target)^2)` are the specification's; of
+/// `[x, noise, target]`.
+fn assert_step<B: AutodiffBackend>(
+    name: &str,
+    quantizer: &Bitcodes<B>,
+    [x, noise, target]: [Vec<f32>; 3],
+    device: &B::Device,
+) {
+    let codebook = quantizer.codebook.val();
+    let temperature = quantizer.temperature();
+    let plain = Plain::new(&floats(codebook.clone()), quantizer.features(), temperature);
+    let wanted = plain.step(&x, &noise, &target);
+
+    let tensor = |values: Vec<f32>, last: usize| {
+        let data = TensorData::new(values, [x.len() / quantizer.features(), last]);
+        Tensor::<B, 2>::from_data(data, device)
+    };
+    let target = tensor(target, quantizer.features());
+    let noise = tensor(noise, quantizer.num_bits());
+    let x = tensor(x.clone(), quantizer.features()).require_grad();
+    let out = quantizer.forward_with_noise(x.clone(), noise);
+
+    let bits: Vec<u8> = integers(out.bits)
+        .into_iter()
+        .map(|bit| bit as u8)
+        .collect();
+    assert_eq!(bits, wanted.bits, "{name}: bits of training");
+    assert_within(name, &floats(out.quantized.clone()), &wanted.quantized);
+
+    let gradients = (out.quantized - target).powi_scalar(2).mean().backward();
+    let grad_x = x.grad(&gradients).expect("a gradient of x");
+    assert_within(name, &floats(grad_x), &wanted.grad_x);
+    let grad_codebook = codebook
+        .grad(&gradients)
+        .expect("a gradient of the codebook");
+    assert_within(name, &floats(grad_codebook), &wanted.grad_codebook);
 }
 
 fn eval_of_an_autodiff_backend_is_eval<B: Backend>(device: &B::Device) {

@@ -7,6 +7,7 @@ use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 
 use super::{Bitcodes, Weights, residual};
 use crate::Assignment;
+use crate::backend::host::has_values_in_host_memory;
 use crate::losses::{CommitmentLoss, EntropyLoss, untracked};
 use crate::precision::working;
 use crate::sampling::sample_straight_through;
@@ -89,10 +90,35 @@ pub(super) fn along<B: Backend, const N: usize>(vector: Tensor<B, 1>) -> Tensor<
 /// Multiplies `matrix [out, in]` with each vector along axis 1, `in` elements to `out`, without a
 /// copy of `x`.
 fn along_axis_1<B: Backend, const N: usize>(matrix: Tensor<B, 2>, x: Tensor<B, N>) -> Tensor<B, N> {
-    match N {
-        2 => x.matmul(matrix.transpose().unsqueeze()),
-        _ => matrix.unsqueeze().matmul(x),
+    let vectors = x.dims()[0];
+    match (N, parts_of_product::<B>(vectors, &x.device())) {
+        (3.., _) => matrix.unsqueeze().matmul(x),
+        (_, 1) => x.matmul(matrix.transpose().unsqueeze()),
+        (_, parts) => {
+            let [out, within] = matrix.dims();
+            let x = x.reshape([parts, vectors / parts, within]);
+            let product: Tensor<B, 3> = x.matmul(matrix.transpose().unsqueeze());
+            let mut shape = [vectors; N];
+            shape[1] = out;
+            product.reshape(shape)
+        }
     }
+}
+
+/// In how many parts vectors are multiplied with a matrix, of equal lengths.
+///
+/// The gradient of the matrix is a sum over all vectors, for few elements: Burn's GPU backends give
+/// an element's whole sum to one group of threads, unless it comes in parts. In 256 of them it took
+/// a fortieth of the time on an NVIDIA H200, for 65,536 vectors of 64 features and 32 bits.
+fn parts_of_product<B: Backend>(vectors: usize, device: &B::Device) -> usize {
+    const MOST: usize = 256;
+    const LEAST_VECTORS: usize = 64;
+    if !B::ad_enabled(device) || has_values_in_host_memory::<B>() {
+        return 1;
+    }
+    let most = (vectors / LEAST_VECTORS).clamp(1, MOST);
+    let halvings = most.ilog2().min(vectors.trailing_zeros());
+    1 << halvings
 }
 
 impl<B: Backend> Bitcodes<B> {
