@@ -20,6 +20,7 @@ mod codec;
 mod kept;
 mod normalization;
 mod pass;
+mod product;
 mod residual;
 
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};

@@ -3,7 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
-use super::pass::{along, vectors_first};
+use super::pass::vectors_first;
+use super::product::along;
 use crate::backend::host::has_values_in_host_memory;
 use crate::losses::{CommitmentLoss, untracked};
 

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 
+use super::product::{along, product};
 use super::{Bitcodes, Weights, residual};
 use crate::Assignment;
-use crate::backend::host::has_values_in_host_memory;
 use crate::losses::{CommitmentLoss, EntropyLoss, untracked};
 use crate::precision::working;
 use crate::sampling::sample_straight_through;
@@ -37,12 +37,12 @@ pub(super) struct Pairs<B: Backend> {
 
 impl<B: Backend> Pairs<B> {
     pub fn logits<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
-        along_axis_1(self.delta.clone(), x)
+        product(self.delta.clone(), x, None)
     }
 
     pub fn decode<const N: usize>(&self, bits: Tensor<B, N>) -> Tensor<B, N> {
         let base = self.base.clone().flatten::<1>(0, 1);
-        along_axis_1(self.delta.clone().transpose(), bits) + along(base)
+        product(self.delta.clone().transpose(), bits, Some(base))
     }
 
     /// Half of each pair's difference, `h_p` of [`Assignment::Residual`], `[num_bits, features]`.
@@ -53,7 +53,7 @@ impl<B: Backend> Pairs<B> {
     /// `(x - mid) . h_p` for each bit.
     fn products<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
         let mid = self.base.clone() + self.half().sum_dim(0);
-        along_axis_1(self.half(), x - along(mid.flatten::<1>(0, 1)))
+        product(self.half(), x - along(mid.flatten::<1>(0, 1)), None)
     }
 
     /// The logits by which the bits of `x` are decided, noise included, `[vectors, num_bits]` and
@@ -75,50 +75,9 @@ impl<B: Backend> Pairs<B> {
         let signs = bits * 2.0 - 1.0;
         let half = self.half();
         let gram = half.clone().matmul(half.clone().transpose());
-        let left = self.products(x) - along_axis_1(gram, signs.clone());
+        let left = self.products(x) - product(gram, signs.clone(), None);
         left / along(residual::squares(half)) + signs
     }
-}
-
-/// A vector along axis 1.
-pub(super) fn along<B: Backend, const N: usize>(vector: Tensor<B, 1>) -> Tensor<B, N> {
-    let mut shape = [1; N];
-    shape[1] = vector.dims()[0];
-    vector.reshape(shape)
-}
-
-/// Multiplies `matrix [out, in]` with each vector along axis 1, `in` elements to `out`, without a
-/// copy of `x`.
-fn along_axis_1<B: Backend, const N: usize>(matrix: Tensor<B, 2>, x: Tensor<B, N>) -> Tensor<B, N> {
-    let vectors = x.dims()[0];
-    match (N, parts_of_product::<B>(vectors, &x.device())) {
-        (3.., _) => matrix.unsqueeze().matmul(x),
-        (_, 1) => x.matmul(matrix.transpose().unsqueeze()),
-        (_, parts) => {
-            let [out, within] = matrix.dims();
-            let x = x.reshape([parts, vectors / parts, within]);
-            let product: Tensor<B, 3> = x.matmul(matrix.transpose().unsqueeze());
-            let mut shape = [vectors; N];
-            shape[1] = out;
-            product.reshape(shape)
-        }
-    }
-}
-
-/// In how many parts vectors are multiplied with a matrix, of equal lengths.
-///
-/// The gradient of the matrix is a sum over all vectors, for few elements: Burn's GPU backends give
-/// an element's whole sum to one group of threads, unless it comes in parts. In 256 of them it took
-/// a fortieth of the time on an NVIDIA H200, for 65,536 vectors of 64 features and 32 bits.
-fn parts_of_product<B: Backend>(vectors: usize, device: &B::Device) -> usize {
-    const MOST: usize = 256;
-    const LEAST_VECTORS: usize = 64;
-    if !B::ad_enabled(device) || has_values_in_host_memory::<B>() {
-        return 1;
-    }
-    let most = (vectors / LEAST_VECTORS).clamp(1, MOST);
-    let halvings = most.ilog2().min(vectors.trailing_zeros());
-    1 << halvings
 }
 
 impl<B: Backend> Bitcodes<B> {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bitcodes_kernels::residual::{Real, decide};
 use burn::tensor::{DType, Element, FloatDType, Int, Tensor, TensorData, backend::Backend};
 
-use super::pass::along;
+use super::product::along;
 use crate::backend::host::has_values_in_host_memory;
 use crate::losses::untracked;
 
