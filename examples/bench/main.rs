@@ -12,14 +12,18 @@
 //! - `train_ms`: `forward(x)` and `backward` of `mean((y - x)^2)` and the quantizer's own loss, with
 //!   the gradients of `x` and codebook
 //! - `gemm_ms`: the backend's product of `x` with `num_bits` directions, alone
+//!
+//! Bits, vectors and, of independent bits, gradients are compared with plain loops first.
 
 mod check;
 
-use std::time::{Duration, Instant};
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Instant;
 
 use bitcodes_core::{Bitcodes, BitcodesConfig};
 use burn::backend::Autodiff;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Distribution, Tensor};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
@@ -81,22 +85,37 @@ enum Config {
     New,
 }
 
-fn main() -> Result<(), String> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.into());
-    pool.build_global().map_err(|error| error.to_string())?;
-    match args.backend {
-        Device::Flex => bench::<burn::backend::Flex>(&args, "flex", &Default::default()),
-        #[cfg(feature = "ndarray")]
-        Device::Ndarray => bench::<burn::backend::NdArray>(&args, "ndarray", &Default::default()),
-        #[cfg(feature = "wgpu")]
-        Device::Wgpu => bench::<burn::backend::Wgpu>(&args, "wgpu", &Default::default()),
-        #[cfg(feature = "cuda")]
-        Device::Cuda => bench::<burn::backend::Cuda>(&args, "cuda", &Default::default()),
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn bench<B: Backend>(args: &Args, backend: &str, device: &B::Device) -> Result<(), String> {
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.into());
+    pool.build_global()?;
+    match args.backend {
+        Device::Flex => bench::<burn::backend::Flex>(args, "CPU", &Default::default()),
+        #[cfg(feature = "ndarray")]
+        Device::Ndarray => bench::<burn::backend::NdArray>(args, "CPU", &Default::default()),
+        #[cfg(feature = "wgpu")]
+        Device::Wgpu => {
+            use bitcodes_core::backend::wgpu::{AdapterChoice, open};
+
+            let opened = pollster::block_on(open(&AdapterChoice::Preferred))?;
+            bench::<burn::backend::Wgpu>(args, &opened.info.name, &opened.device)
+        }
+        #[cfg(feature = "cuda")]
+        Device::Cuda => bench::<burn::backend::Cuda>(args, "NVIDIA", &Default::default()),
+    }
+}
+
+fn bench<B: Backend>(args: &Args, name: &str, device: &B::Device) -> Result<(), Box<dyn Error>> {
     for [vectors, features, num_bits] in SHAPES {
         let config = match args.config {
             Config::Reference => BitcodesConfig::reference(features, num_bits),
@@ -104,80 +123,83 @@ fn bench<B: Backend>(args: &Args, backend: &str, device: &B::Device) -> Result<(
         };
         B::seed(device, 1);
         let bitcodes = config.init::<B>(device);
-        let x = Tensor::<B, 3>::random(
-            [1, vectors, features],
-            Distribution::Normal(0.0, 1.0),
-            device,
-        );
-        check::against_plain_loops(&bitcodes, x.clone(), args.backend.tolerance())
+        let trained = config.init::<Autodiff<B>>(device);
+        let normal = Distribution::Normal(0.0, 1.0);
+        let x = Tensor::<B, 3>::random([1, vectors, features], normal, device);
+        let tolerance = args.backend.tolerance();
+        check::forward(&bitcodes, x.clone(), tolerance)
+            .and_then(|()| match args.config {
+                Config::Reference => check::gradients(&trained, x.clone(), tolerance),
+                Config::New => Ok(()),
+            })
             .map_err(|error| format!("{vectors} x {features} x {num_bits}: {error}"))?;
-        let median = |run: &dyn Fn()| median_ms(args.repeats, || finish::<B>(device, run));
 
-        let eval = median(&|| drop(bitcodes.forward(x.clone())));
+        let timer = Timer::<B> {
+            device,
+            repeats: args.repeats,
+        };
         let bits = bitcodes.encode(x.clone());
-        let decode = median(&|| drop(bitcodes.decode(bits.clone())));
-        let directions =
-            Tensor::<B, 2>::random([num_bits, features], Distribution::Default, device);
-        let product = || x.clone().matmul(directions.clone().transpose().unsqueeze());
-        let gemm = median(&|| drop(product()));
-        let train = time_training::<Autodiff<B>>(&config, x.clone(), args.repeats, device);
+        let directions = Tensor::<B, 2>::random([num_bits, features], normal, device);
+        let directions = directions.transpose().unsqueeze::<3>();
         let row = json!({
             "vectors": vectors,
             "features": features,
             "num_bits": num_bits,
-            "backend": backend,
+            "backend": value_name(args.backend),
+            "device": name,
             "threads": args.threads,
-            "config": args.config.to_possible_value().map(|value| value.get_name().to_owned()),
-            "eval_ms": eval,
-            "decode_ms": decode,
-            "train_ms": train,
-            "gemm_ms": gemm,
+            "config": value_name(args.config),
+            "eval_ms": timer.median_ms(|| bitcodes.forward(x.clone()))?,
+            "decode_ms": timer.median_ms(|| bitcodes.decode(bits.clone()))?,
+            "train_ms": timer.median_ms(|| train(&trained, &x))?,
+            "gemm_ms": timer.median_ms(|| x.clone().matmul(directions.clone()))?,
         });
         println!("{row}");
     }
     Ok(())
 }
 
-fn time_training<B: AutodiffBackend>(
-    config: &BitcodesConfig,
-    x: Tensor<B::InnerBackend, 3>,
-    repeats: u16,
-    device: &B::Device,
-) -> f64 {
-    B::seed(device, 1);
-    let bitcodes: Bitcodes<B> = config.init(device);
-    median_ms(repeats, || {
-        finish::<B>(device, &|| {
-            let x = Tensor::<B, 3>::from_inner(x.clone()).require_grad();
-            let out = bitcodes.forward(x.clone());
-            let mut loss = (out.quantized - x.clone()).square().mean();
-            if let Some(own) = out.loss {
-                loss = loss + own;
-            }
-            let gradients = loss.backward();
-            drop((x.grad(&gradients), bitcodes.codebook.val().grad(&gradients)));
-        })
-    })
+fn value_name(value: impl ValueEnum) -> String {
+    let value = value.to_possible_value().expect("none is hidden");
+    value.get_name().into()
 }
 
-/// Runs and waits until the device is done.
-fn finish<B: Backend>(device: &B::Device, run: &dyn Fn()) {
-    run();
-    B::sync(device).expect("the device to finish");
-}
-
-fn median_ms(repeats: u16, run: impl Fn()) -> f64 {
-    for _ in 0..3 {
-        run();
+/// Forward and backward: the gradients of `x` and of the codebook.
+fn train<B: AutodiffBackend>(
+    bitcodes: &Bitcodes<B>,
+    x: &Tensor<B::InnerBackend, 3>,
+) -> impl Sized + use<B> {
+    let x = Tensor::<B, 3>::from_inner(x.clone()).require_grad();
+    let out = bitcodes.forward(x.clone());
+    let mut loss = (out.quantized - x.clone()).square().mean();
+    if let Some(own) = out.loss {
+        loss = loss + own;
     }
-    let mut times: Vec<Duration> = (0..repeats)
-        .map(|_| {
+    let gradients = loss.backward();
+    (x.grad(&gradients), bitcodes.codebook.val().grad(&gradients))
+}
+
+struct Timer<'a, B: Backend> {
+    device: &'a B::Device,
+    repeats: u16,
+}
+
+impl<B: Backend> Timer<'_, B> {
+    /// The median of the times until the device is done.
+    fn median_ms<R>(&self, run: impl Fn() -> R) -> Result<f64, ExecutionError> {
+        let mut times = Vec::new();
+        for repeat in 0..3 + self.repeats {
             let start = Instant::now();
-            run();
-            start.elapsed()
-        })
-        .collect();
-    times.sort();
-    let middle = [times[(times.len() - 1) / 2], times[times.len() / 2]];
-    (middle[0] + middle[1]).as_secs_f64() * 500.0
+            // What it gives is dropped after it is computed: fusion leaves out what nobody has.
+            let given = run();
+            B::sync(self.device)?;
+            if repeat >= 3 {
+                times.push(start.elapsed());
+            }
+            drop(given);
+        }
+        times.sort();
+        let middle = times[(times.len() - 1) / 2] + times[times.len() / 2];
+        Ok(middle.as_secs_f64() * 500.0)
+    }
 }

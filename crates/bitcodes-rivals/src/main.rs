@@ -81,7 +81,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), String> {
     if let Some(folder) = &arguments.strokes {
-        return strokes::write(folder).map_err(|error| error.to_string());
+        return fs::create_dir_all(folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))
+            .and_then(|()| strokes::write(folder).map_err(|error| error.to_string()));
     }
     let chosen = chosen(arguments)?;
     if arguments.settings {
