@@ -162,7 +162,7 @@ pub fn forward<B: Backend>(
                 .sum::<f64>();
         }
     }
-    let nearer = more.iter().position(|more| !(*more > 0.0));
+    let nearer = more.iter().position(|&more| more.is_nan() || more <= 0.0);
     match (bitcodes.assignment(), nearer) {
         (Assignment::Residual { .. }, Some(p)) => Err(format!(
             "vectors are nearer to codes without bit {p} as it is"
