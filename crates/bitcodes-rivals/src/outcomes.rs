@@ -184,6 +184,18 @@ mod tests {
     use super::*;
     use crate::contestants::contestants;
 
+    #[test]
+    fn those_of_the_documentation_are_read() {
+        for text in [
+            include_str!("../outcomes/digits.jsonl"),
+            include_str!("../outcomes/strokes.jsonl"),
+        ] {
+            let outcomes = text.lines().map(serde_json::from_str::<Outcome>);
+            let outcomes: Vec<Outcome> = outcomes.collect::<Result<_, _>>().expect("outcomes");
+            assert!(outcomes.len() >= 20);
+        }
+    }
+
     fn outcome(seed: u64) -> Outcome {
         Outcome {
             run: Run {
