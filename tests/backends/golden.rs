@@ -146,12 +146,8 @@ fn outputs_and_gradients_of_training<B: Backend>(device: &B::Device) {
         let golden = Golden::load(name);
         let quantizer = quantizer::<Autodiff<B>>(&golden, device);
         let [x, target] = ["x", "target"].map(|tensor| golden.floats(tensor));
-        assert_step(
-            name,
-            &quantizer,
-            [x, golden.logistic_noise(), target],
-            device,
-        );
+        let values = [x, golden.logistic_noise(), target];
+        assert_step(name, &quantizer, golden.leading, values, device);
     }
 }
 
@@ -170,7 +166,7 @@ fn gradients_of_many_vectors<B: Backend>(device: &B::Device) {
         let [x, target] = [1, 2].map(|seed| some(vectors * features, seed));
         let values = [x, some(vectors * num_bits, 3), target];
         let name = format!("{vectors} x {features} x {num_bits}");
-        assert_step(&name, &quantizer.unwrap(), values, device);
+        assert_step(&name, &quantizer.unwrap(), [1, vectors], values, device);
     }
 }
 
@@ -179,6 +175,7 @@ fn gradients_of_many_vectors<B: Backend>(device: &B::Device) {
 fn assert_step<B: AutodiffBackend>(
     name: &str,
     quantizer: &Bitcodes<B>,
+    [batch, tokens]: [usize; 2],
     [x, noise, target]: [Vec<f32>; 3],
     device: &B::Device,
 ) {
@@ -188,12 +185,12 @@ fn assert_step<B: AutodiffBackend>(
     let wanted = plain.step(&x, &noise, &target);
 
     let tensor = |values: Vec<f32>, last: usize| {
-        let data = TensorData::new(values, [x.len() / quantizer.features(), last]);
-        Tensor::<B, 2>::from_data(data, device)
+        let data = TensorData::new(values, [batch, tokens, last]);
+        Tensor::<B, 3>::from_data(data, device)
     };
     let target = tensor(target, quantizer.features());
     let noise = tensor(noise, quantizer.num_bits());
-    let x = tensor(x.clone(), quantizer.features()).require_grad();
+    let x = tensor(x, quantizer.features()).require_grad();
     let out = quantizer.forward_with_noise(x.clone(), noise);
 
     let bits: Vec<u8> = integers(out.bits)
