@@ -220,7 +220,7 @@ fn a_grid_along_principal_directions_is_near_the_sample<B: Backend>(device: &B::
     let normalized = |x: Tensor<B, 2>| {
         let normalization = quantizer.normalization.clone().expect("by default");
         let scale = normalization.log_scale.val().exp().unsqueeze();
-        (x / scale - normalization.center.val().unsqueeze()) * 0.5
+        x / scale * 0.5 - normalization.center.val().unsqueeze()
     };
     let error = (quantizer.quantize(x.clone()) - normalized(x.clone())).powi_scalar(2);
     let error = wide(floats(error.mean()))[0] / 0.25;

@@ -52,7 +52,7 @@ fn normalized<B: Backend>(quantizer: &Bitcodes<B>, x: &Tensor<B, 2>) -> Vec<f64>
     };
     let center = wide(&floats(normalization.center.val()));
     let scale = f64::from(floats(normalization.log_scale.val())[0]).exp();
-    let of = |(at, x): (usize, f64)| 0.5 * (x / scale - center[at % center.len()]);
+    let of = |(at, x): (usize, f64)| 0.5 * x / scale - center[at % center.len()];
     x.into_iter().enumerate().map(of).collect()
 }
 

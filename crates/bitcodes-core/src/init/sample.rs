@@ -55,11 +55,11 @@ impl<B: Backend> Sample<B> {
         let same = same.reshape([1, 1]).expand(centred.dims());
         let centred = centred.mask_fill(same, 0.0);
         let scale = variance.sqrt();
-        let by = scale.clone().recip().reshape([1, 1]);
+        let by = scale.clone().recip().reshape([1, 1]) * Normalization::<B>::DEVIATION;
         let center = (mean.clone() * by.clone()).flatten(0, 1);
         let sample = Self {
             mean: mean.zeros_like(),
-            centred: centred * by * Normalization::<B>::DEVIATION,
+            centred: centred * by,
             otherwise: Normalization::<B>::DEVIATION,
         };
         (sample, Normalization::of(center, scale.log()))

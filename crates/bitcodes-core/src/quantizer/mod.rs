@@ -22,6 +22,7 @@ mod normalization;
 mod pass;
 mod product;
 mod residual;
+mod unused;
 
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::{BasicOps, Bool, Int, Tensor, backend::Backend};

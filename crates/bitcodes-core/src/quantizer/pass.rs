@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 
 use super::product::{along, product};
+use super::unused::unused_loss;
 use super::{Bitcodes, Weights, residual};
 use crate::Assignment;
 use crate::losses::{CommitmentLoss, EntropyLoss, untracked};
@@ -48,6 +49,19 @@ impl<B: Backend> Pairs<B> {
     /// Half of each pair's difference, `h_p` of [`Assignment::Residual`], `[num_bits, features]`.
     fn half(&self) -> Tensor<B, 2> {
         self.delta.clone() * 0.5
+    }
+
+    /// The same values, but that `mid` has no gradient.
+    ///
+    /// Of normalized vectors the center says where they lie. Were `mid` trained too, it and the vectors,
+    /// held to it by the commitment, would move along as the center follows them, and settle anywhere:
+    /// bits were then almost always 0, or 1.
+    fn with_mid_held(self) -> Self {
+        let sum = self.half().sum_dim(0);
+        Self {
+            base: untracked(self.base) + (untracked(sum.clone()) - sum),
+            ..self
+        }
     }
 
     /// `(x - mid) . h_p` for each bit.
@@ -113,9 +127,17 @@ impl<B: Backend> Bitcodes<B> {
         let padding = valid.as_ref().map(|valid| valid.clone().bool_not());
         // Before all else: NaN times 0 would leak.
         let given_x = fill_padding(x.cast(dtype), &padding);
-        let x = self.normalized(given_x.clone());
+        let x = match (&choice, &self.normalization) {
+            (Choice::Trained(_), Some(normalization)) => {
+                normalization.normalized_in_training(given_x.clone(), valid.clone())
+            }
+            _ => self.normalized(given_x.clone()),
+        };
 
-        let pairs = self.pairs(dtype);
+        let pairs = match &self.normalization {
+            Some(_) => self.pairs(dtype).with_mid_held(),
+            None => self.pairs(dtype),
+        };
         let (quantized, bits) = match (choice, self.assignment()) {
             (Choice::Decided, _) => {
                 let bits = self.decided(x.clone(), &pairs).greater_elem(0.0).int();
@@ -209,7 +231,12 @@ impl<B: Backend> Bitcodes<B> {
                 losses.push(squared(x.clone(), y.clone()) * weights.commitment);
             }
             if weights.codebook > 0.0 {
-                losses.push(squared(y, x.clone()) * weights.codebook);
+                let mut loss = squared(y, x.clone());
+                if let Assignment::Residual { .. } = self.assignment() {
+                    let bits = vectors_first(bits.clone());
+                    loss = loss + unused_loss(pairs.delta.clone(), bits, valid.clone());
+                }
+                losses.push(loss * weights.codebook);
             }
         }
         if weights.entropy > 0.0 {
