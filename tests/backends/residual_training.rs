@@ -11,7 +11,11 @@ use burn::tensor::{Bool, DType, Distribution, Tensor, TensorData, backend::Backe
 use crate::golden::floats;
 use crate::gradients::{assert_gradient, doubles, numbers, tensor};
 
-on_every_backend!(training_finds_where_vectors_lie_and_codes_for_them);
+on_every_backend!(
+    training_finds_where_vectors_lie_and_codes_for_them,
+    a_pair_of_which_one_vector_is_used_has_a_loss,
+    a_bit_that_no_vector_has_is_brought_to_some,
+);
 
 const ROWS: usize = 6;
 const FEATURES: usize = 4;
@@ -300,6 +304,68 @@ fn training_finds_where_vectors_lie_and_codes_for_them<B: Backend>(device: &B::D
     // distribution one bit leaves 0.36 of the variance at best, two leave 0.12.
     let error = floats(error)[0] / 0.25;
     assert!((0.09..0.33).contains(&error), "{error} of the variance");
+}
+
+/// Bit 0 parts vectors by their first feature; no vector is near the `far` of bit 1.
+fn with_a_far_vector<B: Backend>(far: f64, device: &B::Device) -> Bitcodes<B> {
+    let config = BitcodesConfig::new(2, 2)
+        .with_normalize(false)
+        .with_noise(0.0)
+        .with_commitment_weight(0.0)
+        .with_codebook_weight(0.5);
+    let codebook = [[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, far]];
+    let codebook = Tensor::from_data(codebook, device);
+    Bitcodes::from_codebook(codebook, &config).expect("it fits")
+}
+
+fn a_pair_of_which_one_vector_is_used_has_a_loss<B: Backend>(device: &B::Device) {
+    let quantizer = with_a_far_vector::<B>(8.0, device);
+    for (vectors, padding, wanted) in [
+        (32, 0, 0.5 * 0.1 * 32.0),
+        (32, 9, 0.5 * 0.1 * 32.0),
+        (31, 0, 0.0),
+        (31, 9, 0.0),
+    ] {
+        let x = |at: usize| match at {
+            // What is padded would use the bit.
+            at if at >= vectors => [1.0, 8.0],
+            at => [if at % 2 == 0 { -1.0 } else { 1.0 }, 0.0],
+        };
+        let all = vectors + padding;
+        let x: Vec<f32> = (0..all).flat_map(x).collect();
+        let x = Tensor::<B, 2>::from_data(TensorData::new(x, [all, 2]), device);
+        let valid: Vec<bool> = (0..all).map(|at| at < vectors).collect();
+        let valid = Tensor::<B, 1, Bool>::from_data(TensorData::new(valid, [all]), device);
+        let masked = quantizer.forward_masked(x.clone(), valid).loss;
+        let mut losses = vec![masked];
+        if padding == 0 {
+            losses.push(quantizer.forward(x).loss);
+        }
+        for loss in losses {
+            let found = floats(loss.expect("it has a weight"))[0];
+            assert!((found - wanted).abs() < 1e-5, "{found}, expected {wanted}");
+        }
+    }
+}
+
+fn a_bit_that_no_vector_has_is_brought_to_some<B: Backend>(device: &B::Device) {
+    let mut quantizer = with_a_far_vector::<Autodiff<B>>(6.0, device);
+    let normal = Distribution::Normal(0.0, 1.0);
+    let draw = || Tensor::<Autodiff<B>, 2>::random([64, 2], normal, device);
+    let used = |quantizer: &Bitcodes<Autodiff<B>>| {
+        let bits = quantizer.encode(draw().mul_scalar(0.5)).float().mean_dim(0);
+        floats(bits.inner())[1]
+    };
+    assert_eq!(used(&quantizer), 0.0);
+    let mut optimizer = AdamConfig::new().init::<Autodiff<B>, Bitcodes<_>>();
+    for _ in 0..160 {
+        let loss = quantizer.forward(draw().mul_scalar(0.5)).loss;
+        let gradients = loss.expect("it has a weight").backward();
+        let gradients = GradientsParams::from_grads(gradients, &quantizer);
+        quantizer = optimizer.step(0.05, quantizer, gradients);
+    }
+    let used = used(&quantizer);
+    assert!((0.2..0.8).contains(&used), "{used}");
 }
 
 #[test]
