@@ -38,8 +38,9 @@ pub struct BitcodesConfig {
     pub assignment: Assignment,
     /// Whether vectors are normalized first, by a center for each feature and one scale for all
     /// that are learned with the codebook: what is quantized then lies around the origin, with a
-    /// standard deviation of 1/2 over all features, and what comes out is in the same units.
-    /// Default: true; the reference's: false
+    /// standard deviation of 1/2 over all features, and what comes out is in the same units. The
+    /// codebook then learns the differences of its pairs alone; what the gradient of the vectors
+    /// is, [`Normalization`](crate::Normalization) says. Default: true; the reference's: false
     #[serde(default)]
     pub normalize: bool,
     /// Temperature of the sigmoid whose gradient stands in for the step's in training, where bits
@@ -62,7 +63,10 @@ pub struct BitcodesConfig {
     /// Weight, in the loss of an output, of the codebook's loss: the mean of
     /// `(stop_gradient(x) - y)^2` over all elements, which pulls the codebook towards the vectors
     /// ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the second term of equation
-    /// 3). Default: 1.0; the reference's: 0.0, off
+    /// 3). Where bits are decided together, it has a second part, of bits that are the same for all
+    /// of 32 vectors or more: a tenth of the mean square of their pair's difference, which brings
+    /// the pair together until both of its vectors are chosen. Default: 1.0; the reference's: 0.0,
+    /// off
     #[serde(default)]
     pub codebook_weight: f64,
     /// Weight of the [`EntropyLoss`](crate::EntropyLoss) in the loss of an output.
