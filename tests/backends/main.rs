@@ -16,3 +16,4 @@ mod records;
 mod residual;
 mod residual_training;
 mod sampling;
+mod unused_bits;

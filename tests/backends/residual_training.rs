@@ -1,7 +1,9 @@
 //! How a quantizer that decides bits together is trained: its losses and gradients
 //! against finite differences in f64, and what they lead to.
 
-use bitcodes_core::{Assignment, Bitcodes, BitcodesConfig, EntropyLoss, Normalization};
+use bitcodes_core::{
+    Assignment, Bitcodes, BitcodesConfig, BitcodesOutput, EntropyLoss, Normalization,
+};
 use bitcodes_workspace::on_every_backend;
 use burn::backend::{Autodiff, NdArray};
 use burn::module::{AutodiffModule, Module, Param};
@@ -13,8 +15,7 @@ use crate::gradients::{assert_gradient, doubles, numbers, tensor};
 
 on_every_backend!(
     training_finds_where_vectors_lie_and_codes_for_them,
-    a_pair_of_which_one_vector_is_used_has_a_loss,
-    a_bit_that_no_vector_has_is_brought_to_some,
+    a_map_has_the_gradients_of_its_vectors,
 );
 
 const ROWS: usize = 6;
@@ -256,8 +257,9 @@ fn gradients_are_those_of_finite_differences() {
 #[test]
 fn where_nothing_is_valid_nothing_moves() {
     let quantizer = BitcodesConfig::new(FEATURES, BITS).init::<Train>(&Default::default());
-    let x = tensor(&Point::new().x, [ROWS, FEATURES]);
-    let none = Tensor::<Train, 1, Bool>::full([ROWS], false, &Default::default());
+    // So many that a bit which is the same for all would count.
+    let x = tensor(&numbers(40 * FEATURES, 1), [40, FEATURES]);
+    let none = Tensor::<Train, 1, Bool>::full([40], false, &Default::default());
     let loss = quantizer.forward_masked(x, none).loss.expect("by default");
     let gradients = loss.backward();
     let Normalization { center, log_scale } = quantizer.normalization.expect("by default");
@@ -306,66 +308,52 @@ fn training_finds_where_vectors_lie_and_codes_for_them<B: Backend>(device: &B::D
     assert!((0.09..0.33).contains(&error), "{error} of the variance");
 }
 
-/// Bit 0 parts vectors by their first feature; no vector is near the `far` of bit 1.
-fn with_a_far_vector<B: Backend>(far: f64, device: &B::Device) -> Bitcodes<B> {
-    let config = BitcodesConfig::new(2, 2)
-        .with_normalize(false)
-        .with_noise(0.0)
-        .with_commitment_weight(0.0)
-        .with_codebook_weight(0.5);
-    let codebook = [[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, far]];
-    let codebook = Tensor::from_data(codebook, device);
-    Bitcodes::from_codebook(codebook, &config).expect("it fits")
-}
-
-fn a_pair_of_which_one_vector_is_used_has_a_loss<B: Backend>(device: &B::Device) {
-    let quantizer = with_a_far_vector::<B>(8.0, device);
-    for (vectors, padding, wanted) in [
-        (32, 0, 0.5 * 0.1 * 32.0),
-        (32, 9, 0.5 * 0.1 * 32.0),
-        (31, 0, 0.0),
-        (31, 9, 0.0),
-    ] {
-        let x = |at: usize| match at {
-            // What is padded would use the bit.
-            at if at >= vectors => [1.0, 8.0],
-            at => [if at % 2 == 0 { -1.0 } else { 1.0 }, 0.0],
+/// 3 maps of 4 by 5 positions, some of them padding.
+fn a_map_has_the_gradients_of_its_vectors<B: Backend>(device: &B::Device) {
+    let quantizer = BitcodesConfig::new(6, 9).with_noise(0.0);
+    let quantizer = quantizer.init::<Autodiff<B>>(device);
+    let normal = Distribution::Normal(1.0, 2.0);
+    let x = Tensor::<B, 4>::random([3, 6, 4, 5], normal, device);
+    let target = Tensor::<B, 4>::random([3, 6, 4, 5], normal, device);
+    let valid: Vec<bool> = (0..60).map(|at| at % 7 != 3).collect();
+    let valid = Tensor::<B, 3, Bool>::from_data(TensorData::new(valid, [3, 4, 5]), device);
+    for masked in [false, true] {
+        let last = |map: Tensor<Autodiff<B>, 4>| map.permute([0, 2, 3, 1]);
+        let gradients = |as_map: bool| {
+            let x = Tensor::<Autodiff<B>, 4>::from_inner(x.clone()).require_grad();
+            let target = Tensor::<Autodiff<B>, 4>::from_inner(target.clone());
+            let valid = Tensor::<Autodiff<B>, 3, Bool>::from_inner(valid.clone());
+            let (quantized, loss) = match (as_map, masked) {
+                (true, false) => parts(quantizer.forward_channel_first(x.clone())),
+                (true, true) => parts(quantizer.forward_channel_first_masked(x.clone(), valid)),
+                (false, false) => parts(quantizer.forward(last(x.clone()))),
+                (false, true) => parts(quantizer.forward_masked(last(x.clone()), valid)),
+            };
+            let target = if as_map { target } else { last(target) };
+            let loss = (quantized - target).powi_scalar(2).mean() + loss;
+            let gradients = loss.backward();
+            let normalization = quantizer.normalization.as_ref().expect("by default");
+            [
+                floats(x.grad(&gradients).expect("x")),
+                floats(quantizer.codebook.val().grad(&gradients).expect("codebook")),
+                floats(normalization.center.val().grad(&gradients).expect("center")),
+            ]
         };
-        let all = vectors + padding;
-        let x: Vec<f32> = (0..all).flat_map(x).collect();
-        let x = Tensor::<B, 2>::from_data(TensorData::new(x, [all, 2]), device);
-        let valid: Vec<bool> = (0..all).map(|at| at < vectors).collect();
-        let valid = Tensor::<B, 1, Bool>::from_data(TensorData::new(valid, [all]), device);
-        let masked = quantizer.forward_masked(x.clone(), valid).loss;
-        let mut losses = vec![masked];
-        if padding == 0 {
-            losses.push(quantizer.forward(x).loss);
-        }
-        for loss in losses {
-            let found = floats(loss.expect("it has a weight"))[0];
-            assert!((found - wanted).abs() < 1e-5, "{found}, expected {wanted}");
+        for (of_map, of_rows) in gradients(true).iter().zip(&gradients(false)) {
+            let largest = of_rows.iter().fold(0.0, |max: f32, g| max.max(g.abs()));
+            assert!(largest > 1e-4);
+            for (of_map, of_rows) in of_map.iter().zip(of_rows) {
+                assert!(
+                    (of_map - of_rows).abs() < 1e-4 * largest,
+                    "{of_map}, {of_rows}"
+                );
+            }
         }
     }
 }
 
-fn a_bit_that_no_vector_has_is_brought_to_some<B: Backend>(device: &B::Device) {
-    let mut quantizer = with_a_far_vector::<Autodiff<B>>(6.0, device);
-    let normal = Distribution::Normal(0.0, 1.0);
-    let draw = || Tensor::<Autodiff<B>, 2>::random([64, 2], normal, device);
-    let used = |quantizer: &Bitcodes<Autodiff<B>>| {
-        let bits = quantizer.encode(draw().mul_scalar(0.5)).float().mean_dim(0);
-        floats(bits.inner())[1]
-    };
-    assert_eq!(used(&quantizer), 0.0);
-    let mut optimizer = AdamConfig::new().init::<Autodiff<B>, Bitcodes<_>>();
-    for _ in 0..160 {
-        let loss = quantizer.forward(draw().mul_scalar(0.5)).loss;
-        let gradients = loss.expect("it has a weight").backward();
-        let gradients = GradientsParams::from_grads(gradients, &quantizer);
-        quantizer = optimizer.step(0.05, quantizer, gradients);
-    }
-    let used = used(&quantizer);
-    assert!((0.2..0.8).contains(&used), "{used}");
+fn parts<B: Backend, const D: usize>(output: BitcodesOutput<B, D>) -> (Tensor<B, D>, Tensor<B, 1>) {
+    (output.quantized, output.loss.expect("by default"))
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub enum Assignment {
     /// residual quantization and one step of coordinate descent. The search takes time in proportion
     /// to the beam, for one much wider than 8 to its square.
     ///
-    /// The gradient of training is the identity, from the output to the vectors; the codebook
-    /// learns from its loss alone, which the model's has to include
+    /// The gradient of training is the identity, from the output to the vectors, but for their mean
+    /// where they are [normalized](crate::Normalization); the codebook learns from its loss alone, which the model's has to include
     /// ([`codebook_weight`](crate::BitcodesConfig::codebook_weight)). The temperature has no part
     /// in it. Noise is added to these logits, which are -1 and 1 at the two vectors of a pair.
     Residual {

@@ -38,9 +38,9 @@ pub struct BitcodesConfig {
     pub assignment: Assignment,
     /// Whether vectors are normalized first, by a center for each feature and one scale for all
     /// that are learned with the codebook: what is quantized then lies around the origin, with a
-    /// standard deviation of 1/2 over all features, and what comes out is in the same units. The
-    /// codebook then learns the differences of its pairs alone; what the gradient of the vectors
-    /// is, [`Normalization`](crate::Normalization) says. Default: true; the reference's: false
+    /// standard deviation of 1/2 over all features, and what comes out is in the same units; see
+    /// [`Normalization`](crate::Normalization) for how they learn.
+    /// Default: true; the reference's: false
     #[serde(default)]
     pub normalize: bool,
     /// Temperature of the sigmoid whose gradient stands in for the step's in training, where bits
@@ -63,10 +63,10 @@ pub struct BitcodesConfig {
     /// Weight, in the loss of an output, of the codebook's loss: the mean of
     /// `(stop_gradient(x) - y)^2` over all elements, which pulls the codebook towards the vectors
     /// ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the second term of equation
-    /// 3). Where bits are decided together, it has a second part, of bits that are the same for all
-    /// of 32 vectors or more: a tenth of the mean square of their pair's difference, which brings
-    /// the pair together until both of its vectors are chosen. Default: 1.0; the reference's: 0.0,
-    /// off
+    /// 3). Where bits are decided together, a bit that is the same for all of 32 vectors or more
+    /// adds a tenth of the mean square of its pair's difference, which brings the pair nearer to
+    /// where both are chosen: vectors of a pass are better of many kinds. Default: 1.0; the
+    /// reference's: 0.0, off
     #[serde(default)]
     pub codebook_weight: f64,
     /// Weight of the [`EntropyLoss`](crate::EntropyLoss) in the loss of an output.
@@ -250,15 +250,9 @@ impl BitcodesConfig {
     /// Where [`validate`](Self::validate) gives one.
     pub fn try_init<B: Backend>(&self, device: &B::Device) -> Result<Bitcodes<B>, ConfigError> {
         self.validate()?;
-        let (normalization, deviation) = match self.normalize {
-            true => (
-                Some(Normalization::unit(self.features, device)),
-                Normalization::<B>::DEVIATION,
-            ),
-            false => (None, 1.0),
-        };
-        let (bits, features) = (self.num_bits, self.features);
-        let codebook = self.initializer.draw(bits, features, deviation, device);
+        let (bits, features, normalize) = (self.num_bits, self.features, self.normalize);
+        let normalization = normalize.then(|| Normalization::unit(features, device));
+        let codebook = self.initializer.draw(bits, features, normalize, device);
         Ok(Bitcodes::new(codebook, normalization, self))
     }
 

@@ -40,6 +40,7 @@ use burn::tensor::{Distribution, Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::sample::Sample;
+use crate::Normalization;
 
 /// The distribution that a codebook is drawn from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,26 +57,34 @@ pub enum Initializer {
 }
 
 impl Initializer {
-    /// `[2 * num_bits, features]`, for features of this standard deviation where that matters.
+    /// `[2 * num_bits, features]`. For normalized vectors the rows' mean is 0, as theirs is, and stays.
     pub(crate) fn draw<B: Backend>(
         self,
         num_bits: usize,
         features: usize,
-        feature_deviation: f64,
+        normalized: bool,
         device: &B::Device,
     ) -> Tensor<B, 2> {
         let normal = |rows, deviation| {
             let normal = Distribution::Normal(0.0, deviation);
-            Tensor::random([rows, features], normal, device)
+            Tensor::<B, 2>::random([rows, features], normal, device)
+        };
+        let centred = |rows: Tensor<B, 2>| match normalized {
+            true => rows.clone() - rows.mean_dim(0),
+            false => rows,
         };
         match self {
-            Self::Normal => normal(2 * num_bits, 1.0),
-            Self::UnitOutput => normal(2 * num_bits, libm::sqrt(1.0 / num_bits as f64)),
+            Self::Normal => centred(normal(2 * num_bits, 1.0)),
+            Self::UnitOutput => centred(normal(2 * num_bits, libm::sqrt(1.0 / num_bits as f64))),
             Self::Orthogonal => {
                 let count = grid::directions(num_bits, features);
                 let directions = grid::orthonormal(normal(count, 1.0));
+                let of_a_feature = match normalized {
+                    true => Normalization::<B>::DEVIATION,
+                    false => 1.0,
+                };
                 // That of vectors of this deviation, all in these directions.
-                let deviation = feature_deviation * libm::sqrt(features as f64 / count as f64);
+                let deviation = of_a_feature * libm::sqrt(features as f64 / count as f64);
                 grid::codebook(directions * (grid::AMPLITUDE * deviation), None, num_bits)
             }
         }

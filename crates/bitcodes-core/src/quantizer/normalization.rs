@@ -16,15 +16,16 @@ use crate::losses::{CommitmentLoss, untracked};
 /// or their growth, changes neither bits nor output. Parameters rather than running statistics, so
 /// that the optimizer moves them as it does the codebook, from whatever part of a batch or device.
 ///
-/// Vectors that are held to the codebook all move back as the center follows them, and it may be that
-/// they settle beside the origin, where some bits are the same for nearly all. So their mean, which
-/// tells nothing of any of them, gets less than its gradient: of `n` vectors, `n / (n + 32)` of it is
-/// left out.
+/// Vectors that are held to a codebook all move back as the center follows them, and may settle beside
+/// the origin, where some bits are the same for nearly all. So their mean over a pass, which tells
+/// nothing of any one of them, gets less than its gradient: of `n` vectors, `n / (n + 32)` of it is left
+/// out. And where bits are decided together, the codebook has no gradient that moves all codes by the
+/// same: the sum of its rows stays what it was at the start, 0 but for a codebook that was given.
 #[derive(Module, Debug)]
 pub struct Normalization<B: Backend> {
     /// `[features]`, the mean of the vectors in the codebook's units, where their deviation is
-    /// [`DEVIATION`](Self::DEVIATION). In these an optimizer moves it as fast as the codebook; half
-    /// as fast, bits are less balanced.
+    /// [`DEVIATION`](Self::DEVIATION): an optimizer whose steps do not depend on the gradient's size,
+    /// as Adam's, moves it as fast as the codebook.
     pub center: Param<Tensor<B, 1>>,
     /// `[1]`, the natural logarithm of the standard deviation of the vectors' features.
     pub log_scale: Param<Tensor<B, 1>>,
@@ -56,32 +57,34 @@ impl<B: Backend> Normalization<B> {
     /// Of vectors along axis 1, `[vectors, features]` or `[batch, features, positions]`.
     pub(super) fn normalized<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
         let dtype = FloatDType::from(x.dtype());
-        let center = untracked(self.center.val()).cast(dtype);
-        self.scaled(x, dtype) * Self::DEVIATION - along(center)
+        self.scaled(x, dtype) * Self::DEVIATION - along(self.fixed_center(dtype))
     }
 
-    /// The same values, with the gradient of training; of those vectors that are valid.
+    /// The same values, with the gradient of training; vectors that are not valid are zeros.
     pub(super) fn normalized_in_training<const N: usize>(
         &self,
         x: Tensor<B, N>,
-        valid: Option<Tensor<B, N, Bool>>,
+        valid: &Option<Tensor<B, N, Bool>>,
     ) -> Tensor<B, N> {
-        let x = self.normalized(x);
-        let (counted, count) = match valid {
-            Some(valid) => {
-                let count = of_all_vectors(valid.clone().int().cast(FloatDType::from(x.dtype())));
-                let padding = valid.bool_not().expand(x.dims());
-                (x.clone().mask_fill(padding, 0.0), count)
-            }
+        let dtype = FloatDType::from(x.dtype());
+        let count = match valid {
+            Some(valid) => of_all_vectors(valid.clone().int().cast(dtype)),
             None => {
                 let vectors = x.shape().num_elements() / x.dims()[1];
-                let options = (&x.device(), x.dtype());
-                (x.clone(), Tensor::full([1; N], vectors as f64, options))
+                Tensor::full([1; N], vectors as f64, (&x.device(), dtype.into()))
             }
         };
-        let left_out = of_all_vectors(counted) / (count + MEAN_VECTORS);
-        // What is taken off is zero.
-        x - (left_out.clone() - left_out.detach())
+        let x = self.scaled(x, dtype) * Self::DEVIATION;
+        let left_out = of_all_vectors(x.clone()) / (count + MEAN_VECTORS);
+        let zero = left_out.clone() - left_out.detach();
+        // Of a vector that is no number the others know nothing.
+        let zero = zero.clone().mask_fill(zero.is_nan(), 0.0);
+        x - (along(self.fixed_center(dtype)) + zero)
+    }
+
+    /// The center as a constant.
+    fn fixed_center(&self, dtype: FloatDType) -> Tensor<B, 1> {
+        untracked(self.center.val()).cast(dtype)
     }
 
     fn scaled<const N: usize>(&self, x: Tensor<B, N>, dtype: FloatDType) -> Tensor<B, N> {

@@ -51,11 +51,9 @@ impl<B: Backend> Pairs<B> {
         self.delta.clone() * 0.5
     }
 
-    /// The same values, but that `mid` has no gradient.
-    ///
-    /// Of normalized vectors the center says where they lie. Were `mid` trained too, it and the vectors,
-    /// held to it by the commitment, would move along as the center follows them, and settle anywhere:
-    /// bits were then almost always 0, or 1.
+    /// The same values, but that `mid` has no gradient: of normalized vectors the center says where
+    /// they lie. With both trained, vectors settled anywhere beside the origin, held to `mid` by the
+    /// commitment as it followed them, and some bits were the same for nearly all.
     fn with_mid_held(self) -> Self {
         let sum = self.half().sum_dim(0);
         Self {
@@ -129,14 +127,15 @@ impl<B: Backend> Bitcodes<B> {
         let given_x = fill_padding(x.cast(dtype), &padding);
         let x = match (&choice, &self.normalization) {
             (Choice::Trained(_), Some(normalization)) => {
-                normalization.normalized_in_training(given_x.clone(), valid.clone())
+                normalization.normalized_in_training(given_x.clone(), &valid)
             }
             _ => self.normalized(given_x.clone()),
         };
-
-        let pairs = match &self.normalization {
-            Some(_) => self.pairs(dtype).with_mid_held(),
-            None => self.pairs(dtype),
+        let pairs = match self.assignment() {
+            Assignment::Residual { .. } if self.normalization.is_some() => {
+                self.pairs(dtype).with_mid_held()
+            }
+            _ => self.pairs(dtype),
         };
         let (quantized, bits) = match (choice, self.assignment()) {
             (Choice::Decided, _) => {

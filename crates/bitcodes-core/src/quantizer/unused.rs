@@ -20,8 +20,8 @@ const WEIGHT: f64 = 0.1;
 /// of `delta [num_bits, features]` and `bits [vectors, num_bits]`, 0 or 1; 0 where fewer than 32
 /// vectors are valid.
 ///
-/// The vector that is never chosen learns nothing of where vectors are. It comes nearer to the other
-/// until some choose it: what other quantizers do with dead codes by moving them to a vector
+/// A vector that is never chosen learns nothing of where vectors are. As the pair comes together, some
+/// choose it: what other quantizers do with dead codes by moving them to a vector
 /// ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312), section III-C), here without a count
 /// that would have to be kept.
 pub(super) fn unused_loss<B: Backend>(
@@ -44,8 +44,8 @@ pub(super) fn unused_loss<B: Backend>(
     };
     let ones = untracked(bits).sum_dim(0);
     let zeros = count.clone() - ones.clone();
-    let enough = count.greater_equal_elem(LEAST_VECTORS as f64).int();
-    let unused = (ones * zeros).equal_elem(0.0).int() * enough;
+    let few = count.lower_elem(LEAST_VECTORS as f64).expand([1, num_bits]);
+    let both_or_few = (ones * zeros).greater_elem(0.0).bool_or(few);
     let squares = delta.powi_scalar(2).mean_dim(1).transpose();
-    (squares * unused.cast(dtype)).sum() * WEIGHT
+    squares.mask_fill(both_or_few, 0.0).sum() * WEIGHT
 }

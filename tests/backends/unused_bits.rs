@@ -1,0 +1,82 @@
+//! Bits that are the same for all vectors, and what training does about them.
+
+use bitcodes_core::{Bitcodes, BitcodesConfig};
+use bitcodes_workspace::on_every_backend;
+use burn::backend::Autodiff;
+use burn::optim::{AdamConfig, GradientsParams, Optimizer};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Bool, Distribution, Tensor, TensorData};
+
+use crate::golden::floats;
+
+on_every_backend!(
+    a_pair_of_which_one_vector_is_used_has_a_loss,
+    a_bit_that_no_vector_has_is_brought_to_some,
+);
+
+/// Bit 0 parts vectors by their first feature, bit 1 says which of two vectors is added.
+fn quantizer<B: Backend>(pair: [[f64; 2]; 2], device: &B::Device) -> Bitcodes<B> {
+    let config = BitcodesConfig::new(2, 2)
+        .with_normalize(false)
+        .with_noise(0.0)
+        .with_commitment_weight(0.0)
+        .with_codebook_weight(0.5);
+    let codebook = Tensor::from_data([[-1.0, 0.0], [1.0, 0.0], pair[0], pair[1]], device);
+    Bitcodes::from_codebook(codebook, &config).expect("it fits")
+}
+
+fn a_pair_of_which_one_vector_is_used_has_a_loss<B: Backend>(device: &B::Device) {
+    let (near, far) = ([0.0, 8.0], [0.0, 0.0]);
+    for (pair, sign) in [([near, far], 1.0), ([far, near], -1.0)] {
+        let quantizer = quantizer::<Autodiff<B>>(pair, device);
+        for (vectors, padding) in [(32, 0), (32, 9), (31, 0), (31, 9)] {
+            // What is padded is zeros, which the far vector is for.
+            let x = |at: usize| [if at % 2 == 0 { -1.0 } else { 1.0 }, 8.0];
+            let all = vectors + padding;
+            let x: Vec<f32> = (0..all).flat_map(x).collect();
+            let x = Tensor::<Autodiff<B>, 2>::from_data(TensorData::new(x, [all, 2]), device);
+            let valid: Vec<bool> = (0..all).map(|at| at < vectors).collect();
+            let valid = TensorData::new(valid, [all]);
+            let valid = Tensor::<Autodiff<B>, 1, Bool>::from_data(valid, device);
+            let mut losses = vec![quantizer.forward_masked(x.clone(), valid).loss];
+            if padding == 0 {
+                losses.push(quantizer.forward(x).loss);
+            }
+            let enough = if vectors < 32 { 0.0 } else { 1.0 };
+            for loss in losses {
+                let loss = loss.expect("it has a weight");
+                // 0.5 of 0.1 of the mean of 0 and 64.
+                let found = floats(loss.clone().inner())[0];
+                assert!((found - 1.6 * enough).abs() < 1e-5, "{found}");
+                let gradients = loss.backward();
+                let gradient = floats(quantizer.codebook.val().grad(&gradients).expect("it has"));
+                let wanted = [0.0, 0.0, 0.0, 0.0, 0.0, 0.4, 0.0, -0.4];
+                for (found, wanted) in gradient.iter().zip(wanted) {
+                    let wanted = wanted * sign * enough;
+                    assert!((found - wanted).abs() < 1e-5, "{found}, expected {wanted}");
+                }
+            }
+        }
+    }
+}
+
+/// Of vectors, the part that has a bit.
+fn used<B: AutodiffBackend>(quantizer: &Bitcodes<B>, x: Tensor<B, 2>) -> Vec<f32> {
+    floats(quantizer.encode(x).float().mean_dim(0).inner())
+}
+
+fn a_bit_that_no_vector_has_is_brought_to_some<B: Backend>(device: &B::Device) {
+    let mut quantizer = quantizer::<Autodiff<B>>([[0.0, 0.0], [0.0, 6.0]], device);
+    let half = Distribution::Normal(0.0, 0.5);
+    let draw = || Tensor::<Autodiff<B>, 2>::random([64, 2], half, device);
+    assert_eq!(used(&quantizer, draw())[1], 0.0);
+    let mut optimizer = AdamConfig::new().init::<Autodiff<B>, Bitcodes<_>>();
+    for _ in 0..160 {
+        let loss = quantizer.forward(draw()).loss;
+        let gradients = loss.expect("it has a weight").backward();
+        let gradients = GradientsParams::from_grads(gradients, &quantizer);
+        quantizer = optimizer.step(0.05, quantizer, gradients);
+    }
+    let used = used(&quantizer, draw())[1];
+    assert!((0.2..0.8).contains(&used), "{used}");
+}
