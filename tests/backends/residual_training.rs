@@ -16,6 +16,7 @@ use crate::gradients::{assert_gradient, doubles, numbers, tensor};
 on_every_backend!(
     training_finds_where_vectors_lie_and_codes_for_them,
     a_map_has_the_gradients_of_its_vectors,
+    a_vector_that_is_no_number_leaves_the_others_as_they_are,
 );
 
 const ROWS: usize = 6;
@@ -349,6 +350,21 @@ fn a_map_has_the_gradients_of_its_vectors<B: Backend>(device: &B::Device) {
                 );
             }
         }
+    }
+}
+
+fn a_vector_that_is_no_number_leaves_the_others_as_they_are<B: Backend>(device: &B::Device) {
+    let quantizer = BitcodesConfig::new(3, 7).with_noise(0.0);
+    let quantizer = quantizer.init::<Autodiff<B>>(device);
+    let quantized = |second: f32| {
+        let x = [[0.3, -0.2, 0.9], [second; 3], [-1.0, 0.4, 0.1]];
+        let x = Tensor::<Autodiff<B>, 2>::from_data(x, device);
+        floats(quantizer.forward(x).quantized.inner())
+    };
+    let fine = quantized(0.5);
+    for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let found = quantized(number);
+        assert_eq!([&found[..3], &found[6..]], [&fine[..3], &fine[6..]]);
     }
 }
 
