@@ -31,7 +31,7 @@ fn a_pair_of_which_one_vector_is_used_has_a_loss<B: Backend>(device: &B::Device)
         let quantizer = quantizer::<Autodiff<B>>(pair, device);
         for (vectors, padding) in [(32, 0), (32, 9), (31, 0), (31, 9)] {
             // What is padded is zeros, which the far vector is for.
-            let x = |at: usize| [if at % 2 == 0 { -1.0 } else { 1.0 }, 8.0];
+            let x = |at: usize| [if at.is_multiple_of(2) { -1.0 } else { 1.0 }, 8.0];
             let all = vectors + padding;
             let x: Vec<f32> = (0..all).flat_map(x).collect();
             let x = Tensor::<Autodiff<B>, 2>::from_data(TensorData::new(x, [all, 2]), device);
