@@ -14,7 +14,8 @@ pub enum Assignment {
     /// Each bit for itself, as the reference does: `logit_p = x . delta_p`.
     ///
     /// In training bit `p` is 1 with probability `sigmoid(logit_p)`, and the gradient is that of
-    /// `sigmoid((logit_p + noise_p) / temperature)`, for vectors and codebook.
+    /// `sigmoid((logit_p + noise_p) / temperature)`, for vectors (but for their mean where they are
+    /// [normalized](crate::Normalization)) and codebook.
     Independent,
     /// Together, so that as little as possible is left of the vector, `r = x - y`.
     ///
@@ -26,7 +27,8 @@ pub enum Assignment {
     /// to the beam, for one much wider than 8 to its square.
     ///
     /// The gradient of training is the identity, from the output to the vectors, but for their mean
-    /// where they are [normalized](crate::Normalization); the codebook learns from its loss alone, which the model's has to include
+    /// where they are [normalized](crate::Normalization); the codebook learns from its loss alone,
+    /// which the model's has to include
     /// ([`codebook_weight`](crate::BitcodesConfig::codebook_weight)). The temperature has no part
     /// in it. Noise is added to these logits, which are -1 and 1 at the two vectors of a pair.
     Residual {

@@ -65,9 +65,9 @@ impl<B: AutodiffBackend> Autoencoder<B> {
     /// Forward and backward, each part of the batch on a thread of its own.
     ///
     /// `noise` is `[images, tokens, num_bits]`. A loss of the quantizer counts for a part as much
-    /// as its images do. That of the entropy is over a part, so a batch has to be one for it to be
-    /// over the batch; so are the mean that a normalization gives less of a gradient and the bits
-    /// that are the same for all vectors, for which a part is enough.
+    /// as its images do. The entropy loss, the mean whose gradient a normalization lessens, and the
+    /// loss of unused bits are each over a part: for the first a batch has to be one part, for the
+    /// others a part of many more than 32 vectors is enough.
     fn step_with_noise(
         &self,
         batch: ImageBatch<B>,

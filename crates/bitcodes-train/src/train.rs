@@ -68,7 +68,7 @@ pub struct Execution {
     /// Name of the backend, for the summary.
     pub backend: String,
     /// The most images that a thread works on in a step; `None` leaves a step in one piece, as a
-    /// GPU wants it.
+    /// GPU wants it. Training with normalized vectors depends a little on it.
     pub images_per_thread: Option<NonZeroUsize>,
 }
 

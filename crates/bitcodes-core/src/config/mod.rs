@@ -65,7 +65,7 @@ pub struct BitcodesConfig {
     /// ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the second term of equation
     /// 3). Where bits are decided together, a bit that is the same for all of 32 vectors or more
     /// adds a tenth of the mean square of its pair's difference, which brings the pair nearer to
-    /// where both are chosen: vectors of a pass are better of many kinds. Default: 1.0; the
+    /// where both are chosen; so a batch should hold vectors of many kinds. Default: 1.0; the
     /// reference's: 0.0, off
     #[serde(default)]
     pub codebook_weight: f64,

@@ -46,10 +46,12 @@ use crate::Normalization;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Initializer {
-    /// N(0, 1), as the reference: the output's standard deviation is `sqrt(num_bits)`.
+    /// N(0, 1), as the reference: the output's standard deviation is `sqrt(num_bits)`. For normalized
+    /// vectors less the rows' mean, which leaves `sqrt(num_bits / 2)`.
     #[default]
     Normal,
-    /// N(0, 1 / num_bits): the output's standard deviation is 1 for any number of bits.
+    /// N(0, 1 / num_bits): the output's standard deviation is 1 for any number of bits; for normalized
+    /// vectors less the rows' mean, which leaves `sqrt(1/2)`.
     UnitOutput,
     /// A grid along random orthogonal directions, three bits or more a direction, for vectors whose
     /// features have a standard deviation of 1, or for normalized ones.
@@ -57,7 +59,8 @@ pub enum Initializer {
 }
 
 impl Initializer {
-    /// `[2 * num_bits, features]`. For normalized vectors the rows' mean is 0, as theirs is, and stays.
+    /// `[2 * num_bits, features]`. For normalized vectors the rows' mean is 0, as theirs is; where bits
+    /// are decided together it stays so.
     pub(crate) fn draw<B: Backend>(
         self,
         num_bits: usize,

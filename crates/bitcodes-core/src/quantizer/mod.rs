@@ -9,8 +9,8 @@
 //! y       = base + bits . delta
 //! ```
 //!
-//! are the bits of [`Assignment::Independent`], which chooses the same vectors and sums to the same output as taking the dot product with both
-//! rows of each pair, at half the products
+//! are the bits of [`Assignment::Independent`], which chooses the same vectors and sums to the same
+//! output as taking the dot product with both rows of each pair, at half the products
 //! ([bitcodes-pytorch](https://pypi.org/project/bitcodes-pytorch/), the reference).
 //!
 //! Computed in f32, or in f64 where `x` or the codebook is; the output has the type of `x`.

@@ -18,9 +18,10 @@ use crate::losses::{CommitmentLoss, untracked};
 ///
 /// Vectors that are held to a codebook all move back as the center follows them, and may settle beside
 /// the origin, where some bits are the same for nearly all. So their mean over a pass, which tells
-/// nothing of any one of them, gets less than its gradient: of `n` vectors, `n / (n + 32)` of it is left
-/// out. And where bits are decided together, the codebook has no gradient that moves all codes by the
-/// same: the sum of its rows stays what it was at the start, 0 but for a codebook that was given.
+/// nothing of any one of them, gets less than its gradient in training: of `n` valid vectors,
+/// `n / (n + 32)` of it is left out. And where bits are decided together, the codebook has no gradient
+/// that moves all codes by the same: the sum of its rows is 0 from the start, but for a codebook that
+/// was given, and stays.
 #[derive(Module, Debug)]
 pub struct Normalization<B: Backend> {
     /// `[features]`, the mean of the vectors in the codebook's units, where their deviation is

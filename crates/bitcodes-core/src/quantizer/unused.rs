@@ -20,7 +20,7 @@ const WEIGHT: f64 = 0.1;
 /// of `delta [num_bits, features]` and `bits [vectors, num_bits]`, 0 or 1; 0 where fewer than 32
 /// vectors are valid.
 ///
-/// A vector that is never chosen learns nothing of where vectors are. As the pair comes together, some
+/// A vector that is never chosen has none to learn from. As the pair comes together, some
 /// choose it: what other quantizers do with dead codes by moving them to a vector
 /// ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312), section III-C), here without a count
 /// that would have to be kept.
