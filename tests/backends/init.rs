@@ -16,7 +16,22 @@ on_every_backend_alone!(
     where_vectors_lie_and_how_large_they_are_changes_no_bit,
     a_grid_along_principal_directions_is_near_the_sample,
     an_orthogonal_start_has_the_variance_of_vectors_and_halves,
+    codebooks_for_normalized_vectors_lie_around_the_origin,
 );
+
+fn codebooks_for_normalized_vectors_lie_around_the_origin<B: Backend>(device: &B::Device) {
+    for initializer in [
+        Initializer::Normal,
+        Initializer::UnitOutput,
+        Initializer::Orthogonal,
+    ] {
+        let config = BitcodesConfig::new(6, 9).with_initializer(initializer);
+        let codebook = config.init::<B>(device).codebook.val();
+        for sum in floats(codebook.sum_dim(0)) {
+            assert!(sum.abs() < 1e-5, "{initializer:?}: {sum}");
+        }
+    }
+}
 
 fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;

@@ -259,12 +259,16 @@ fn gradients_are_those_of_finite_differences() {
 fn where_nothing_is_valid_nothing_moves() {
     let quantizer = BitcodesConfig::new(FEATURES, BITS).init::<Train>(&Default::default());
     // So many that a bit which is the same for all would count.
-    let x = tensor(&numbers(40 * FEATURES, 1), [40, FEATURES]);
+    let x = tensor(&numbers(40 * FEATURES, 1), [40, FEATURES]).require_grad();
     let none = Tensor::<Train, 1, Bool>::full([40], false, &Default::default());
-    let loss = quantizer.forward_masked(x, none).loss.expect("by default");
+    let loss = quantizer
+        .forward_masked(x.clone(), none)
+        .loss
+        .expect("by default");
     let gradients = loss.backward();
     let Normalization { center, log_scale } = quantizer.normalization.expect("by default");
     for gradient in [
+        x.grad(&gradients).map(Tensor::into_data),
         center.val().grad(&gradients).map(Tensor::into_data),
         log_scale.val().grad(&gradients).map(Tensor::into_data),
         quantizer
@@ -338,6 +342,13 @@ fn a_map_has_the_gradients_of_its_vectors<B: Backend>(device: &B::Device) {
                 floats(x.grad(&gradients).expect("x")),
                 floats(quantizer.codebook.val().grad(&gradients).expect("codebook")),
                 floats(normalization.center.val().grad(&gradients).expect("center")),
+                floats(
+                    normalization
+                        .log_scale
+                        .val()
+                        .grad(&gradients)
+                        .expect("scale"),
+                ),
             ]
         };
         for (of_map, of_rows) in gradients(true).iter().zip(&gradients(false)) {

@@ -11,6 +11,7 @@ use crate::golden::floats;
 
 on_every_backend!(
     a_pair_of_which_one_vector_is_used_has_a_loss,
+    of_maps_the_loss_is_that_of_their_vectors,
     a_bit_that_no_vector_has_is_brought_to_some,
 );
 
@@ -55,6 +56,38 @@ fn a_pair_of_which_one_vector_is_used_has_a_loss<B: Backend>(device: &B::Device)
                     let wanted = wanted * sign * enough;
                     assert!((found - wanted).abs() < 1e-5, "{found}, expected {wanted}");
                 }
+            }
+        }
+    }
+}
+
+/// Of one bit too, whose axis has one element.
+fn of_maps_the_loss_is_that_of_their_vectors<B: Backend>(device: &B::Device) {
+    let two = quantizer::<Autodiff<B>>([[0.0, 8.0], [0.0, 0.0]], device);
+    let config = BitcodesConfig {
+        num_bits: 1,
+        ..two.config()
+    };
+    let pair = Tensor::from_data([[0.0, 8.0], [0.0, 0.0]], device);
+    let one = Bitcodes::from_codebook(pair, &config).expect("it fits");
+    for (quantizer, first) in [(&two, 1.0), (&one, 0.0)] {
+        let vector = Tensor::<Autodiff<B>, 1>::from_data([first, 8.0], device);
+        for (batch, positions) in [(32, 1), (8, 4), (1, 32), (31, 1), (1, 31)] {
+            let map = vector
+                .clone()
+                .reshape([1, 2, 1])
+                .expand([batch, 2, positions]);
+            let valid = Tensor::<_, 2, Bool>::full([batch, positions], true, device);
+            let losses = [
+                quantizer.forward_channel_first(map.clone()).loss,
+                quantizer.forward_channel_first_masked(map, valid).loss,
+            ];
+            // 0.5 of 0.1 of the mean of 0 and 64, of bit 0 the mean of 4 and 0.
+            let all = if first == 0.0 { 1.6 } else { 1.6 + 0.1 };
+            let wanted = if batch * positions < 32 { 0.0 } else { all };
+            for loss in losses {
+                let found = floats(loss.expect("it has a weight").inner())[0];
+                assert!((found - wanted).abs() < 1e-5, "{found}, expected {wanted}");
             }
         }
     }
