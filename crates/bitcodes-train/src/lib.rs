@@ -58,6 +58,8 @@ mod seed;
 mod step;
 #[cfg(feature = "learner")]
 mod train;
+#[cfg(feature = "learner")]
+mod workers;
 
 pub use autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderConfigError, AutoencoderOutput};
 pub use load::{LoadCause, LoadError, load_model, read_config, read_model};

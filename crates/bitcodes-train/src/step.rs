@@ -7,11 +7,11 @@ use burn::optim::{GradientsAccumulator, GradientsParams, MultiGradientsParams, O
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
-use rayon::prelude::*;
 
 use crate::autoencoder::Autoencoder;
 use crate::data::ImageBatch;
 use crate::metrics::BatchOutput;
+use crate::workers::in_parallel;
 
 impl<B: AutodiffBackend> TrainStep for Autoencoder<B> {
     type Input = ImageBatch<B>;
@@ -77,9 +77,10 @@ impl<B: AutodiffBackend> Autoencoder<B> {
         let sizes = batch.parts.iter().map(|part| part.dims()[0]).collect();
         let noise = noise.split_with_sizes(sizes, 0);
         let parts = batch.parts.into_iter().zip(noise).collect();
-        let parts = in_parallel(parts, |(images, noise)| {
+        let whole = self.clone();
+        let parts = in_parallel(parts, move |(images, noise)| {
             // A fork has a graph of its own: no two threads wait for one another.
-            let model = self.clone().fork(&images.device());
+            let model = whole.clone().fork(&images.device());
             let share = share(&images, pixels);
             let output = model.forward_with_noise(images.clone(), noise);
             let mse = mse(output.images, images) * share;
@@ -112,20 +113,13 @@ impl<B: Backend> InferenceStep for Autoencoder<B> {
     /// of its own.
     fn step(&self, batch: Self::Input) -> Self::Output {
         let pixels = batch.pixels();
-        let parts = in_parallel(batch.parts, |images| {
-            let bits = self.encode(images.clone());
+        let model = self.clone();
+        let parts = in_parallel(batch.parts, move |images| {
+            let bits = model.encode(images.clone());
             let share = share(&images, pixels);
-            (mse(self.decode(bits.clone()), images) * share, bits)
+            (mse(model.decode(bits.clone()), images) * share, bits)
         });
         BatchOutput::of_parts(parts, pixels)
-    }
-}
-
-/// Each part on one of rayon's threads; a single one, as on a GPU, on this thread.
-fn in_parallel<P: Send, R: Send>(parts: Vec<P>, compute: impl Fn(P) -> R + Send + Sync) -> Vec<R> {
-    match parts.len() {
-        1 => parts.into_iter().map(compute).collect(),
-        _ => parts.into_par_iter().map(compute).collect(),
     }
 }
 
