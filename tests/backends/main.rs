@@ -8,6 +8,7 @@ mod forms;
 mod golden;
 mod gradients;
 mod init;
+mod kernels;
 mod losses;
 mod module;
 mod precision;

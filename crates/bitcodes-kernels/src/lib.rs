@@ -17,8 +17,21 @@
 
 extern crate alloc;
 
+mod decode;
+mod encode;
+mod level;
+mod rows;
+mod tasks;
+
 pub mod columns;
 pub mod distance;
+pub mod integers;
 pub mod layout;
+pub mod plain;
 pub mod residual;
 pub mod signs;
+
+pub use decode::Decoder;
+pub use encode::Encoder;
+pub use level::Level;
+pub use rows::Rows;

@@ -1,11 +1,12 @@
 //! Tensors that lie in the host's memory.
 
 use alloc::vec::Vec;
-use core::any::TypeId;
+use core::any::{Any, TypeId};
 
+use bitcodes_kernels::Rows;
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::FloatTensor;
-use burn::tensor::{DType, Element, Tensor, TensorData};
+use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::{DType, Element, Int, Tensor, TensorData};
 
 /// Joins parts `[rows of the part, columns]` to `[rows, columns]`.
 ///
@@ -38,7 +39,7 @@ fn append<B: Backend, E: Element>(
 }
 
 /// Whether the backend's tensors lie there.
-fn in_host_memory<B: Backend>() -> bool {
+pub(super) fn in_host_memory<B: Backend>() -> bool {
     let tensor = TypeId::of::<FloatTensor<B>>();
     macro_rules! any_of {
         ($($feature:literal $Backend:ident),*) => { $(
@@ -51,6 +52,72 @@ fn in_host_memory<B: Backend>() -> bool {
     any_of!("flex" Flex, "ndarray" NdArray);
     let _ = tensor;
     false
+}
+
+/// Integers one after the other.
+pub(super) enum Integers<'a> {
+    I32(&'a [i32]),
+    I64(&'a [i64]),
+}
+
+/// Lends a matrix of f32 there, or gives none where it is not, or elements of a row are apart.
+pub(super) fn lend_rows<B: Backend, R>(
+    matrix: &Tensor<B, 2>,
+    read: impl FnOnce(Rows<'_>) -> R,
+) -> Option<R> {
+    let [count, features] = matrix.dims();
+    let tensor = matrix.clone().into_primitive().tensor();
+    let tensor = &tensor as &dyn Any;
+    #[cfg(feature = "flex")]
+    if let Some(tensor) = tensor.downcast_ref::<FloatTensor<burn::backend::Flex>>()
+        && tensor.dtype() == DType::F32
+        && let [stride, 1] = *tensor.layout().strides()
+        && let Ok(stride) = usize::try_from(stride)
+        && stride >= features
+    {
+        let data = &tensor.storage::<f32>()[tensor.layout().start_offset()..];
+        return Some(read(Rows::strided(data, count, features, stride)));
+    }
+    #[cfg(feature = "ndarray")]
+    if let Some(burn_ndarray::NdArrayTensor::F32(tensor)) = tensor.downcast_ref()
+        && let Some(data) = tensor.view().as_slice()
+    {
+        return Some(read(Rows::new(data, features)));
+    }
+    let _ = (tensor, count, features, read);
+    None
+}
+
+/// Lends a matrix of integers there, or gives none where it is not, or they are apart.
+pub(super) fn lend_integers<B: Backend, R>(
+    matrix: &Tensor<B, 2, Int>,
+    read: impl FnOnce(Integers<'_>) -> R,
+) -> Option<R> {
+    let tensor = matrix.clone().into_primitive();
+    let tensor = &tensor as &dyn Any;
+    #[cfg(feature = "flex")]
+    if let Some(tensor) = tensor.downcast_ref::<IntTensor<burn::backend::Flex>>() {
+        return match tensor.dtype() {
+            DType::I32 => tensor.as_slice().map(|all| read(Integers::I32(all))),
+            DType::I64 => tensor.as_slice().map(|all| read(Integers::I64(all))),
+            _ => None,
+        };
+    }
+    #[cfg(feature = "ndarray")]
+    {
+        use burn_ndarray::NdArrayTensor;
+        match tensor.downcast_ref() {
+            Some(NdArrayTensor::I32(tensor)) => {
+                return tensor.view().as_slice().map(|all| read(Integers::I32(all)));
+            }
+            Some(NdArrayTensor::I64(tensor)) => {
+                return tensor.view().as_slice().map(|all| read(Integers::I64(all)));
+            }
+            _ => {}
+        }
+    }
+    let _ = (tensor, read);
+    None
 }
 
 /// Whether what a tensor holds, beside its graph, lies there: also inside of `Autodiff`.

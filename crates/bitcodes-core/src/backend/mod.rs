@@ -3,5 +3,8 @@
 #[cfg(feature = "autodiff")]
 pub(crate) mod autodiff;
 pub(crate) mod host;
+pub(crate) mod kernels;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
+
+pub use kernels::{Path, path};

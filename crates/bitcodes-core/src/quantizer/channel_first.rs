@@ -113,8 +113,7 @@ impl<B: Backend> Bitcodes<B> {
         }
         let dtype = working([x.dtype(), self.codebook.val().dtype()]);
         let x = self.normalized(flat(x).cast(dtype));
-        let logits = self.decided(x, &self.pairs(dtype));
-        logits.greater_elem(0.0).int().reshape(shape)
+        self.encoded(x, &self.pairs(dtype)).reshape(shape)
     }
 
     /// [`decode`](Self::decode) to a channel-first map.

@@ -56,7 +56,13 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// Where the last axis of `x` is not `features` long.
     pub fn encode<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D, Int> {
-        self.logits(x).greater_elem(0.0).int()
+        let shape = self.with_last(&x, self.num_bits());
+        if has_no_vectors(&x) {
+            return Tensor::zeros(shape, &x.device());
+        }
+        let dtype = working([x.dtype(), self.codebook.val().dtype()]);
+        let rows = self.normalized(as_rows(x).cast(dtype));
+        self.encoded(rows, &self.pairs(dtype)).reshape(shape)
     }
 
     /// The vectors that bits stand for, in the type of the codebook.

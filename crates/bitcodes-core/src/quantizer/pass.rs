@@ -9,6 +9,8 @@ use super::product::{along, product};
 use super::unused::unused_loss;
 use super::{Bitcodes, Weights, residual};
 use crate::Assignment;
+use crate::backend::host::has_values_in_host_memory;
+use crate::backend::kernels;
 use crate::losses::{CommitmentLoss, EntropyLoss, untracked};
 use crate::precision::working;
 use crate::sampling::sample_straight_through;
@@ -107,7 +109,11 @@ impl<B: Backend> Bitcodes<B> {
 
     /// What bits stand for, in the type of the codebook.
     pub(super) fn decoded<const N: usize>(&self, bits: Tensor<B, N, Int>) -> Tensor<B, N> {
-        let stored = self.codebook.val().dtype();
+        let (dims, codebook) = (bits.dims(), self.codebook.val());
+        if let Some(decoded) = kernels::decode(&vectors_first(bits.clone()), &codebook) {
+            return along_axis_1_again(decoded, dims);
+        }
+        let stored = codebook.dtype();
         let dtype = working([stored]);
         let decoded = self.pairs(dtype).decode(bits.cast(dtype));
         decoded.cast(FloatDType::from(stored))
@@ -138,11 +144,7 @@ impl<B: Backend> Bitcodes<B> {
             _ => self.pairs(dtype),
         };
         let (quantized, bits) = match (choice, self.assignment()) {
-            (Choice::Decided, _) => {
-                let bits = self.decided(x.clone(), &pairs).greater_elem(0.0).int();
-                let bits = along_axis_1_again(bits, x.dims());
-                (self.decoded(bits.clone()).cast(dtype), bits)
-            }
+            (Choice::Decided, _) => self.quantized(x.clone(), &pairs),
             (Choice::Trained(noise), Assignment::Independent) => {
                 let logits = pairs.logits(x.clone());
                 let bits = sample_straight_through(logits, noise, self.temperature());
@@ -179,6 +181,38 @@ impl<B: Backend> Bitcodes<B> {
             Some(normalization) => normalization.normalized(x),
             None => x,
         }
+    }
+
+    /// The bits of normalized vectors, `[vectors, num_bits]`.
+    pub(super) fn encoded<const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        pairs: &Pairs<B>,
+    ) -> Tensor<B, 2, Int> {
+        if self.assignment() == Assignment::Independent
+            && let Some(bits) = kernels::encode(&vectors_first(x.clone()), &self.codebook.val())
+        {
+            return bits;
+        }
+        self.decided(x, pairs).greater_elem(0.0).int()
+    }
+
+    /// Normalized vectors as they are quantized, in the type that is computed in, and their bits.
+    fn quantized<const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        pairs: &Pairs<B>,
+    ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
+        let (dims, dtype) = (x.dims(), FloatDType::from(x.dtype()));
+        if self.assignment() == Assignment::Independent
+            && let Some((quantized, bits)) =
+                kernels::quantize(&vectors_first(x.clone()), &self.codebook.val())
+        {
+            let quantized = along_axis_1_again(quantized, dims);
+            return (quantized, along_axis_1_again(bits, dims));
+        }
+        let bits = along_axis_1_again(self.encoded(x, pairs), dims);
+        (self.decoded(bits.clone()).cast(dtype), bits)
     }
 
     /// The logits whose signs are the bits of normalized vectors, `[vectors, num_bits]`.
@@ -255,10 +289,10 @@ impl<B: Backend> Bitcodes<B> {
 }
 
 /// The reverse of [`vectors_first`], for vectors of these dimensions.
-fn along_axis_1_again<B: Backend, const N: usize>(
-    rows: Tensor<B, 2, Int>,
+fn along_axis_1_again<B: Backend, const N: usize, K: BasicOps<B>>(
+    rows: Tensor<B, 2, K>,
     vectors: [usize; N],
-) -> Tensor<B, N, Int> {
+) -> Tensor<B, N, K> {
     let mut dims = vectors;
     dims[1] = vectors[N - 1];
     dims[N - 1] = rows.dims()[1];

@@ -1,0 +1,214 @@
+//! Packed bits to integers, one for each bit, and back.
+
+use crate::layout::row_bytes;
+use crate::level::Level;
+use crate::tasks::{Task, run_in_parts};
+
+/// An integer that is 0 or 1 where it stands for a bit.
+pub trait Integer: Copy + Send + Sync + 'static {
+    /// The lowest bit.
+    fn lowest(self) -> u8;
+
+    /// Whether it is 0 or 1.
+    fn is_bit(self) -> bool;
+
+    /// 0 or 1.
+    fn of_bit(bit: u8) -> Self;
+}
+
+macro_rules! integers {
+    ($($Integer:ident),*) => { $(
+        impl Integer for $Integer {
+            #[inline(always)]
+            fn lowest(self) -> u8 {
+                (self & 1) as u8
+            }
+
+            #[inline(always)]
+            fn is_bit(self) -> bool {
+                self & !1 == 0
+            }
+
+            #[inline(always)]
+            fn of_bit(bit: u8) -> Self {
+                $Integer::from(bit as i8)
+            }
+        }
+    )* };
+}
+integers!(i32, i64);
+
+/// Unpacks rows to an integer for each bit, `[rows, num_bits]`.
+///
+/// # Panics
+///
+/// Where `num_bits` is 0, or there are not as many rows of both.
+pub fn unpack<I: Integer>(packed: &[u8], num_bits: usize, integers: &mut [I]) {
+    assert_rows(packed.len(), num_bits, integers.len());
+    run_in_parts(Unpack {
+        packed,
+        num_bits,
+        integers,
+    });
+}
+
+/// Packs rows of integers, `[rows, num_bits]`, as [`layout`](crate::layout) says, and tells whether
+/// all were 0 or 1; otherwise what is packed is their lowest bits.
+///
+/// # Panics
+///
+/// Where `num_bits` is 0, or there are not as many rows of both.
+pub fn pack<I: Integer>(integers: &[I], num_bits: usize, packed: &mut [u8]) -> bool {
+    assert_rows(packed.len(), num_bits, integers.len());
+    run_in_parts(Pack {
+        integers,
+        num_bits,
+        packed,
+    })
+}
+
+fn assert_rows(bytes: usize, num_bits: usize, integers: usize) {
+    assert!(num_bits > 0, "rows of 0 bits");
+    let each = row_bytes(num_bits);
+    assert!(
+        integers.is_multiple_of(num_bits) && bytes == integers / num_bits * each,
+        "{integers} integers and {bytes} bytes, expected rows of {num_bits} and {each}"
+    );
+}
+
+struct Unpack<'a, I> {
+    packed: &'a [u8],
+    num_bits: usize,
+    integers: &'a mut [I],
+}
+
+impl<I: Integer> Task for Unpack<'_, I> {
+    type Output = ();
+
+    fn vectors(&self) -> usize {
+        self.packed.len() / row_bytes(self.num_bits)
+    }
+
+    fn split_at(self, vectors: usize) -> (Self, Self) {
+        let num_bits = self.num_bits;
+        let (packed, packed_after) = self.packed.split_at(vectors * row_bytes(num_bits));
+        let (integers, after) = self.integers.split_at_mut(vectors * num_bits);
+        let part = |packed, integers| Unpack {
+            packed,
+            num_bits,
+            integers,
+        };
+        (part(packed, integers), part(packed_after, after))
+    }
+
+    fn run(self) {
+        // Nothing but loops, which are compiled for each level.
+        Level::best().run(
+            #[inline(always)]
+            move || {
+                let rows = self.packed.chunks_exact(row_bytes(self.num_bits));
+                for (row, integers) in rows.zip(self.integers.chunks_exact_mut(self.num_bits)) {
+                    let (eights, rest) = integers.as_chunks_mut::<8>();
+                    for (integers, &byte) in eights.iter_mut().zip(row) {
+                        *integers = core::array::from_fn(|bit| I::of_bit(byte >> bit & 1));
+                    }
+                    for (bit, integer) in rest.iter_mut().enumerate() {
+                        *integer = I::of_bit(row[row.len() - 1] >> bit & 1);
+                    }
+                }
+            },
+        );
+    }
+
+    fn join((): (), (): ()) {}
+}
+
+struct Pack<'a, I> {
+    integers: &'a [I],
+    num_bits: usize,
+    packed: &'a mut [u8],
+}
+
+impl<I: Integer> Task for Pack<'_, I> {
+    type Output = bool;
+
+    fn vectors(&self) -> usize {
+        self.packed.len() / row_bytes(self.num_bits)
+    }
+
+    fn split_at(self, vectors: usize) -> (Self, Self) {
+        let num_bits = self.num_bits;
+        let (integers, after) = self.integers.split_at(vectors * num_bits);
+        let (packed, packed_after) = self.packed.split_at_mut(vectors * row_bytes(num_bits));
+        let part = |integers, packed| Pack {
+            integers,
+            num_bits,
+            packed,
+        };
+        (part(integers, packed), part(after, packed_after))
+    }
+
+    fn run(self) -> bool {
+        Level::best().run(
+            #[inline(always)]
+            move || {
+                let mut all = true;
+                let rows = self.integers.chunks_exact(self.num_bits);
+                let packed = self.packed.chunks_exact_mut(row_bytes(self.num_bits));
+                for (integers, row) in rows.zip(packed) {
+                    for (integers, byte) in integers.chunks(8).zip(row) {
+                        let each = integers.iter().enumerate();
+                        *byte = each.fold(0, |byte, (bit, i)| byte | i.lowest() << bit);
+                        all &= integers.iter().all(|integer| integer.is_bit());
+                    }
+                }
+                all
+            },
+        )
+    }
+
+    fn join(first: bool, second: bool) -> bool {
+        first && second
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn packing_gives_pack_rows_bytes_and_unpacking_reverses_it() {
+        for num_bits in [1, 2, 7, 8, 9, 31, 32, 33, 70] {
+            for rows in [0, 1, 5, 1200] {
+                let bits: Vec<u8> = (0..rows * num_bits)
+                    .map(|index| u8::from((index * index + index / 3) % 5 < 2))
+                    .collect();
+                let mut wanted = vec![0; rows * row_bytes(num_bits)];
+                let packed = wanted.chunks_exact_mut(row_bytes(num_bits));
+                for (bits, packed) in bits.chunks_exact(num_bits).zip(packed) {
+                    crate::layout::pack_row(bits, packed).unwrap();
+                }
+                let integers: Vec<i32> = bits.iter().map(|&bit| bit.into()).collect();
+                let mut packed = vec![0xff; wanted.len()];
+                assert!(pack(&integers, num_bits, &mut packed));
+                assert_eq!(packed, wanted);
+                let mut back = vec![7i64; bits.len()];
+                unpack(&packed, num_bits, &mut back);
+                assert!(back.iter().zip(&bits).all(|(&i, &bit)| i == bit.into()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_bit_is_told() {
+        for wrong in [2, -1, i64::MIN] {
+            for place in [0, 8, 17, 999 * 18] {
+                let mut integers = vec![1; 1000 * 18];
+                integers[place] = wrong;
+                assert!(!pack(&integers, 18, &mut vec![0; 1000 * 3]));
+            }
+        }
+    }
+}

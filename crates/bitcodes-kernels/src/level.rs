@@ -1,0 +1,60 @@
+//! Which instructions of the processor are used.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use pulp::{Arch, WithSimd};
+
+/// A set of vector instructions.
+#[derive(Clone, Copy)]
+pub struct Level(Arch);
+
+impl Level {
+    /// The widest that this processor has and this crate was built with.
+    pub fn best() -> Self {
+        Self(Arch::new())
+    }
+
+    /// Every one that this processor has and this crate was built with, the widest last.
+    pub fn available() -> Vec<Self> {
+        #[allow(unused_mut, reason = "on other processors it is all")]
+        let mut all = Vec::from([Self(Arch::Scalar)]);
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend(pulp::x86::V3::try_new().map(|v3| Self(Arch::V3(v3))));
+            all.extend(pulp::x86::V4::try_new().map(|v4| Self(Arch::V4(v4))));
+        }
+        #[cfg(target_arch = "aarch64")]
+        all.extend(pulp::aarch64::Neon::try_new().map(|neon| Self(Arch::Neon(neon))));
+        #[cfg(target_arch = "wasm32")]
+        all.extend(pulp::wasm::Simd128::try_new().map(|simd| Self(Arch::Simd128(simd))));
+        all
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Arch::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Arch::V3(_) => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Arch::V4(_) => "AVX-512",
+            #[cfg(target_arch = "aarch64")]
+            Arch::Neon(_) => "NEON",
+            #[cfg(target_arch = "wasm32")]
+            Arch::Simd128(_) => "simd128",
+            #[allow(unreachable_patterns, reason = "pulp may add some")]
+            _ => "unknown",
+        }
+    }
+
+    pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
+        self.0.dispatch(op)
+    }
+}
+
+impl fmt::Debug for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

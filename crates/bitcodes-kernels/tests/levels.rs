@@ -1,0 +1,158 @@
+//! Encoding and decoding against the plain loops, with every set of instructions.
+
+use bitcodes_kernels::layout::row_bytes;
+use bitcodes_kernels::{Decoder, Encoder, Level, Rows, plain};
+
+/// Numbers without a pattern, in [-1, 1].
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..count)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            ((state >> 11) as f64 / (1u64 << 52) as f64 - 1.0) as f32
+        })
+        .collect()
+}
+
+/// Around what each level does at once: vectors of a tile, lanes of features and bits.
+const VECTORS: [usize; 9] = [0, 1, 2, 5, 6, 12, 13, 25, 1100];
+const FEATURES: [usize; 9] = [1, 2, 3, 7, 16, 31, 64, 65, 100];
+const BITS: [usize; 12] = [1, 3, 4, 7, 8, 9, 16, 17, 31, 32, 33, 70];
+
+#[test]
+fn bits_are_the_signs_of_the_plain_logits() {
+    for features in FEATURES {
+        for num_bits in BITS {
+            let codebook = numbers(2 * num_bits * features, 1);
+            for vectors in VECTORS {
+                let x = numbers(vectors * features, 2);
+                check_encoding(&codebook, Rows::new(&x, features));
+            }
+        }
+    }
+}
+
+#[test]
+fn vectors_may_lie_apart() {
+    for (features, stride) in [(3, 3), (3, 5), (16, 40), (33, 64)] {
+        let codebook = numbers(2 * 19 * features, 1);
+        for vectors in [0usize, 1, 7, 600] {
+            // Nothing behind the last vector.
+            let elements = vectors.saturating_sub(1) * stride + features;
+            let x = numbers(elements, 3);
+            check_encoding(&codebook, Rows::strided(&x, vectors, features, stride));
+        }
+    }
+}
+
+fn check_encoding(codebook: &[f32], x: Rows<'_>) {
+    let features = x.features();
+    let num_bits = codebook.len() / (2 * features);
+    let bytes = row_bytes(num_bits);
+    let logits = plain::logits(codebook, x);
+    for level in Level::available() {
+        let encoder = Encoder::at(level, codebook, features);
+        let mut packed = vec![0xff; x.len() * bytes];
+        encoder.encode(x, &mut packed);
+        for (row, (packed, logits)) in packed
+            .chunks(bytes)
+            .zip(logits.chunks(num_bits))
+            .enumerate()
+        {
+            for bit in 0..8 * bytes {
+                let found = packed[bit / 8] >> (bit % 8) & 1 == 1;
+                let at = || format!("{level:?}: bit {bit} of vector {row}, {features} features");
+                match logits.get(bit) {
+                    None => assert!(!found, "{} is past the last", at()),
+                    // In f32 each of the terms, below 2, and each sum of them may be off by half a
+                    // unit.
+                    Some(logit) if logit.abs() < (features * features) as f64 * 3e-7 => {}
+                    Some(&logit) => assert_eq!(found, logit > 0.0, "{}: logit {logit}", at()),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn ties_and_what_is_no_number_give_a_zero() {
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    // Differences 0, 1 and -1 in the first feature.
+    let codebook = [0.5, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0];
+    for (x, wanted) in [
+        ([0.0, 0.0], 0b000),
+        ([-0.0, 1.0], 0b000),
+        ([1e-45, 0.0], 0b010),
+        ([-1e-45, 0.0], 0b100),
+        ([nan, 0.0], 0b000),
+        ([0.0, nan], 0b000),
+        ([0.0, inf], 0b000),
+        ([inf, 0.0], 0b010),
+        ([-inf, 0.0], 0b100),
+    ] {
+        for level in Level::available() {
+            let mut packed = [0];
+            Encoder::at(level, &codebook, 2).encode(Rows::new(&x, 2), &mut packed);
+            assert_eq!(packed, [wanted], "{level:?}: {x:?}");
+        }
+    }
+}
+
+#[test]
+fn vectors_are_the_plain_sums() {
+    for features in FEATURES {
+        for num_bits in BITS {
+            let codebook = numbers(2 * num_bits * features, 1);
+            for codes in VECTORS {
+                let mut packed: Vec<u8> = (0..codes * row_bytes(num_bits))
+                    .map(|index| (index * index * 7 + 3 * index) as u8)
+                    .collect();
+                if num_bits % 8 > 0 {
+                    for row in packed.chunks_mut(row_bytes(num_bits)) {
+                        row[num_bits / 8] &= (1 << (num_bits % 8)) - 1;
+                    }
+                }
+                let wanted = plain::decode(&codebook, features, &packed);
+                for level in Level::available() {
+                    let decoder = Decoder::at(level, &codebook, features);
+                    let mut found = vec![f32::NAN; codes * features];
+                    decoder.decode(&packed, &mut found);
+                    for (found, wanted) in found.iter().zip(&wanted) {
+                        let off = (f64::from(*found) - wanted).abs();
+                        // Each of at most so many sums is off by half a unit of at most num_bits.
+                        let bound = (num_bits * num_bits) as f64 * 6e-8;
+                        assert!(off <= bound, "{level:?}: {found}, expected {wanted}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_code_alone_decodes_to_what_it_does_among_many() {
+    let (features, num_bits) = (37, 21);
+    let codebook = numbers(2 * num_bits * features, 5);
+    let x = numbers(1000 * features, 6);
+    for level in Level::available() {
+        let encoder = Encoder::at(level, &codebook, features);
+        let decoder = Decoder::at(level, &codebook, features);
+        let mut packed = vec![0; 1000 * 3];
+        encoder.encode(Rows::new(&x, features), &mut packed);
+        let mut y = vec![0.0; 1000 * features];
+        decoder.decode(&packed, &mut y);
+        for row in 0..1000 {
+            let mut alone = [0; 3];
+            encoder.encode(
+                Rows::new(&x[row * features..][..features], features),
+                &mut alone,
+            );
+            assert_eq!(alone, packed[row * 3..][..3], "{level:?}");
+            let mut vector = vec![0.0; features];
+            decoder.decode(&alone, &mut vector);
+            assert_eq!(vector, y[row * features..][..features], "{level:?}");
+        }
+    }
+}
