@@ -45,7 +45,7 @@ pub(crate) fn encode<B: Backend>(
     codebook: &Tensor<B, 2>,
 ) -> Option<Tensor<B, 2, Int>> {
     let num_bits = codebook.dims()[0] / 2;
-    bits(&packed(x, codebook)?, num_bits, &x.device())
+    bits(&encode_packed(x, codebook)?, num_bits, &x.device())
 }
 
 /// [`encode`], and what the bits stand for, `[vectors, features]`.
@@ -54,10 +54,9 @@ pub(crate) fn quantize<B: Backend>(
     codebook: &Tensor<B, 2>,
 ) -> Option<(Tensor<B, 2>, Tensor<B, 2, Int>)> {
     let num_bits = codebook.dims()[0] / 2;
-    let packed = packed(x, codebook)?;
+    let packed = encode_packed(x, codebook)?;
     let bits = bits(&packed, num_bits, &x.device())?;
-    let decoder = decoder(codebook)?;
-    Some((decoded(&decoder, &packed, &x.device()), bits))
+    Some((decode_packed(&packed, codebook)?, bits))
 }
 
 /// What `bits [vectors, num_bits]` stand for, `[vectors, features]`; none where one is not 0 or 1.
@@ -75,7 +74,11 @@ pub(crate) fn decode<B: Backend>(
     are_bits.then(|| decoded(&decoder, &packed, &bits.device()))
 }
 
-fn packed<B: Backend>(x: &Tensor<B, 2>, codebook: &Tensor<B, 2>) -> Option<Vec<u8>> {
+/// The bits of [`encode`], packed.
+pub(crate) fn encode_packed<B: Backend>(
+    x: &Tensor<B, 2>,
+    codebook: &Tensor<B, 2>,
+) -> Option<Vec<u8>> {
     let [rows, features] = codebook.dims();
     let encoder = lend_rows(codebook, |rows| {
         rows.as_slice().map(|all| Encoder::new(all, features))
@@ -85,6 +88,14 @@ fn packed<B: Backend>(x: &Tensor<B, 2>, codebook: &Tensor<B, 2>) -> Option<Vec<u
         encoder.encode(x, &mut packed);
         packed
     })
+}
+
+/// What packed bits stand for, `[vectors, features]`.
+pub(crate) fn decode_packed<B: Backend>(
+    packed: &[u8],
+    codebook: &Tensor<B, 2>,
+) -> Option<Tensor<B, 2>> {
+    Some(decoded(&decoder(codebook)?, packed, &codebook.device()))
 }
 
 fn decoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Decoder> {

@@ -3,8 +3,9 @@
 use burn::tensor::{FloatDType, Int, Tensor, backend::Backend, read_sync};
 
 use super::{Bitcodes, as_rows, has_no_vectors};
+use crate::backend::kernels;
 use crate::precision::working;
-use crate::{CodesError, check_bits_async};
+use crate::{Assignment, CodesError, PackedCodes, check_bits_async};
 
 impl<B: Backend> Bitcodes<B> {
     /// Quantizes without noise on every backend; the same as `decode(encode(x))`.
@@ -63,6 +64,79 @@ impl<B: Backend> Bitcodes<B> {
         let dtype = working([x.dtype(), self.codebook.val().dtype()]);
         let rows = self.normalized(as_rows(x).cast(dtype));
         self.encoded(rows, &self.pairs(dtype)).reshape(shape)
+    }
+
+    /// [`encode`](Self::encode) to packed codes on the host, at less than to encode and pack apart; in
+    /// a browser use [`encode_packed_async`](Self::encode_packed_async).
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[.., features]`; the leading axes become [`dims`](PackedCodes::dims)
+    ///
+    /// # Errors
+    ///
+    /// [`CodesError::Device`] where the device fails.
+    ///
+    /// # Panics
+    ///
+    /// Where the last axis of `x` is not `features` long.
+    pub fn encode_packed<const D: usize>(
+        &self,
+        x: Tensor<B, D>,
+    ) -> Result<PackedCodes, CodesError> {
+        read_sync(self.encode_packed_async(x))
+    }
+
+    /// [`encode_packed`](Self::encode_packed) where reading back has to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode_packed`](Self::encode_packed).
+    ///
+    /// # Panics
+    ///
+    /// As [`encode_packed`](Self::encode_packed).
+    pub async fn encode_packed_async<const D: usize>(
+        &self,
+        x: Tensor<B, D>,
+    ) -> Result<PackedCodes, CodesError> {
+        let shape = self.with_last(&x, self.num_bits());
+        if self.assignment() == Assignment::Independent && !has_no_vectors(&x) {
+            let dtype = working([x.dtype(), self.codebook.val().dtype()]);
+            let rows = self.normalized(as_rows(x.clone()).cast(dtype));
+            if let Some(bytes) = kernels::encode_packed(&rows, &self.codebook.val()) {
+                return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
+            }
+        }
+        PackedCodes::from_logits_async(self.logits(x)).await
+    }
+
+    /// The vectors that packed codes stand for, on the device and in the type of the codebook.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[codes.dims().., features]`
+    ///
+    /// # Panics
+    ///
+    /// Where codes do not have `num_bits` bits, or `D` is not one more than their
+    /// [`dims`](PackedCodes::dims) are.
+    pub fn decode_packed<const D: usize>(&self, codes: &PackedCodes) -> Tensor<B, D> {
+        self.assert_num_bits(codes.num_bits());
+        let codebook = self.codebook.val();
+        assert_eq!(
+            codes.dims().len() + 1,
+            D,
+            "Bitcodes: the axes of the codes and one more (left) are not the output's (right)"
+        );
+        if !codes.is_empty()
+            && let Some(decoded) = kernels::decode_packed(codes.as_bytes(), &codebook)
+        {
+            let mut shape = [self.features(); D];
+            shape[..D - 1].copy_from_slice(codes.dims());
+            return decoded.reshape(shape);
+        }
+        self.decode(codes.to_bits(&codebook.device()))
     }
 
     /// The vectors that bits stand for, in the type of the codebook.
