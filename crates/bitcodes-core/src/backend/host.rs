@@ -60,20 +60,20 @@ pub(super) enum Integers<'a> {
     I64(&'a [i64]),
 }
 
-/// Lends a matrix of f32 there, or gives none where it is not, or elements of a row are apart.
-pub(super) fn lend_rows<B: Backend, R>(
-    matrix: &Tensor<B, 2>,
+/// Lends vectors of f32 along the last axis there, or gives none where they are not, or their elements
+/// are apart, or they are at different distances.
+pub(super) fn lend_rows<B: Backend, const D: usize, R>(
+    vectors: &Tensor<B, D>,
     read: impl FnOnce(Rows<'_>) -> R,
 ) -> Option<R> {
-    let [count, features] = matrix.dims();
-    let tensor = matrix.clone().into_primitive().tensor();
+    let dims = vectors.dims();
+    let (count, features) = (dims[..D - 1].iter().product(), dims[D - 1]);
+    let tensor = vectors.clone().into_primitive().tensor();
     let tensor = &tensor as &dyn Any;
     #[cfg(feature = "flex")]
     if let Some(tensor) = tensor.downcast_ref::<FloatTensor<burn::backend::Flex>>()
         && tensor.dtype() == DType::F32
-        && let [stride, 1] = *tensor.layout().strides()
-        && let Ok(stride) = usize::try_from(stride)
-        && stride >= features
+        && let Some(stride) = distance(&dims, tensor.layout().strides())
     {
         let data = &tensor.storage::<f32>()[tensor.layout().start_offset()..];
         return Some(read(Rows::strided(data, count, features, stride)));
@@ -88,12 +88,33 @@ pub(super) fn lend_rows<B: Backend, R>(
     None
 }
 
-/// Lends a matrix of integers there, or gives none where it is not, or they are apart.
-pub(super) fn lend_integers<B: Backend, R>(
-    matrix: &Tensor<B, 2, Int>,
+/// The distance of vectors along the last axis that lie one after the other.
+#[cfg(feature = "flex")]
+fn distance(dims: &[usize], strides: &[isize]) -> Option<usize> {
+    let ([leading @ .., features], [leading_strides @ .., 1]) = (dims, strides) else {
+        return None;
+    };
+    let [.., last] = leading_strides else {
+        return Some(*features);
+    };
+    let distance = usize::try_from(*last).ok().filter(|last| last >= features)?;
+    let axes = leading.iter().zip(leading_strides).rev();
+    let mut wanted = distance;
+    for (&dim, &stride) in axes {
+        if usize::try_from(stride) != Ok(wanted) {
+            return None;
+        }
+        wanted *= dim;
+    }
+    Some(distance)
+}
+
+/// Lends integers there, or gives none where they are not, or are apart.
+pub(super) fn lend_integers<B: Backend, const D: usize, R>(
+    integers: &Tensor<B, D, Int>,
     read: impl FnOnce(Integers<'_>) -> R,
 ) -> Option<R> {
-    let tensor = matrix.clone().into_primitive();
+    let tensor = integers.clone().into_primitive();
     let tensor = &tensor as &dyn Any;
     #[cfg(feature = "flex")]
     if let Some(tensor) = tensor.downcast_ref::<IntTensor<burn::backend::Flex>>() {

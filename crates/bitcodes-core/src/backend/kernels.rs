@@ -1,5 +1,8 @@
 //! Kernels for tensors that lie in the host's memory: the one place that chooses between them and
 //! operations on tensors, which are what they are held to.
+//!
+//! They take vectors and codes along the last axis, in any number of axes before it: on NdArray each
+//! `reshape` copies.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -38,45 +41,45 @@ pub fn path<B: Backend>() -> Path {
     }
 }
 
-/// The bits of `x [vectors, features]`, decided independently by `codebook [2 * num_bits,
-/// features]`; `[vectors, num_bits]`.
-pub(crate) fn encode<B: Backend>(
-    x: &Tensor<B, 2>,
+/// The bits of `x [.., features]`, decided independently by `codebook [2 * num_bits, features]`;
+/// `[.., num_bits]`.
+pub(crate) fn encode<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
-) -> Option<Tensor<B, 2, Int>> {
-    let num_bits = codebook.dims()[0] / 2;
-    bits(&encode_packed(x, codebook)?, num_bits, &x.device())
+) -> Option<Tensor<B, D, Int>> {
+    bits(&encode_packed(x, codebook)?, codes_of(x, codebook), &x.device())
 }
 
-/// [`encode`], and what the bits stand for, `[vectors, features]`.
-pub(crate) fn quantize<B: Backend>(
-    x: &Tensor<B, 2>,
+/// [`encode`], and what the bits stand for, `[.., features]`.
+pub(crate) fn quantize<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
-) -> Option<(Tensor<B, 2>, Tensor<B, 2, Int>)> {
-    let num_bits = codebook.dims()[0] / 2;
+) -> Option<(Tensor<B, D>, Tensor<B, D, Int>)> {
     let packed = encode_packed(x, codebook)?;
-    let bits = bits(&packed, num_bits, &x.device())?;
-    Some((decode_packed(&packed, codebook)?, bits))
+    let bits = bits(&packed, codes_of(x, codebook), &x.device())?;
+    Some((decode_packed(&packed, x.dims(), codebook)?, bits))
 }
 
-/// What `bits [vectors, num_bits]` stand for, `[vectors, features]`; none where one is not 0 or 1.
-pub(crate) fn decode<B: Backend>(
-    bits: &Tensor<B, 2, Int>,
+/// What `bits [.., num_bits]` stand for, `[.., features]`; none where one is not 0 or 1.
+pub(crate) fn decode<B: Backend, const D: usize>(
+    bits: &Tensor<B, D, Int>,
     codebook: &Tensor<B, 2>,
-) -> Option<Tensor<B, 2>> {
-    let [vectors, num_bits] = bits.dims();
-    let decoder = decoder(codebook)?;
+) -> Option<Tensor<B, D>> {
+    let mut shape = bits.dims();
+    let num_bits = shape[D - 1];
+    let vectors: usize = shape[..D - 1].iter().product();
+    shape[D - 1] = codebook.dims()[1];
     let mut packed = vec![0; vectors * row_bytes(num_bits)];
     let are_bits = lend_integers(bits, |bits| match bits {
         Integers::I32(bits) => integers::pack(bits, num_bits, &mut packed),
         Integers::I64(bits) => integers::pack(bits, num_bits, &mut packed),
     })?;
-    are_bits.then(|| decoded(&decoder, &packed, &bits.device()))
+    are_bits.then(|| decode_packed(&packed, shape, codebook))?
 }
 
 /// The bits of [`encode`], packed.
-pub(crate) fn encode_packed<B: Backend>(
-    x: &Tensor<B, 2>,
+pub(crate) fn encode_packed<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
 ) -> Option<Vec<u8>> {
     let [rows, features] = codebook.dims();
@@ -90,50 +93,48 @@ pub(crate) fn encode_packed<B: Backend>(
     })
 }
 
-/// What packed bits stand for, `[vectors, features]`.
-pub(crate) fn decode_packed<B: Backend>(
+/// What packed bits stand for, of the shape `[.., features]`.
+pub(crate) fn decode_packed<B: Backend, const D: usize>(
     packed: &[u8],
+    shape: [usize; D],
     codebook: &Tensor<B, 2>,
-) -> Option<Tensor<B, 2>> {
-    Some(decoded(&decoder(codebook)?, packed, &codebook.device()))
-}
-
-fn decoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Decoder> {
-    let [_, features] = codebook.dims();
-    lend_rows(codebook, |rows| {
+) -> Option<Tensor<B, D>> {
+    let features = shape[D - 1];
+    let decoder = lend_rows(codebook, |rows| {
         rows.as_slice().map(|all| Decoder::new(all, features))
-    })?
+    })??;
+    let mut decoded: Vec<f32> = vec![0.0; shape.iter().product()];
+    decoder.decode(packed, &mut decoded);
+    let data = TensorData::new(decoded, shape);
+    Some(Tensor::from_data(data, (&codebook.device(), DType::F32)))
 }
 
-fn decoded<B: Backend>(decoder: &Decoder, packed: &[u8], device: &B::Device) -> Tensor<B, 2> {
-    let vectors = packed.len() / row_bytes(decoder.num_bits());
-    let mut decoded: Vec<f32> = vec![0.0; vectors * decoder.features()];
-    decoder.decode(packed, &mut decoded);
-    let data = TensorData::new(decoded, [vectors, decoder.features()]);
-    Tensor::from_data(data, (device, DType::F32))
+/// The shape of the bits of `x`.
+fn codes_of<B: Backend, const D: usize>(x: &Tensor<B, D>, codebook: &Tensor<B, 2>) -> [usize; D] {
+    let mut shape = x.dims();
+    shape[D - 1] = codebook.dims()[0] / 2;
+    shape
 }
 
 /// As integers of the type that comparisons give.
-fn bits<B: Backend>(
+fn bits<B: Backend, const D: usize>(
     packed: &[u8],
-    num_bits: usize,
+    shape: [usize; D],
     device: &B::Device,
-) -> Option<Tensor<B, 2, Int>> {
+) -> Option<Tensor<B, D, Int>> {
     match Tensor::<B, 1, Int>::zeros([1], device).dtype() {
-        DType::I64 => Some(unpacked::<B, i64>(packed, num_bits, device)),
-        DType::I32 => Some(unpacked::<B, i32>(packed, num_bits, device)),
+        DType::I64 => Some(unpacked::<B, i64, D>(packed, shape, device)),
+        DType::I32 => Some(unpacked::<B, i32, D>(packed, shape, device)),
         _ => None,
     }
 }
 
-fn unpacked<B: Backend, I: Integer + Element>(
+fn unpacked<B: Backend, I: Integer + Element, const D: usize>(
     packed: &[u8],
-    num_bits: usize,
+    shape: [usize; D],
     device: &B::Device,
-) -> Tensor<B, 2, Int> {
-    let vectors = packed.len() / row_bytes(num_bits);
-    let mut bits = vec![I::of_bit(0); vectors * num_bits];
-    integers::unpack(packed, num_bits, &mut bits);
-    let data = TensorData::new(bits, [vectors, num_bits]);
-    Tensor::from_data(data, (device, I::dtype()))
+) -> Tensor<B, D, Int> {
+    let mut bits = vec![I::of_bit(0); shape.iter().product()];
+    integers::unpack(packed, shape[D - 1], &mut bits);
+    Tensor::from_data(TensorData::new(bits, shape), (device, I::dtype()))
 }

@@ -5,7 +5,7 @@ use burn::tensor::{FloatDType, Int, Tensor, backend::Backend, read_sync};
 use super::{Bitcodes, as_rows, has_no_vectors};
 use crate::backend::kernels;
 use crate::precision::working;
-use crate::{Assignment, CodesError, PackedCodes, check_bits_async};
+use crate::{CodesError, PackedCodes, check_bits_async};
 
 impl<B: Backend> Bitcodes<B> {
     /// Quantizes without noise on every backend; the same as `decode(encode(x))`.
@@ -61,6 +61,11 @@ impl<B: Backend> Bitcodes<B> {
         if has_no_vectors(&x) {
             return Tensor::zeros(shape, &x.device());
         }
+        if self.decides_vectors_as_they_are()
+            && let Some(bits) = kernels::encode(&x, &self.codebook.val())
+        {
+            return bits;
+        }
         let dtype = working([x.dtype(), self.codebook.val().dtype()]);
         let rows = self.normalized(as_rows(x).cast(dtype));
         self.encoded(rows, &self.pairs(dtype)).reshape(shape)
@@ -101,12 +106,11 @@ impl<B: Backend> Bitcodes<B> {
         x: Tensor<B, D>,
     ) -> Result<PackedCodes, CodesError> {
         let shape = self.with_last(&x, self.num_bits());
-        if self.assignment() == Assignment::Independent && !has_no_vectors(&x) {
-            let dtype = working([x.dtype(), self.codebook.val().dtype()]);
-            let rows = self.normalized(as_rows(x.clone()).cast(dtype));
-            if let Some(bytes) = kernels::encode_packed(&rows, &self.codebook.val()) {
-                return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
-            }
+        if self.decides_vectors_as_they_are()
+            && !has_no_vectors(&x)
+            && let Some(bytes) = kernels::encode_packed(&x, &self.codebook.val())
+        {
+            return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
         }
         PackedCodes::from_logits_async(self.logits(x)).await
     }
@@ -129,12 +133,12 @@ impl<B: Backend> Bitcodes<B> {
             D,
             "Bitcodes: the axes of the codes and one more (left) are not the output's (right)"
         );
+        let mut shape = [self.features(); D];
+        shape[..D - 1].copy_from_slice(codes.dims());
         if !codes.is_empty()
-            && let Some(decoded) = kernels::decode_packed(codes.as_bytes(), &codebook)
+            && let Some(decoded) = kernels::decode_packed(codes.as_bytes(), shape, &codebook)
         {
-            let mut shape = [self.features(); D];
-            shape[..D - 1].copy_from_slice(codes.dims());
-            return decoded.reshape(shape);
+            return decoded;
         }
         self.decode(codes.to_bits(&codebook.device()))
     }
@@ -158,6 +162,9 @@ impl<B: Backend> Bitcodes<B> {
         let stored = self.codebook.val().dtype();
         if has_no_vectors(&bits) {
             return Tensor::zeros(shape, (&bits.device(), stored));
+        }
+        if let Some(decoded) = kernels::decode(&bits, &self.codebook.val()) {
+            return decoded;
         }
         self.decoded(as_rows(bits)).reshape(shape)
     }

@@ -30,6 +30,7 @@ use burn::tensor::{BasicOps, Bool, Int, Tensor, backend::Backend};
 pub use self::kept::Kept;
 pub use self::normalization::Normalization;
 use self::pass::{Choice, Pass};
+use crate::backend::kernels;
 use crate::sampling::logistic_noise;
 use crate::{Assignment, BitcodesConfig, ConfigError, Schedule};
 
@@ -292,6 +293,14 @@ impl<B: Backend> Bitcodes<B> {
         if has_no_vectors(&x) {
             return self.no_vectors(x, bits_shape);
         }
+        if let (Choice::Decided, None) = (&choice, &valid)
+            && self.decides_vectors_as_they_are()
+            && !self.has_loss()
+            && let Some((quantized, bits)) = kernels::quantize(&x, &self.codebook.val())
+        {
+            let loss = None;
+            return BitcodesOutput { quantized, bits, loss };
+        }
         let choice = match choice {
             Choice::Decided => Choice::Decided,
             Choice::Trained(noise) => Choice::Trained(noise.map(as_rows)),
@@ -310,6 +319,11 @@ impl<B: Backend> Bitcodes<B> {
             bits: bits.reshape(bits_shape),
             loss,
         }
+    }
+
+    /// Whether each bit is decided alone, of vectors that are not normalized.
+    fn decides_vectors_as_they_are(&self) -> bool {
+        self.assignment() == Assignment::Independent && self.normalization.is_none()
     }
 
     /// The output for an empty `x`.
