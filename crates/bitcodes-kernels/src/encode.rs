@@ -90,6 +90,18 @@ impl Encoder {
         run_in_parts(self.task(x, packed));
     }
 
+    /// The instructions that it was made for.
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
+    /// The logits of the vectors, `[vectors, num_bits]`, on this thread.
+    pub(crate) fn logits(&self, x: Rows<'_>, logits: &mut [f32]) {
+        let num_bits = self.num_bits;
+        let keep = Logits { logits, num_bits };
+        self.level.run(Tiles { encoder: self, x, keep });
+    }
+
     /// The work of [`encode`](Self::encode).
     pub(crate) fn task<'a>(&'a self, x: Rows<'a>, packed: &'a mut [u8]) -> Encode<'a> {
         let (features, bytes) = (self.features, row_bytes(self.num_bits));
@@ -160,51 +172,117 @@ impl Task for Encode<'_> {
     }
 
     fn run(self) {
-        self.packed.fill(0);
-        self.encoder.level.run(self);
+        let Self { encoder, x, packed } = self;
+        packed.fill(0);
+        let row_bytes = row_bytes(encoder.num_bits);
+        let keep = Signs { packed, row_bytes };
+        encoder.level.run(Tiles { encoder, x, keep });
     }
 
     fn join((): (), (): ()) {}
 }
 
-impl WithSimd for Encode<'_> {
+/// What is done with the logits of a tile.
+trait Keep {
+    /// Takes those of a vector from the bit `first` on, zeros past the last bit.
+    fn keep<S: Simd, const WIDE: usize>(
+        &mut self,
+        simd: S,
+        vector: usize,
+        first: usize,
+        logits: [S::f32s; WIDE],
+    );
+}
+
+/// Their signs, in rows of bytes that are zeros.
+struct Signs<'a> {
+    packed: &'a mut [u8],
+    row_bytes: usize,
+}
+
+impl Keep for Signs<'_> {
+    #[inline(always)]
+    fn keep<S: Simd, const WIDE: usize>(
+        &mut self,
+        simd: S,
+        vector: usize,
+        first: usize,
+        logits: [S::f32s; WIDE],
+    ) {
+        let zero = simd.splat_f32s(0.0);
+        let signs = logits.map(|logits| mask_bits(simd, simd.greater_than_f32s(logits, zero)));
+        let each = signs.iter().enumerate();
+        let bits = each.fold(0, |all, (register, signs)| {
+            all | signs << (register * S::F32_LANES)
+        });
+        put(bits, first, &mut self.packed[vector * self.row_bytes..][..self.row_bytes]);
+    }
+}
+
+/// Themselves, in rows.
+struct Logits<'a> {
+    logits: &'a mut [f32],
+    num_bits: usize,
+}
+
+impl Keep for Logits<'_> {
+    #[inline(always)]
+    fn keep<S: Simd, const WIDE: usize>(
+        &mut self,
+        _: S,
+        vector: usize,
+        first: usize,
+        logits: [S::f32s; WIDE],
+    ) {
+        let row = &mut self.logits[vector * self.num_bits..][..self.num_bits][first..];
+        let logits: &[f32] = bytemuck::cast_slice(&logits);
+        let count = row.len().min(logits.len());
+        row[..count].copy_from_slice(&logits[..count]);
+    }
+}
+
+/// Vectors by tiles.
+struct Tiles<'a, K> {
+    encoder: &'a Encoder,
+    x: Rows<'a>,
+    keep: K,
+}
+
+impl<K: Keep> WithSimd for Tiles<'_, K> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         // As many sums as registers hold beside what is multiplied.
         match S::REGISTER_COUNT {
-            32.. => self.tiles::<S, 8>(simd),
-            _ => self.tiles::<S, 6>(simd),
+            32.. => self.compute::<S, 8>(simd),
+            _ => self.compute::<S, 6>(simd),
         }
     }
 }
 
-impl Encode<'_> {
+impl<K: Keep> Tiles<'_, K> {
     #[inline(always)]
-    fn tiles<S: Simd, const ROWS: usize>(self, simd: S) {
-        let bytes = row_bytes(self.encoder.num_bits);
-        let mut index = 0;
-        let mut packed = self.packed.chunks_exact_mut(ROWS * bytes);
-        for packed in &mut packed {
+    fn compute<S: Simd, const ROWS: usize>(mut self, simd: S) {
+        let whole = self.x.len() - self.x.len() % ROWS;
+        for index in (0..whole).step_by(ROWS) {
             let x = core::array::from_fn(|row| self.x.row(index + row));
-            rows::<S, ROWS>(simd, self.encoder, x, packed);
-            index += ROWS;
+            rows::<S, ROWS, K>(simd, self.encoder, x, index, &mut self.keep);
         }
-        for packed in packed.into_remainder().chunks_exact_mut(bytes) {
-            rows::<S, 1>(simd, self.encoder, [self.x.row(index)], packed);
-            index += 1;
+        for index in whole..self.x.len() {
+            rows::<S, 1, K>(simd, self.encoder, [self.x.row(index)], index, &mut self.keep);
         }
     }
 }
 
-/// The bits of some vectors.
+/// The logits of the vectors from `index` on.
 #[inline(always)]
-fn rows<S: Simd, const ROWS: usize>(
+fn rows<S: Simd, const ROWS: usize, K: Keep>(
     simd: S,
     encoder: &Encoder,
     x: [&[f32]; ROWS],
-    packed: &mut [u8],
+    index: usize,
+    keep: &mut K,
 ) {
     let (features, lanes) = (encoder.features, S::F32_LANES);
     let mut panels = &encoder.panels[..];
@@ -212,26 +290,29 @@ fn rows<S: Simd, const ROWS: usize>(
     for width in panel_widths(encoder.num_bits, lanes) {
         let (panel, after) = panels.split_at(features * width);
         let (panel, _) = S::as_simd_f32s(panel);
-        let bits = match width > lanes {
-            true => tile::<S, ROWS, REGISTERS>(simd, x, panel.as_chunks().0),
-            false => tile::<S, ROWS, 1>(simd, x, panel.as_chunks().0),
-        };
-        let packed = packed.chunks_exact_mut(row_bytes(encoder.num_bits));
-        for (bits, packed) in bits.into_iter().zip(packed) {
-            put(bits, first, packed);
+        match width > lanes {
+            true => {
+                let logits = tile::<S, ROWS, REGISTERS>(simd, x, panel.as_chunks().0);
+                let each = (index..).zip(logits);
+                each.for_each(|(vector, logits)| keep.keep(simd, vector, first, logits));
+            }
+            false => {
+                let logits = tile::<S, ROWS, 1>(simd, x, panel.as_chunks().0);
+                let each = (index..).zip(logits);
+                each.for_each(|(vector, logits)| keep.keep(simd, vector, first, logits));
+            }
         }
         (panels, first) = (after, first + width);
     }
 }
 
-/// The signs of `ROWS` vectors' products with a panel, `[features]`; those of a vector from the
-/// lowest bit on.
+/// The products of `ROWS` vectors with a panel, `[features]`.
 #[inline(always)]
 fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
     simd: S,
     x: [&[f32]; ROWS],
     panel: &[[S::f32s; WIDE]],
-) -> [u32; ROWS] {
+) -> [[S::f32s; WIDE]; ROWS] {
     let mut sums = [[simd.splat_f32s(0.0); WIDE]; ROWS];
     let mut add = |x: f32, row: usize, directions: &[S::f32s; WIDE]| {
         let x = simd.splat_f32s(x);
@@ -254,14 +335,7 @@ fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
             add(x[feature], row, directions);
         }
     }
-    let zero = simd.splat_f32s(0.0);
-    sums.map(|sums| {
-        let signs = sums.map(|sum| mask_bits(simd, simd.greater_than_f32s(sum, zero)));
-        let each = signs.iter().enumerate();
-        each.fold(0, |all, (register, signs)| {
-            all | signs << (register * S::F32_LANES)
-        })
-    })
+    sums
 }
 
 /// A bit for each lane.

@@ -20,7 +20,9 @@ extern crate alloc;
 mod decode;
 mod encode;
 mod level;
+mod math;
 mod rows;
+mod sample;
 mod tasks;
 
 pub mod columns;
@@ -35,3 +37,4 @@ pub use decode::Decoder;
 pub use encode::Encoder;
 pub use level::Level;
 pub use rows::Rows;
+pub use sample::Noise;

@@ -20,7 +20,7 @@ pub trait Task: Sized + Send {
 
 /// Vectors of a part: enough that handing it over costs nothing, few enough that their codes stay
 /// in the cache between two steps.
-const VECTORS: usize = 512;
+pub const VECTORS: usize = 512;
 
 /// Does the work, on all threads where there are some.
 pub fn run_in_parts<T: Task>(task: T) -> T::Output {

@@ -1,0 +1,120 @@
+//! Bits that are sampled, against plain loops, with every set of instructions.
+
+use bitcodes_kernels::layout::{row_bytes, unpack_row};
+use bitcodes_kernels::{Encoder, Level, Noise, Rows, plain};
+
+/// Numbers without a pattern, in [-1, 1].
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        ((state >> 11) as f64 / (1u64 << 52) as f64 - 1.0) as f32
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+struct Sampled {
+    bits: Vec<u8>,
+    slopes: Vec<f32>,
+}
+
+fn sample(encoder: &Encoder, x: Rows<'_>, noise: Noise<'_>, temperature: f32) -> Sampled {
+    let num_bits = encoder.num_bits();
+    let mut packed = vec![0xff; x.len() * row_bytes(num_bits)];
+    let mut slopes = vec![0.0; x.len() * num_bits];
+    encoder.sample(x, noise, temperature, &mut packed, &mut slopes);
+    let mut bits = vec![0; x.len() * num_bits];
+    let rows = packed.chunks(row_bytes(num_bits)).zip(bits.chunks_mut(num_bits));
+    for (packed, bits) in rows {
+        unpack_row(packed, bits).expect("nothing is past the last");
+    }
+    Sampled { bits, slopes }
+}
+
+#[test]
+fn bits_and_slopes_are_those_of_logit_and_noise() {
+    for (features, num_bits, vectors) in [(1, 1, 1), (7, 3, 13), (16, 33, 40), (64, 32, 1100)] {
+        let codebook = numbers(2 * num_bits * features, 1);
+        let x = numbers(vectors * features, 2);
+        let x = Rows::new(&x, features);
+        let logits = plain::logits(&codebook, x);
+        let given: Vec<f32> = numbers(logits.len(), 3).iter().map(|n| 4.0 * n).collect();
+        for level in Level::available() {
+            let encoder = Encoder::at(level, &codebook, features);
+            for temperature in [0.25f32, 1.0, 10.0] {
+                for noise in [None, Some(&given)] {
+                    let kind = noise.map_or(Noise::None, |noise| Noise::Given(noise));
+                    let found = sample(&encoder, x, kind, temperature);
+                    for (at, &logit) in logits.iter().enumerate() {
+                        let sum = logit + f64::from(noise.map_or(0.0, |noise| noise[at]));
+                        let bound = 1e-6 * (features as f64 + 5.0);
+                        if sum.abs() > bound {
+                            assert_eq!(found.bits[at], u8::from(sum > 0.0), "{level:?}: {sum}");
+                        }
+                        let t = f64::from(temperature);
+                        let soft = 1.0 / (1.0 + (-sum / t).exp());
+                        let wanted = soft * (1.0 - soft) / t;
+                        let slope = f64::from(found.slopes[at]);
+                        assert!(
+                            (slope - wanted).abs() < 1e-6 + bound / t / t,
+                            "{level:?}: {slope}, expected {wanted}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_seed_repeats_its_draws_whatever_the_instructions_and_the_threads() {
+    let (features, num_bits, vectors) = (5, 9, 3000);
+    let codebook = numbers(2 * num_bits * features, 1);
+    let x = numbers(vectors * features, 2);
+    let x = Rows::new(&x, features);
+    let drawn = |encoder: &Encoder, seed| {
+        let noise = Noise::Logistic { seed, scale: 1.0 };
+        sample(encoder, x, noise, 1.0)
+    };
+    let encoder = Encoder::new(&codebook, features);
+    let all = drawn(&encoder, 7);
+    for level in Level::available() {
+        let again = drawn(&Encoder::at(level, &codebook, features), 7);
+        for (found, wanted) in again.slopes.iter().zip(&all.slopes) {
+            assert!((found - wanted).abs() < 1e-4, "{level:?}: {found}, {wanted}");
+        }
+    }
+    // In parts of what a thread takes.
+    let other = drawn(&encoder, 8);
+    let differ = all.bits.iter().zip(&other.bits).filter(|(a, b)| a != b);
+    assert!(differ.count() > vectors, "another seed draws the same");
+    let first = &all.bits[..512 * num_bits];
+    assert_ne!(first, &all.bits[512 * num_bits..][..512 * num_bits], "parts draw the same");
+}
+
+/// Of zero vectors logits are zeros, and what is left is the noise.
+#[test]
+fn noise_is_logistic() {
+    let (num_bits, vectors) = (32, 4096);
+    let encoder = Encoder::new(&vec![0.0; 2 * num_bits * 3], 3);
+    let x = vec![0.0; 3 * vectors];
+    // Of so high a temperature that the slope says little, and of one that it tells the magnitude by.
+    for scale in [1.0f32, 0.05] {
+        let noise = Noise::Logistic { seed: 3, scale };
+        let found = sample(&encoder, Rows::new(&x, 3), noise, scale);
+        let count = found.bits.len() as f64;
+        let ones = found.bits.iter().map(|&bit| f64::from(bit)).sum::<f64>() / count;
+        assert!((ones - 0.5).abs() < 4.0 * 0.5 / count.sqrt(), "{ones}");
+        // scale * slope is u (1 - u) for u uniform: in order, its part below q is
+        // 1 - sqrt(1 - 4 q).
+        let mut products: Vec<f64> = found.slopes.iter().map(|&s| f64::from(s * scale)).collect();
+        products.sort_by(f64::total_cmp);
+        let furthest = products.iter().enumerate().map(|(rank, &product)| {
+            let wanted = 1.0 - (1.0 - 4.0 * product.min(0.25)).sqrt();
+            (rank as f64 / count - wanted).abs()
+        });
+        let furthest = furthest.fold(0.0, f64::max);
+        // Kolmogorov and Smirnov: beyond 1.95 / sqrt(n) once in a thousand.
+        assert!(furthest < 1.95 / count.sqrt(), "{furthest}");
+    }
+}
