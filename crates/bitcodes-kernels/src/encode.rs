@@ -1,12 +1,10 @@
 //! Vectors to packed bits.
 
-use alloc::vec;
-use alloc::vec::Vec;
-
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
 use crate::layout::row_bytes;
 use crate::level::Level;
+use crate::product::{Keep, Panels, Put};
 use crate::rows::Rows;
 use crate::tasks::{Task, run_in_parts};
 
@@ -16,11 +14,8 @@ use crate::tasks::{Task, run_in_parts};
 /// features, and its signs are packed there: logits are never in memory.
 #[derive(Debug, Clone)]
 pub struct Encoder {
-    level: Level,
-    features: usize,
-    num_bits: usize,
-    /// Panels of consecutive bits, each `[features][bits of the panel]`, zeros past the last bit.
-    panels: Vec<f32>,
+    /// `[features, num_bits]`
+    differences: Panels,
 }
 
 impl Encoder {
@@ -45,39 +40,22 @@ impl Encoder {
             codebook.len()
         );
         let num_bits = codebook.len() / (2 * features);
-        let lanes = level.run(Lanes);
-        let widths = panel_widths(num_bits, lanes);
-        let mut panels = vec![0.0; features * widths.clone().sum::<usize>()];
-        let (mut rest, mut first) = (&mut panels[..], 0);
-        for width in widths {
-            let (panel, after) = rest.split_at_mut(features * width);
-            let bits = codebook.chunks_exact(2 * features).skip(first).take(width);
-            for (bit, pair) in bits.enumerate() {
-                let (zero, one) = pair.split_at(features);
-                let differences = zero.iter().zip(one).map(|(zero, one)| one - zero);
-                let column = panel.iter_mut().skip(bit).step_by(width);
-                column
-                    .zip(differences)
-                    .for_each(|(to, difference)| *to = difference);
-            }
-            (rest, first) = (after, first + width);
+        let mut differences = Panels::new(level, features, num_bits);
+        for (bit, pair) in codebook.chunks_exact(2 * features).enumerate() {
+            let (zero, one) = pair.split_at(features);
+            differences.set_column(bit, zero.iter().zip(one).map(|(zero, one)| one - zero));
         }
-        Self {
-            level,
-            features,
-            num_bits,
-            panels,
-        }
+        Self { differences }
     }
 
     /// Bits of a code.
     pub fn num_bits(&self) -> usize {
-        self.num_bits
+        self.differences.columns()
     }
 
     /// Elements of a vector.
     pub fn features(&self) -> usize {
-        self.features
+        self.differences.inner()
     }
 
     /// The bits of each vector, packed as [`layout`](crate::layout) says: 1 where its product with
@@ -92,19 +70,24 @@ impl Encoder {
 
     /// The instructions that it was made for.
     pub(crate) fn level(&self) -> Level {
-        self.level
+        self.differences.level()
     }
 
     /// The logits of the vectors, `[vectors, num_bits]`, on this thread.
     pub(crate) fn logits(&self, x: Rows<'_>, logits: &mut [f32]) {
-        let num_bits = self.num_bits;
-        let keep = Logits { logits, num_bits };
-        self.level.run(Tiles { encoder: self, x, keep });
+        let columns = self.num_bits();
+        self.differences.product(
+            x,
+            Put {
+                rows: logits,
+                columns,
+            },
+        );
     }
 
     /// The work of [`encode`](Self::encode).
     pub(crate) fn task<'a>(&'a self, x: Rows<'a>, packed: &'a mut [u8]) -> Encode<'a> {
-        let (features, bytes) = (self.features, row_bytes(self.num_bits));
+        let (features, bytes) = (self.features(), row_bytes(self.num_bits()));
         assert!(
             x.features() == features && packed.len() == x.len() * bytes,
             "Encoder: {} vectors of {} and {} bytes, expected vectors of {features} and rows of {bytes}",
@@ -117,33 +100,6 @@ impl Encoder {
             x,
             packed,
         }
-    }
-}
-
-/// Registers that a panel is wide, but for the last.
-const REGISTERS: usize = 2;
-
-/// Features between two looks at whether a vector has them.
-const BLOCK: usize = 8;
-
-/// Bits of each panel.
-fn panel_widths(num_bits: usize, lanes: usize) -> impl Iterator<Item = usize> + Clone {
-    let wide = REGISTERS * lanes;
-    (0..num_bits.div_ceil(wide)).map(move |panel| match num_bits - panel * wide {
-        rest if rest <= lanes => lanes,
-        _ => wide,
-    })
-}
-
-/// Lanes of a register.
-struct Lanes;
-
-impl WithSimd for Lanes {
-    type Output = usize;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        S::F32_LANES
     }
 }
 
@@ -166,7 +122,7 @@ impl Task for Encode<'_> {
         let (x, after) = self.x.split_at(vectors);
         let (packed, packed_after) = self
             .packed
-            .split_at_mut(vectors * row_bytes(encoder.num_bits));
+            .split_at_mut(vectors * row_bytes(encoder.num_bits()));
         let part = |x, packed| Encode { encoder, x, packed };
         (part(x, packed), part(after, packed_after))
     }
@@ -174,24 +130,11 @@ impl Task for Encode<'_> {
     fn run(self) {
         let Self { encoder, x, packed } = self;
         packed.fill(0);
-        let row_bytes = row_bytes(encoder.num_bits);
-        let keep = Signs { packed, row_bytes };
-        encoder.level.run(Tiles { encoder, x, keep });
+        let row_bytes = row_bytes(encoder.num_bits());
+        encoder.differences.product(x, Signs { packed, row_bytes });
     }
 
     fn join((): (), (): ()) {}
-}
-
-/// What is done with the logits of a tile.
-trait Keep {
-    /// Takes those of a vector from the bit `first` on, zeros past the last bit.
-    fn keep<S: Simd, const WIDE: usize>(
-        &mut self,
-        simd: S,
-        vector: usize,
-        first: usize,
-        logits: [S::f32s; WIDE],
-    );
 }
 
 /// Their signs, in rows of bytes that are zeros.
@@ -215,127 +158,12 @@ impl Keep for Signs<'_> {
         let bits = each.fold(0, |all, (register, signs)| {
             all | signs << (register * S::F32_LANES)
         });
-        put(bits, first, &mut self.packed[vector * self.row_bytes..][..self.row_bytes]);
+        put(
+            bits,
+            first,
+            &mut self.packed[vector * self.row_bytes..][..self.row_bytes],
+        );
     }
-}
-
-/// Themselves, in rows.
-struct Logits<'a> {
-    logits: &'a mut [f32],
-    num_bits: usize,
-}
-
-impl Keep for Logits<'_> {
-    #[inline(always)]
-    fn keep<S: Simd, const WIDE: usize>(
-        &mut self,
-        _: S,
-        vector: usize,
-        first: usize,
-        logits: [S::f32s; WIDE],
-    ) {
-        let row = &mut self.logits[vector * self.num_bits..][..self.num_bits][first..];
-        let logits: &[f32] = bytemuck::cast_slice(&logits);
-        let count = row.len().min(logits.len());
-        row[..count].copy_from_slice(&logits[..count]);
-    }
-}
-
-/// Vectors by tiles.
-struct Tiles<'a, K> {
-    encoder: &'a Encoder,
-    x: Rows<'a>,
-    keep: K,
-}
-
-impl<K: Keep> WithSimd for Tiles<'_, K> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        // As many sums as registers hold beside what is multiplied.
-        match S::REGISTER_COUNT {
-            32.. => self.compute::<S, 8>(simd),
-            _ => self.compute::<S, 6>(simd),
-        }
-    }
-}
-
-impl<K: Keep> Tiles<'_, K> {
-    #[inline(always)]
-    fn compute<S: Simd, const ROWS: usize>(mut self, simd: S) {
-        let whole = self.x.len() - self.x.len() % ROWS;
-        for index in (0..whole).step_by(ROWS) {
-            let x = core::array::from_fn(|row| self.x.row(index + row));
-            rows::<S, ROWS, K>(simd, self.encoder, x, index, &mut self.keep);
-        }
-        for index in whole..self.x.len() {
-            rows::<S, 1, K>(simd, self.encoder, [self.x.row(index)], index, &mut self.keep);
-        }
-    }
-}
-
-/// The logits of the vectors from `index` on.
-#[inline(always)]
-fn rows<S: Simd, const ROWS: usize, K: Keep>(
-    simd: S,
-    encoder: &Encoder,
-    x: [&[f32]; ROWS],
-    index: usize,
-    keep: &mut K,
-) {
-    let (features, lanes) = (encoder.features, S::F32_LANES);
-    let mut panels = &encoder.panels[..];
-    let mut first = 0;
-    for width in panel_widths(encoder.num_bits, lanes) {
-        let (panel, after) = panels.split_at(features * width);
-        let (panel, _) = S::as_simd_f32s(panel);
-        match width > lanes {
-            true => {
-                let logits = tile::<S, ROWS, REGISTERS>(simd, x, panel.as_chunks().0);
-                let each = (index..).zip(logits);
-                each.for_each(|(vector, logits)| keep.keep(simd, vector, first, logits));
-            }
-            false => {
-                let logits = tile::<S, ROWS, 1>(simd, x, panel.as_chunks().0);
-                let each = (index..).zip(logits);
-                each.for_each(|(vector, logits)| keep.keep(simd, vector, first, logits));
-            }
-        }
-        (panels, first) = (after, first + width);
-    }
-}
-
-/// The products of `ROWS` vectors with a panel, `[features]`.
-#[inline(always)]
-fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
-    simd: S,
-    x: [&[f32]; ROWS],
-    panel: &[[S::f32s; WIDE]],
-) -> [[S::f32s; WIDE]; ROWS] {
-    let mut sums = [[simd.splat_f32s(0.0); WIDE]; ROWS];
-    let mut add = |x: f32, row: usize, directions: &[S::f32s; WIDE]| {
-        let x = simd.splat_f32s(x);
-        for (sum, &direction) in sums[row].iter_mut().zip(directions) {
-            *sum = simd.mul_add_e_f32s(x, direction, *sum);
-        }
-    };
-    let (blocks, rest) = panel.as_chunks::<BLOCK>();
-    for (block, directions) in blocks.iter().enumerate() {
-        let x: [&[f32; BLOCK]; ROWS] =
-            core::array::from_fn(|row| x[row][block * BLOCK..].first_chunk().expect("features"));
-        for (feature, directions) in directions.iter().enumerate() {
-            for (row, x) in x.iter().enumerate() {
-                add(x[feature], row, directions);
-            }
-        }
-    }
-    for (feature, directions) in (panel.len() - rest.len()..).zip(rest) {
-        for (row, x) in x.iter().enumerate() {
-            add(x[feature], row, directions);
-        }
-    }
-    sums
 }
 
 /// A bit for each lane.

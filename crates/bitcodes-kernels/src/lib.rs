@@ -19,8 +19,10 @@ extern crate alloc;
 
 mod decode;
 mod encode;
+mod gradient;
 mod level;
 mod math;
+mod product;
 mod rows;
 mod sample;
 mod tasks;
@@ -35,6 +37,7 @@ pub mod signs;
 
 pub use decode::Decoder;
 pub use encode::Encoder;
+pub use gradient::Backward;
 pub use level::Level;
 pub use rows::Rows;
 pub use sample::Noise;

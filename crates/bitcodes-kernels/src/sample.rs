@@ -122,7 +122,13 @@ impl Task for Sample<'_> {
         };
         (
             part(x, first, noise, packed, slopes),
-            part(after, first + vectors, noise_after, packed_after, slopes_after),
+            part(
+                after,
+                first + vectors,
+                noise_after,
+                packed_after,
+                slopes_after,
+            ),
         )
     }
 

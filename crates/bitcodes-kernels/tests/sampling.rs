@@ -7,7 +7,9 @@ use bitcodes_kernels::{Encoder, Level, Noise, Rows, plain};
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         ((state >> 11) as f64 / (1u64 << 52) as f64 - 1.0) as f32
     };
     (0..count).map(|_| next()).collect()
@@ -24,7 +26,9 @@ fn sample(encoder: &Encoder, x: Rows<'_>, noise: Noise<'_>, temperature: f32) ->
     let mut slopes = vec![0.0; x.len() * num_bits];
     encoder.sample(x, noise, temperature, &mut packed, &mut slopes);
     let mut bits = vec![0; x.len() * num_bits];
-    let rows = packed.chunks(row_bytes(num_bits)).zip(bits.chunks_mut(num_bits));
+    let rows = packed
+        .chunks(row_bytes(num_bits))
+        .zip(bits.chunks_mut(num_bits));
     for (packed, bits) in rows {
         unpack_row(packed, bits).expect("nothing is past the last");
     }
@@ -81,7 +85,10 @@ fn a_seed_repeats_its_draws_whatever_the_instructions_and_the_threads() {
     for level in Level::available() {
         let again = drawn(&Encoder::at(level, &codebook, features), 7);
         for (found, wanted) in again.slopes.iter().zip(&all.slopes) {
-            assert!((found - wanted).abs() < 1e-4, "{level:?}: {found}, {wanted}");
+            assert!(
+                (found - wanted).abs() < 1e-4,
+                "{level:?}: {found}, {wanted}"
+            );
         }
     }
     // In parts of what a thread takes.
@@ -89,7 +96,11 @@ fn a_seed_repeats_its_draws_whatever_the_instructions_and_the_threads() {
     let differ = all.bits.iter().zip(&other.bits).filter(|(a, b)| a != b);
     assert!(differ.count() > vectors, "another seed draws the same");
     let first = &all.bits[..512 * num_bits];
-    assert_ne!(first, &all.bits[512 * num_bits..][..512 * num_bits], "parts draw the same");
+    assert_ne!(
+        first,
+        &all.bits[512 * num_bits..][..512 * num_bits],
+        "parts draw the same"
+    );
 }
 
 /// Of zero vectors logits are zeros, and what is left is the noise.

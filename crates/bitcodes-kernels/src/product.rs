@@ -1,0 +1,276 @@
+//! Products of many vectors with a matrix, tile by tile.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use pulp::{Simd, WithSimd};
+
+use crate::level::Level;
+use crate::rows::Rows;
+
+/// A matrix `[inner, columns]`, laid out for products of vectors of `inner` elements with it.
+///
+/// A tile of a product, some vectors by one or two registers of columns, is summed in registers over
+/// the inner axis: its panel of columns is read once for all of its vectors.
+#[derive(Debug, Clone)]
+pub struct Panels {
+    level: Level,
+    lanes: usize,
+    inner: usize,
+    columns: usize,
+    /// Panels of consecutive columns, each `[inner][columns of the panel]`, zeros past the last.
+    data: Vec<f32>,
+}
+
+/// Registers that a panel is wide, but for the last.
+const REGISTERS: usize = 2;
+
+/// Inner elements between two looks at whether a vector has them.
+const BLOCK: usize = 8;
+
+impl Panels {
+    /// Of zeros.
+    pub fn new(level: Level, inner: usize, columns: usize) -> Self {
+        let lanes = level.run(Lanes);
+        let wide: usize = panels(columns, lanes).map(|(_, width)| width).sum();
+        Self {
+            level,
+            lanes,
+            inner,
+            columns,
+            data: vec![0.0; inner * wide],
+        }
+    }
+
+    /// Elements of the vectors.
+    pub fn inner(&self) -> usize {
+        self.inner
+    }
+
+    /// Elements of a product.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Its instructions.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Sets a row.
+    pub fn set_row(&mut self, index: usize, row: &[f32]) {
+        for (first, width) in panels(self.columns, self.lanes) {
+            let part = &row[first..self.columns.min(first + width)];
+            let at = self.inner * first + index * width;
+            self.data[at..][..part.len()].copy_from_slice(part);
+        }
+    }
+
+    /// Sets a column.
+    pub fn set_column(&mut self, index: usize, column: impl Iterator<Item = f32>) {
+        let (first, width) = panels(self.columns, self.lanes)
+            .take_while(|&(first, _)| first <= index)
+            .last()
+            .expect("a matrix has columns");
+        let panel = &mut self.data[self.inner * first..][..self.inner * width];
+        let elements = panel.iter_mut().skip(index - first).step_by(width);
+        elements.zip(column).for_each(|(to, element)| *to = element);
+    }
+
+    /// Makes it a matrix of fewer rows, all of which have to be set anew.
+    pub fn shrink(&mut self, inner: usize) {
+        assert!(
+            inner <= self.inner,
+            "a matrix of {} rows, asked for {inner}",
+            self.inner
+        );
+        self.inner = inner;
+    }
+
+    /// Multiplies vectors, on this thread.
+    pub fn product(&self, x: Rows<'_>, keep: impl Keep) {
+        assert_eq!(x.features(), self.inner, "vectors of another length");
+        self.level.run(Tiles {
+            matrix: self,
+            x,
+            keep,
+        });
+    }
+}
+
+/// Where each panel begins, and its width.
+fn panels(columns: usize, lanes: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
+    let wide = REGISTERS * lanes;
+    (0..columns)
+        .step_by(wide)
+        .map(move |first| match columns - first {
+            rest if rest <= lanes => (first, lanes),
+            _ => (first, wide),
+        })
+}
+
+/// Lanes of a register.
+struct Lanes;
+
+impl WithSimd for Lanes {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        S::F32_LANES
+    }
+}
+
+/// What is done with a product.
+pub trait Keep {
+    /// Takes that of a vector from the column `first` on, zeros past the last column.
+    fn keep<S: Simd, const WIDE: usize>(
+        &mut self,
+        simd: S,
+        vector: usize,
+        first: usize,
+        product: [S::f32s; WIDE],
+    );
+}
+
+/// Puts it in rows.
+pub struct Put<'a> {
+    /// `[vectors, columns]`
+    pub rows: &'a mut [f32],
+    /// Elements of a row.
+    pub columns: usize,
+}
+
+impl Keep for Put<'_> {
+    #[inline(always)]
+    fn keep<S: Simd, const WIDE: usize>(
+        &mut self,
+        _: S,
+        vector: usize,
+        first: usize,
+        product: [S::f32s; WIDE],
+    ) {
+        let row = &mut self.rows[vector * self.columns..][..self.columns][first..];
+        let product: &[f32] = bytemuck::cast_slice(&product);
+        let count = row.len().min(product.len());
+        row[..count].copy_from_slice(&product[..count]);
+    }
+}
+
+/// Adds it to rows.
+pub struct Add<'a> {
+    /// `[vectors, columns]`
+    pub rows: &'a mut [f32],
+    /// Elements of a row.
+    pub columns: usize,
+}
+
+impl Keep for Add<'_> {
+    #[inline(always)]
+    fn keep<S: Simd, const WIDE: usize>(
+        &mut self,
+        _: S,
+        vector: usize,
+        first: usize,
+        product: [S::f32s; WIDE],
+    ) {
+        let row = &mut self.rows[vector * self.columns..][..self.columns][first..];
+        let product: &[f32] = bytemuck::cast_slice(&product);
+        row.iter_mut()
+            .zip(product)
+            .for_each(|(sum, &part)| *sum += part);
+    }
+}
+
+/// Vectors by tiles.
+struct Tiles<'a, K> {
+    matrix: &'a Panels,
+    x: Rows<'a>,
+    keep: K,
+}
+
+impl<K: Keep> WithSimd for Tiles<'_, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // As many sums as registers hold beside what is multiplied.
+        match S::REGISTER_COUNT {
+            32.. => self.compute::<S, 8>(simd),
+            _ => self.compute::<S, 6>(simd),
+        }
+    }
+}
+
+impl<K: Keep> Tiles<'_, K> {
+    #[inline(always)]
+    fn compute<S: Simd, const ROWS: usize>(mut self, simd: S) {
+        let whole = self.x.len() - self.x.len() % ROWS;
+        for index in (0..whole).step_by(ROWS) {
+            let x = core::array::from_fn(|row| self.x.row(index + row));
+            self.rows::<S, ROWS>(simd, x, index);
+        }
+        for index in whole..self.x.len() {
+            self.rows::<S, 1>(simd, [self.x.row(index)], index);
+        }
+    }
+
+    /// The vectors from `index` on.
+    #[inline(always)]
+    fn rows<S: Simd, const ROWS: usize>(&mut self, simd: S, x: [&[f32]; ROWS], index: usize) {
+        let Panels {
+            inner,
+            columns,
+            lanes,
+            ref data,
+            ..
+        } = *self.matrix;
+        for (first, width) in panels(columns, lanes) {
+            let (panel, _) = S::as_simd_f32s(&data[inner * first..][..inner * width]);
+            match width > lanes {
+                true => {
+                    let products = tile::<S, ROWS, REGISTERS>(simd, x, panel.as_chunks().0);
+                    let each = (index..).zip(products);
+                    each.for_each(|(vector, product)| self.keep.keep(simd, vector, first, product));
+                }
+                false => {
+                    let products = tile::<S, ROWS, 1>(simd, x, panel.as_chunks().0);
+                    let each = (index..).zip(products);
+                    each.for_each(|(vector, product)| self.keep.keep(simd, vector, first, product));
+                }
+            }
+        }
+    }
+}
+
+/// The products of `ROWS` vectors with a panel, `[inner]`.
+#[inline(always)]
+fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
+    simd: S,
+    x: [&[f32]; ROWS],
+    panel: &[[S::f32s; WIDE]],
+) -> [[S::f32s; WIDE]; ROWS] {
+    let mut sums = [[simd.splat_f32s(0.0); WIDE]; ROWS];
+    let mut add = |x: f32, row: usize, columns: &[S::f32s; WIDE]| {
+        let x = simd.splat_f32s(x);
+        for (sum, &column) in sums[row].iter_mut().zip(columns) {
+            *sum = simd.mul_add_e_f32s(x, column, *sum);
+        }
+    };
+    let (blocks, rest) = panel.as_chunks::<BLOCK>();
+    for (block, columns) in blocks.iter().enumerate() {
+        let x: [&[f32; BLOCK]; ROWS] =
+            core::array::from_fn(|row| x[row][block * BLOCK..].first_chunk().expect("elements"));
+        for (element, columns) in columns.iter().enumerate() {
+            for (row, x) in x.iter().enumerate() {
+                add(x[element], row, columns);
+            }
+        }
+    }
+    for (element, columns) in (panel.len() - rest.len()..).zip(rest) {
+        for (row, x) in x.iter().enumerate() {
+            add(x[element], row, columns);
+        }
+    }
+    sums
+}

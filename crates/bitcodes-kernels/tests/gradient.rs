@@ -1,0 +1,132 @@
+//! The gradients of a training pass against plain loops, with every set of instructions.
+
+use bitcodes_kernels::layout::{pack_row, row_bytes};
+use bitcodes_kernels::{Backward, Level, Rows};
+
+/// Numbers without a pattern, in [-1, 1].
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        ((state >> 11) as f64 / (1u64 << 52) as f64 - 1.0) as f32
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// A sum, and the sum of its terms' magnitudes.
+#[derive(Clone, Copy, Default)]
+struct Sum(f64, f64);
+
+impl Sum {
+    fn add(&mut self, term: f64) {
+        self.0 += term;
+        self.1 += term.abs();
+    }
+
+    fn check(self, found: f32, terms: usize, what: &str) {
+        let bound = 2.0 * f64::from(f32::EPSILON) * (terms as f64).sqrt().max(4.0) * self.1;
+        assert!(
+            (f64::from(found) - self.0).abs() <= bound,
+            "{what} is {found}, expected {}",
+            self.0
+        );
+    }
+}
+
+#[test]
+fn gradients_are_those_of_the_formulas() {
+    for (features, num_bits, vectors) in [
+        (1, 1, 1),
+        (3, 2, 7),
+        (16, 33, 40),
+        (65, 9, 530),
+        (64, 32, 1100),
+        (512, 5, 70),
+    ] {
+        let codebook = numbers(2 * num_bits * features, 1);
+        let x = numbers(vectors * features, 2);
+        let output = numbers(vectors * features, 3);
+        let slopes = numbers(vectors * num_bits, 4);
+        let bits: Vec<u8> = numbers(vectors * num_bits, 5)
+            .iter()
+            .map(|n| u8::from(*n > 0.0))
+            .collect();
+        let bytes = row_bytes(num_bits);
+        let mut packed = vec![0; vectors * bytes];
+        for (bits, packed) in bits.chunks(num_bits).zip(packed.chunks_mut(bytes)) {
+            pack_row(bits, packed).unwrap();
+        }
+        let wide = |n: f32| f64::from(n);
+        let delta = |bit: usize, feature: usize| {
+            let [zero, one] = [0, 1].map(|b| wide(codebook[(2 * bit + b) * features + feature]));
+            one - zero
+        };
+        let mut of_x = vec![Sum::default(); vectors * features];
+        let mut of_delta = vec![Sum::default(); num_bits * features];
+        let mut of_base = vec![Sum::default(); features];
+        for vector in 0..vectors {
+            for feature in 0..features {
+                of_base[feature].add(wide(output[vector * features + feature]));
+            }
+            for bit in 0..num_bits {
+                let at = vector * num_bits + bit;
+                let mut logit = Sum::default();
+                for feature in 0..features {
+                    logit.add(wide(output[vector * features + feature]) * delta(bit, feature));
+                }
+                let slope = wide(slopes[at]);
+                for feature in 0..features {
+                    let place = vector * features + feature;
+                    let by = |sum: &mut Sum, factor: f64| {
+                        sum.0 += logit.0 * slope * factor;
+                        sum.1 += logit.1 * (slope * factor).abs();
+                    };
+                    by(&mut of_x[place], delta(bit, feature));
+                    let of_delta = &mut of_delta[bit * features + feature];
+                    by(of_delta, wide(x[place]));
+                    of_delta.add(f64::from(bits[at]) * wide(output[place]));
+                }
+            }
+        }
+        let backward = Backward {
+            codebook: &codebook,
+            x: Rows::new(&x, features),
+            packed: &packed,
+            slopes: &slopes,
+            output: Rows::new(&output, features),
+        };
+        for level in Level::available() {
+            let mut found = vec![f32::NAN; vectors * features];
+            let of_codebook = backward.gradients_at(level, &mut found);
+            let terms = features * num_bits;
+            for (found, wanted) in found.iter().zip(&of_x) {
+                wanted.check(*found, terms, "a gradient of x");
+            }
+            for bit in 0..num_bits {
+                for feature in 0..features {
+                    let [zero, one] =
+                        [0, 1].map(|b| of_codebook[(2 * bit + b) * features + feature]);
+                    let (delta, base) = (of_delta[bit * features + feature], of_base[feature]);
+                    delta.check(one, vectors * features, "a gradient of a 1");
+                    let rest = Sum(base.0 - delta.0, base.1 + delta.1);
+                    rest.check(zero, vectors * features, "a gradient of a 0");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn of_no_vectors_nothing_has_a_gradient() {
+    let codebook = numbers(2 * 3 * 4, 1);
+    let backward = Backward {
+        codebook: &codebook,
+        x: Rows::new(&[], 4),
+        packed: &[],
+        slopes: &[],
+        output: Rows::new(&[], 4),
+    };
+    assert_eq!(backward.gradients(&mut []), [0.0; 24]);
+}
