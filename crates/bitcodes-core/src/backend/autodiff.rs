@@ -92,7 +92,7 @@ pub(crate) fn with_derivative<B: Backend>(
 }
 
 /// Moves a value as one of another type that is the same.
-fn same<A: 'static, T: 'static>(value: A) -> T {
+pub(super) fn same<A: 'static, T: 'static>(value: A) -> T {
     let mut slot = Some(value);
     let same = (&mut slot as &mut dyn Any).downcast_mut::<Option<T>>();
     same.and_then(Option::take)

@@ -88,6 +88,21 @@ pub(super) fn lend_rows<B: Backend, const D: usize, R>(
     None
 }
 
+/// As [`lend_rows`], of a copy where they cannot be lent.
+#[cfg(feature = "autodiff")]
+pub(super) fn with_rows<B: Backend, const D: usize, R>(
+    vectors: &Tensor<B, D>,
+    read: impl FnOnce(Rows<'_>) -> R,
+) -> R {
+    let mut read = Some(read);
+    let mut once = |rows: Rows<'_>| read.take().map(|read| read(rows));
+    if let Some(given) = lend_rows(vectors, &mut once).flatten() {
+        return given;
+    }
+    let copy: Vec<f32> = vectors.to_data().iter().collect();
+    once(Rows::new(&copy, vectors.dims()[D - 1])).expect("it was not lent")
+}
+
 /// The distance of vectors along the last axis that lie one after the other.
 #[cfg(feature = "flex")]
 fn distance(dims: &[usize], strides: &[isize]) -> Option<usize> {
@@ -97,7 +112,9 @@ fn distance(dims: &[usize], strides: &[isize]) -> Option<usize> {
     let [.., last] = leading_strides else {
         return Some(*features);
     };
-    let distance = usize::try_from(*last).ok().filter(|last| last >= features)?;
+    let distance = usize::try_from(*last)
+        .ok()
+        .filter(|last| last >= features)?;
     let axes = leading.iter().zip(leading_strides).rev();
     let mut wanted = distance;
     for (&dim, &stride) in axes {

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use bitcodes_kernels::integers::{self, Integer};
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Decoder, Encoder};
+use bitcodes_kernels::{Decoder, Encoder, Noise};
 use burn::tensor::{DType, Element, Int, Tensor, TensorData, backend::Backend};
 
 use super::host::{Integers, in_host_memory, lend_integers, lend_rows};
@@ -47,7 +47,11 @@ pub(crate) fn encode<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
 ) -> Option<Tensor<B, D, Int>> {
-    bits(&encode_packed(x, codebook)?, codes_of(x, codebook), &x.device())
+    bits(
+        &encode_packed(x, codebook)?,
+        codes_of(x, codebook),
+        &x.device(),
+    )
 }
 
 /// [`encode`], and what the bits stand for, `[.., features]`.
@@ -82,12 +86,9 @@ pub(crate) fn encode_packed<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
 ) -> Option<Vec<u8>> {
-    let [rows, features] = codebook.dims();
-    let encoder = lend_rows(codebook, |rows| {
-        rows.as_slice().map(|all| Encoder::new(all, features))
-    })??;
+    let encoder = encoder(codebook)?;
     lend_rows(x, |x| {
-        let mut packed = vec![0; x.len() * row_bytes(rows / 2)];
+        let mut packed = vec![0; x.len() * row_bytes(encoder.num_bits())];
         encoder.encode(x, &mut packed);
         packed
     })
@@ -109,6 +110,60 @@ pub(crate) fn decode_packed<B: Backend, const D: usize>(
     Some(Tensor::from_data(data, (&codebook.device(), DType::F32)))
 }
 
+/// What a training pass keeps of its bits.
+#[cfg(feature = "autodiff")]
+#[derive(Debug)]
+pub(super) struct Sampled {
+    pub packed: Vec<u8>,
+    /// `[vectors, num_bits]`
+    pub slopes: Vec<f32>,
+}
+
+/// The bits of `x [.., features]`, sampled with noise of the bits' shape.
+#[cfg(feature = "autodiff")]
+pub(super) fn sample<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
+    codebook: &Tensor<B, 2>,
+    noise: super::training::Noise<Tensor<B, D>>,
+    seed: impl FnOnce() -> u64,
+    temperature: f64,
+) -> Option<Sampled> {
+    use super::training;
+
+    let (encoder, num_bits) = (encoder(codebook)?, codebook.dims()[0] / 2);
+    lend_rows(x, |x| {
+        let mut packed = vec![0; x.len() * row_bytes(num_bits)];
+        let mut slopes = vec![0.0; x.len() * num_bits];
+        let mut sample = |noise: Noise<'_>| {
+            encoder.sample(x, noise, temperature as f32, &mut packed, &mut slopes)
+        };
+        match noise {
+            training::Noise::None => sample(Noise::None),
+            training::Noise::Logistic(scale) => sample(Noise::Logistic {
+                seed: seed(),
+                scale: scale as f32,
+            }),
+            training::Noise::Given(noise) => {
+                super::host::with_rows(&noise, |noise| match noise.as_slice() {
+                    Some(noise) => sample(Noise::Given(noise)),
+                    None => {
+                        let noise: Vec<f32> = noise.iter().flatten().copied().collect();
+                        sample(Noise::Given(&noise));
+                    }
+                })
+            }
+        }
+        Sampled { packed, slopes }
+    })
+}
+
+fn encoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Encoder> {
+    let [_, features] = codebook.dims();
+    lend_rows(codebook, |rows| {
+        rows.as_slice().map(|all| Encoder::new(all, features))
+    })?
+}
+
 /// The shape of the bits of `x`.
 fn codes_of<B: Backend, const D: usize>(x: &Tensor<B, D>, codebook: &Tensor<B, 2>) -> [usize; D] {
     let mut shape = x.dims();
@@ -117,7 +172,7 @@ fn codes_of<B: Backend, const D: usize>(x: &Tensor<B, D>, codebook: &Tensor<B, 2
 }
 
 /// As integers of the type that comparisons give.
-fn bits<B: Backend, const D: usize>(
+pub(super) fn bits<B: Backend, const D: usize>(
     packed: &[u8],
     shape: [usize; D],
     device: &B::Device,

@@ -4,6 +4,8 @@
 pub(crate) mod autodiff;
 pub(crate) mod host;
 pub(crate) mod kernels;
+#[cfg(feature = "autodiff")]
+pub(crate) mod training;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
 

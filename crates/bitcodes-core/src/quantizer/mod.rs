@@ -31,6 +31,8 @@ pub use self::kept::Kept;
 pub use self::normalization::Normalization;
 use self::pass::{Choice, Pass};
 use crate::backend::kernels;
+#[cfg(feature = "autodiff")]
+use crate::backend::training::{self, Noise};
 use crate::sampling::logistic_noise;
 use crate::{Assignment, BitcodesConfig, ConfigError, Schedule};
 
@@ -217,7 +219,12 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// Where the last axis of `x` is not `features` long.
     pub fn forward<const D: usize>(&self, x: Tensor<B, D>) -> BitcodesOutput<B, D> {
-        let choice = self.choice(self.with_last(&x, self.num_bits()), &x.device());
+        let bits = self.with_last(&x, self.num_bits());
+        #[cfg(feature = "autodiff")]
+        if let Some(output) = self.sampled_on_host(&x, None) {
+            return output;
+        }
+        let choice = self.choice(bits, &x.device());
         self.forward_as::<D, 1>(x, choice, None)
     }
 
@@ -270,7 +277,36 @@ impl<B: Backend> Bitcodes<B> {
             self.with_last(&x, self.num_bits()),
             "Bitcodes: noise has another shape (left) than the bits (right)"
         );
+        #[cfg(feature = "autodiff")]
+        if let Some(output) = self.sampled_on_host(&x, Some(&noise)) {
+            return output;
+        }
         self.forward_as::<D, 1>(x, Choice::Trained(Some(noise)), None)
+    }
+
+    /// The pass of training by kernels, with the noise that is given or with its own.
+    #[cfg(feature = "autodiff")]
+    fn sampled_on_host<const D: usize>(
+        &self,
+        x: &Tensor<B, D>,
+        noise: Option<&Tensor<B, D>>,
+    ) -> Option<BitcodesOutput<B, D>> {
+        if has_no_vectors(x) || !self.decides_vectors_as_they_are() || self.has_loss() {
+            return None;
+        }
+        let noise = match noise {
+            Some(noise) => Noise::Given(noise),
+            None if self.noise() == 0.0 => Noise::None,
+            None => Noise::Logistic(self.noise()),
+        };
+        let codebook = self.codebook.val();
+        let (quantized, bits) = training::sampled(x, &codebook, noise, self.temperature())?;
+        let loss = None;
+        Some(BitcodesOutput {
+            quantized,
+            bits,
+            loss,
+        })
     }
 
     /// How `forward` chooses bits of this shape.
@@ -299,7 +335,11 @@ impl<B: Backend> Bitcodes<B> {
             && let Some((quantized, bits)) = kernels::quantize(&x, &self.codebook.val())
         {
             let loss = None;
-            return BitcodesOutput { quantized, bits, loss };
+            return BitcodesOutput {
+                quantized,
+                bits,
+                loss,
+            };
         }
         let choice = match choice {
             Choice::Decided => Choice::Decided,

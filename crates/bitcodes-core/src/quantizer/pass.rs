@@ -9,7 +9,6 @@ use super::product::{along, product};
 use super::unused::unused_loss;
 use super::{Bitcodes, Weights, residual};
 use crate::Assignment;
-use crate::backend::host::has_values_in_host_memory;
 use crate::backend::kernels;
 use crate::losses::{CommitmentLoss, EntropyLoss, untracked};
 use crate::precision::working;
