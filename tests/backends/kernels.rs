@@ -2,16 +2,20 @@
 //! take gives the same.
 
 use bitcodes_core::backend::{Path, path};
-use bitcodes_core::{Bitcodes, BitcodesConfig};
+use bitcodes_core::{Bitcodes, BitcodesConfig, PackedCodes};
 use bitcodes_workspace::on_every_backend;
 use burn::backend::{Autodiff, Flex, NdArray, Wgpu};
-use burn::tensor::{Distribution, Int, Tensor, backend::Backend};
+use burn::module::Module;
+use burn::tensor::{Bool, Distribution, Int, Tensor, backend::Backend};
 
 use crate::golden::floats;
 
 on_every_backend!(
     vectors_in_any_order_of_memory_have_the_same_bits,
     bits_that_are_none_are_extrapolated,
+    packed_codes_are_those_of_bits,
+    training_without_a_mask_is_that_with_all_valid,
+    a_frozen_codebook_has_no_gradient_and_its_vectors_have,
 );
 
 #[test]
@@ -20,8 +24,9 @@ fn each_backend_takes_its_path() {
     assert_eq!(path::<NdArray>(), Path::Kernels);
     assert_eq!(path::<NdArray<f64>>(), Path::Kernels);
     assert_eq!(path::<Wgpu>(), Path::Tensors);
-    assert_eq!(path::<Autodiff<Flex>>(), Path::Tensors);
-    assert_eq!(path::<Autodiff<NdArray>>(), Path::Tensors);
+    assert_eq!(path::<Autodiff<Flex>>(), Path::Kernels);
+    assert_eq!(path::<Autodiff<NdArray>>(), Path::Kernels);
+    assert_eq!(path::<Autodiff<Wgpu>>(), Path::Tensors);
 }
 
 fn quantizer<B: Backend>(device: &B::Device) -> Bitcodes<B> {
@@ -59,4 +64,76 @@ fn bits_that_are_none_are_extrapolated<B: Backend>(device: &B::Device) {
     for ((zero, one), two) in zeros.iter().zip(&ones).zip(&twos) {
         assert!((zero + 2.0 * (one - zero) - two).abs() < 1e-4);
     }
+}
+
+fn packed_codes_are_those_of_bits<B: Backend>(device: &B::Device) {
+    let normal = Distribution::Normal(0.0, 1.0);
+    for config in [BitcodesConfig::reference(5, 19), BitcodesConfig::new(5, 19)] {
+        let quantizer = config.init::<B>(device);
+        for shape in [[3, 7, 5], [1, 1, 5], [2, 0, 5]] {
+            let x = Tensor::<B, 3>::random(shape, normal, device);
+            let packed = quantizer
+                .encode_packed(x.clone())
+                .expect("the device works");
+            let bits = quantizer.encode(x);
+            assert_eq!(packed, PackedCodes::from_bits(bits.clone()).expect("bits"));
+            let decoded: Tensor<B, 3> = quantizer.decode_packed(&packed);
+            assert_eq!(decoded.into_data(), quantizer.decode(bits).into_data());
+        }
+    }
+}
+
+/// A mask takes the tensors' path, which the kernels are held to by this.
+fn training_without_a_mask_is_that_with_all_valid<B: Backend>(device: &B::Device) {
+    let normal = Distribution::Normal(0.0, 1.0);
+    for (features, num_bits, vectors) in [(5, 19, 33), (64, 32, 700), (130, 3, 90)] {
+        let config = BitcodesConfig::reference(features, num_bits)
+            .with_noise(0.0)
+            .with_temperature(2.0);
+        let quantizer = config.init::<Autodiff<B>>(device);
+        let x = Tensor::<B, 3>::random([1, vectors, features], normal, device);
+        let target = Tensor::<B, 3>::random([1, vectors, features], normal, device);
+        let target = Tensor::<Autodiff<B>, 3>::from_inner(target);
+        let pass = |masked: bool| {
+            let x = Tensor::<Autodiff<B>, 3>::from_inner(x.clone()).require_grad();
+            let valid = Tensor::<_, 2, Bool>::full([1, vectors], true, device);
+            let out = match masked {
+                true => quantizer.forward_masked(x.clone(), valid),
+                false => quantizer.forward(x.clone()),
+            };
+            let loss = (out.quantized.clone() - target.clone())
+                .powi_scalar(2)
+                .mean();
+            let gradients = loss.backward();
+            let codebook = quantizer.codebook.val().grad(&gradients).expect("codebook");
+            let of_x = x.grad(&gradients).expect("x");
+            let values = [
+                floats(out.quantized.inner()),
+                floats(of_x),
+                floats(codebook),
+            ];
+            (out.bits.into_data(), values)
+        };
+        let ((bits, values), (masked_bits, masked_values)) = (pass(false), pass(true));
+        assert_eq!(bits, masked_bits);
+        for (found, wanted) in values.iter().zip(&masked_values) {
+            let largest = wanted
+                .iter()
+                .fold(0.0, |max: f32, value| max.max(value.abs()));
+            assert!(largest > 0.0);
+            for (found, wanted) in found.iter().zip(wanted) {
+                assert!((found - wanted).abs() < 1e-4 * largest, "{found}, {wanted}");
+            }
+        }
+    }
+}
+
+fn a_frozen_codebook_has_no_gradient_and_its_vectors_have<B: Backend>(device: &B::Device) {
+    let quantizer = quantizer::<Autodiff<B>>(device).no_grad();
+    let normal = Distribution::Normal(0.0, 1.0);
+    let x = Tensor::<Autodiff<B>, 2>::random([9, 5], normal, device).require_grad();
+    let gradients = quantizer.forward(x.clone()).quantized.sum().backward();
+    assert!(quantizer.codebook.val().grad(&gradients).is_none());
+    let of_x = floats(x.grad(&gradients).expect("x"));
+    assert!(of_x.iter().any(|&gradient| gradient != 0.0));
 }

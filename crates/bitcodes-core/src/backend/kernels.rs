@@ -12,13 +12,14 @@ use bitcodes_kernels::layout::row_bytes;
 use bitcodes_kernels::{Decoder, Encoder, Noise};
 use burn::tensor::{DType, Element, Int, Tensor, TensorData, backend::Backend};
 
-use super::host::{Integers, in_host_memory, lend_integers, lend_rows};
+use super::host::{Integers, has_values_in_host_memory, lend_integers, lend_rows};
 
 /// What computes the bits of independent decisions and what bits stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
-    /// Kernels of [`bitcodes_kernels`] on the host's memory, for f32. Tensors of other types, and
-    /// vectors whose elements do not lie side by side, take the other path.
+    /// Kernels of [`bitcodes_kernels`] on the host's memory, for f32; in training for the forward pass
+    /// of a quantizer without normalization, losses and mask. Tensors of other types, and vectors whose
+    /// elements do not lie side by side, take the other path.
     Kernels,
     /// The backend's operations on tensors.
     Tensors,
@@ -35,7 +36,7 @@ pub enum Path {
 /// # }
 /// ```
 pub fn path<B: Backend>() -> Path {
-    match in_host_memory::<B>() {
+    match has_values_in_host_memory::<B>() {
         true => Path::Kernels,
         false => Path::Tensors,
     }
