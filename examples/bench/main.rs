@@ -12,10 +12,17 @@
 //! - `train_ms`: `forward(x)` and `backward` of `mean((y - x)^2)` and the quantizer's own loss, with
 //!   the gradients of `x` and codebook
 //! - `gemm_ms`: the backend's product of `x` with `num_bits` directions, alone
+//! - `portable_eval_ms`: what `eval_ms` is, written with the backend's operations
+//! - `encode_packed_ms`, `decode_packed_ms`: of independent bits, the kernels on slices, and
+//!   `encode_limit_ms`, `decode_limit_ms`: what they would take at this machine's best rates of copying,
+//!   multiplying and adding, which are measured at the start
+//! - `packed_peak_bytes`: memory that these two take beside input, output and tables
 //!
 //! Bits, vectors and, of independent bits, gradients are compared with plain loops first.
 
 mod check;
+mod limits;
+mod packed;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -26,7 +33,14 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Distribution, Tensor};
 use clap::{Parser, ValueEnum};
+use peak_alloc::PeakAlloc;
 use serde_json::json;
+
+use self::limits::Limits;
+use self::packed::Packed;
+
+#[global_allocator]
+static ALLOC: PeakAlloc = PeakAlloc;
 
 /// Vectors, features of a vector, bits of its code.
 const SHAPES: [[usize; 3]; 5] = [
@@ -116,6 +130,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 }
 
 fn bench<B: Backend>(args: &Args, name: &str, device: &B::Device) -> Result<(), Box<dyn Error>> {
+    let limits = Limits::measure();
     for [vectors, features, num_bits] in SHAPES {
         let config = match args.config {
             Config::Reference => BitcodesConfig::reference(features, num_bits),
@@ -141,7 +156,7 @@ fn bench<B: Backend>(args: &Args, name: &str, device: &B::Device) -> Result<(), 
         let bits = bitcodes.encode(x.clone());
         let directions = Tensor::<B, 2>::random([num_bits, features], normal, device);
         let directions = directions.transpose().unsqueeze::<3>();
-        let row = json!({
+        let mut row = json!({
             "vectors": vectors,
             "features": features,
             "num_bits": num_bits,
@@ -154,9 +169,38 @@ fn bench<B: Backend>(args: &Args, name: &str, device: &B::Device) -> Result<(), 
             "train_ms": timer.median_ms(|| train(&trained, &x))?,
             "gemm_ms": timer.median_ms(|| x.clone().matmul(directions.clone()))?,
         });
+        if let Config::Reference = args.config {
+            let mut packed = Packed::new(&bitcodes, x.clone());
+            packed.check(&bitcodes, x.clone())?;
+            let shape = [vectors, features, num_bits];
+            let mut add = |key: &str, value: f64| row[key] = json!(value);
+            add(
+                "portable_eval_ms",
+                timer.median_ms(|| portable(&bitcodes, x.clone()))?,
+            );
+            add("encode_packed_ms", timer.median_ms(|| packed.encode())?);
+            add("encode_limit_ms", limits.encode_ms(shape));
+            add("decode_packed_ms", timer.median_ms(|| packed.decode())?);
+            add("decode_limit_ms", limits.decode_ms(shape));
+            add("packed_peak_bytes", packed.peak_bytes(&ALLOC) as f64);
+        }
         println!("{row}");
     }
     Ok(())
+}
+
+/// Quantized vectors and bits of independent decisions.
+fn portable<B: Backend>(bitcodes: &Bitcodes<B>, x: Tensor<B, 3>) -> impl Sized + use<B> {
+    let (num_bits, features) = (bitcodes.num_bits(), bitcodes.features());
+    let pairs = bitcodes.codebook.val().reshape([num_bits, 2, features]);
+    let [zeros, ones]: [Tensor<B, 2>; 2] =
+        [0, 1].map(|bit| pairs.clone().narrow(1, bit, 1).squeeze_dim(1));
+    let (delta, base) = (ones - zeros.clone(), zeros.sum_dim(0));
+    let bits = x
+        .matmul(delta.clone().transpose().unsqueeze())
+        .greater_elem(0.0);
+    let quantized = bits.clone().float().matmul(delta.unsqueeze()) + base.unsqueeze();
+    (quantized, bits.int())
 }
 
 fn value_name(value: impl ValueEnum) -> String {
@@ -186,7 +230,7 @@ struct Timer<'a, B: Backend> {
 
 impl<B: Backend> Timer<'_, B> {
     /// The median of the times until the device is done.
-    fn median_ms<R>(&self, run: impl Fn() -> R) -> Result<f64, ExecutionError> {
+    fn median_ms<R>(&self, mut run: impl FnMut() -> R) -> Result<f64, ExecutionError> {
         let mut times = Vec::new();
         for repeat in 0..3 + self.repeats {
             let start = Instant::now();

@@ -1,0 +1,90 @@
+//! The kernels on slices.
+
+use bitcodes_core::{Bitcodes, PackedCodes};
+use bitcodes_kernels::layout::row_bytes;
+use bitcodes_kernels::{Decoder, Encoder, Rows};
+use burn::tensor::{Tensor, backend::Backend};
+use peak_alloc::PeakAlloc;
+
+/// A codebook's kernels, the vectors to encode, and what came of them.
+pub struct Packed {
+    encoder: Encoder,
+    decoder: Decoder,
+    x: Vec<f32>,
+    bytes: Vec<u8>,
+    vectors: Vec<f32>,
+}
+
+impl Packed {
+    /// Of the quantizer's codebook; `x [1, vectors, features]`.
+    pub fn new<B: Backend>(bitcodes: &Bitcodes<B>, x: Tensor<B, 3>) -> Self {
+        let features = bitcodes.features();
+        let values = |tensor: Tensor<B, 1>| -> Vec<f32> { tensor.into_data().iter().collect() };
+        let codebook = values(bitcodes.codebook.val().flatten(0, 1));
+        let x = values(x.flatten(0, 2));
+        let bytes = vec![0; x.len() / features * row_bytes(bitcodes.num_bits())];
+        Self {
+            encoder: Encoder::new(&codebook, features),
+            decoder: Decoder::new(&codebook, features),
+            vectors: vec![0.0; x.len()],
+            x,
+            bytes,
+        }
+    }
+
+    pub fn encode(&mut self) {
+        let x = Rows::new(&self.x, self.encoder.features());
+        self.encoder.encode(x, &mut self.bytes);
+    }
+
+    pub fn decode(&mut self) {
+        self.decoder.decode(&self.bytes, &mut self.vectors);
+    }
+
+    /// Bytes that both take beside what they are given and the tables.
+    pub fn peak_bytes(&mut self, alloc: &PeakAlloc) -> usize {
+        alloc.reset_peak_usage();
+        let before = alloc.current_usage();
+        self.encode();
+        self.decode();
+        alloc.peak_usage().saturating_sub(before)
+    }
+
+    /// Compares with what the quantizer itself makes of the vectors.
+    ///
+    /// # Errors
+    ///
+    /// What differs.
+    pub fn check<B: Backend>(
+        &mut self,
+        bitcodes: &Bitcodes<B>,
+        x: Tensor<B, 3>,
+    ) -> Result<(), String> {
+        self.encode();
+        self.decode();
+        let out = bitcodes.forward(x);
+        let codes = PackedCodes::from_bits(out.bits).map_err(|error| error.to_string())?;
+        let num_bits = bitcodes.num_bits() as f64;
+        let all = num_bits * codes.len() as f64;
+        let pairs = codes.as_bytes().iter().zip(&self.bytes);
+        let apart: u32 = pairs.map(|(a, b)| (a ^ b).count_ones()).sum();
+        // Logits that rounding decides.
+        if f64::from(apart) > 1e-5 * all {
+            return Err(format!("{apart} of {all} packed bits are others"));
+        }
+        let wanted = out.quantized.into_data();
+        let bytes = row_bytes(bitcodes.num_bits());
+        let features = bitcodes.features();
+        let codes = codes.as_bytes().chunks(bytes).zip(self.bytes.chunks(bytes));
+        let same = codes.map(|(a, b)| a == b);
+        let rows = wanted.iter::<f32>().collect::<Vec<_>>();
+        for (row, (same, found)) in same.zip(self.vectors.chunks(features)).enumerate() {
+            let wanted = &rows[row * features..][..features];
+            let far = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-5 * num_bits as f32;
+            if same && found.iter().zip(wanted).any(far) {
+                return Err(format!("vector {row} of the packed codes is another"));
+            }
+        }
+        Ok(())
+    }
+}
