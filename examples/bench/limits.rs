@@ -92,15 +92,19 @@ fn added() -> f64 {
     const TIMES: usize = 1 << 16;
     let table: Vec<[f32; WIDTH]> = (0..ROWS).map(|row| [row as f32; WIDTH]).collect();
     let threads = rayon::current_num_threads();
-    let seconds = least_seconds(|| {
-        rayon::broadcast(|_| {
-            let mut sum = [0.0f32; WIDTH];
-            for time in 0..TIMES {
-                let row = &table[black_box(time * 29) % ROWS];
-                sum.iter_mut().zip(row).for_each(|(sum, part)| *sum += part);
+    let add = || {
+        let mut sum = [0.0f32; WIDTH];
+        for time in 0..TIMES {
+            let row = &table[black_box(time * 29) % ROWS];
+            for (sum, part) in sum.iter_mut().zip(row) {
+                *sum += part;
             }
-            black_box(sum)
-        });
+        }
+        black_box(sum)
+    };
+    let arch = pulp::Arch::new();
+    let seconds = least_seconds(|| {
+        rayon::broadcast(|_| arch.dispatch(add));
     });
     (threads * TIMES * WIDTH) as f64 / seconds
 }

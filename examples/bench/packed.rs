@@ -4,7 +4,6 @@ use bitcodes_core::{Bitcodes, PackedCodes};
 use bitcodes_kernels::layout::row_bytes;
 use bitcodes_kernels::{Decoder, Encoder, Rows};
 use burn::tensor::{Tensor, backend::Backend};
-use peak_alloc::PeakAlloc;
 
 /// A codebook's kernels, the vectors to encode, and what came of them.
 pub struct Packed {
@@ -39,15 +38,6 @@ impl Packed {
 
     pub fn decode(&mut self) {
         self.decoder.decode(&self.bytes, &mut self.vectors);
-    }
-
-    /// Bytes that both take beside what they are given and the tables.
-    pub fn peak_bytes(&mut self, alloc: &PeakAlloc) -> usize {
-        alloc.reset_peak_usage();
-        let before = alloc.current_usage();
-        self.encode();
-        self.decode();
-        alloc.peak_usage().saturating_sub(before)
     }
 
     /// Compares with what the quantizer itself makes of the vectors.

@@ -2,11 +2,13 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 
 use pulp::{Simd, WithSimd};
 
 use crate::layout::row_bytes;
 use crate::level::Level;
+use crate::memory::{as_unwritten, written};
 use crate::tasks::{Task, run_in_parts};
 
 /// A codebook's sums of four vectors each, for every value of four bits.
@@ -95,6 +97,28 @@ impl Decoder {
     ///
     /// Where `packed` is not whole rows, or `vectors` not one for each.
     pub fn decode(&self, packed: &[u8], vectors: &mut [f32]) {
+        // SAFETY: sums are written there.
+        #[expect(unsafe_code, reason = "measured to pay")]
+        let vectors = unsafe { as_unwritten(vectors) };
+        self.write(packed, vectors);
+    }
+
+    /// [`decode`](Self::decode) to vectors that are new.
+    ///
+    /// # Panics
+    ///
+    /// Where `packed` is not whole rows.
+    pub fn decoded(&self, packed: &[u8]) -> Vec<f32> {
+        let count = packed.len() / row_bytes(self.num_bits) * self.features;
+        // SAFETY: it writes each element of each vector, of which there are as many as rows.
+        #[expect(unsafe_code, reason = "measured to pay")]
+        unsafe {
+            written(count, |vectors| self.write(packed, vectors))
+        }
+    }
+
+    /// Writes every element, or panics.
+    fn write(&self, packed: &[u8], vectors: &mut [MaybeUninit<f32>]) {
         let (features, bytes) = (self.features, row_bytes(self.num_bits));
         assert!(
             packed.len().is_multiple_of(bytes) && vectors.len() == packed.len() / bytes * features,
@@ -131,7 +155,7 @@ impl WithSimd for Width {
 struct Decode<'a> {
     decoder: &'a Decoder,
     packed: &'a [u8],
-    vectors: &'a mut [f32],
+    vectors: &'a mut [MaybeUninit<f32>],
 }
 
 impl Task for Decode<'_> {
@@ -201,7 +225,7 @@ impl Decode<'_> {
                     }
                 }
                 let elements = bytemuck::cast_slice(&sums);
-                vector[first..][..present].copy_from_slice(&elements[..present]);
+                vector[first..][..present].write_copy_of_slice(&elements[..present]);
             }
         }
     }

@@ -75,14 +75,8 @@ impl Encoder {
 
     /// The logits of the vectors, `[vectors, num_bits]`, on this thread.
     pub(crate) fn logits(&self, x: Rows<'_>, logits: &mut [f32]) {
-        let columns = self.num_bits();
-        self.differences.product(
-            x,
-            Put {
-                rows: logits,
-                columns,
-            },
-        );
+        let logits = Put::over(logits, self.num_bits());
+        self.differences.product(x, logits);
     }
 
     /// The work of [`encode`](Self::encode).

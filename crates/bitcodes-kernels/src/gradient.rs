@@ -2,9 +2,11 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 
 use crate::layout::row_bytes;
 use crate::level::Level;
+use crate::memory::written;
 use crate::product::{Add, Panels, Put};
 use crate::rows::Rows;
 use crate::tasks::{Task, run_in_parts};
@@ -34,14 +36,23 @@ pub struct Backward<'a> {
     pub output: Rows<'a>,
 }
 
+/// What training descends along.
+#[derive(Debug, Clone)]
+pub struct Gradients {
+    /// Of the vectors, `[vectors, features]`.
+    pub x: Vec<f32>,
+    /// Of the codebook, `[2 * num_bits, features]`.
+    pub codebook: Vec<f32>,
+}
+
 impl Backward<'_> {
-    /// Fills the gradient of the vectors, `[vectors, features]`, and gives that of the codebook.
+    /// The gradients of vectors and codebook.
     ///
     /// # Panics
     ///
     /// Where the codebook is not whole pairs of vectors, or something else not of these vectors.
-    pub fn gradients(&self, of_x: &mut [f32]) -> Vec<f32> {
-        self.gradients_at(Level::best(), of_x)
+    pub fn gradients(&self) -> Gradients {
+        self.gradients_at(Level::best())
     }
 
     /// [`gradients`](Self::gradients) with other instructions than the best.
@@ -49,7 +60,7 @@ impl Backward<'_> {
     /// # Panics
     ///
     /// As [`gradients`](Self::gradients).
-    pub fn gradients_at(&self, level: Level, of_x: &mut [f32]) -> Vec<f32> {
+    pub fn gradients_at(&self, level: Level) -> Gradients {
         let (features, vectors) = (self.x.features(), self.x.len());
         let num_bits = self.codebook.len() / (2 * features);
         assert!(
@@ -58,16 +69,14 @@ impl Backward<'_> {
                 && self.output.features() == features
                 && self.output.len() == vectors
                 && self.slopes.len() == vectors * num_bits
-                && self.packed.len() == vectors * row_bytes(num_bits)
-                && of_x.len() == vectors * features,
+                && self.packed.len() == vectors * row_bytes(num_bits),
             "Backward: {vectors} vectors of {features}, a codebook of {} elements, {} of {} in the \
-             output, {} slopes, {} bytes and a gradient of {} elements do not fit",
+             output, {} slopes and {} bytes do not fit",
             self.codebook.len(),
             self.output.len(),
             self.output.features(),
             self.slopes.len(),
             self.packed.len(),
-            of_x.len(),
         );
         let mut differences = Panels::new(level, num_bits, features);
         let mut transposed = Panels::new(level, features, num_bits);
@@ -77,22 +86,29 @@ impl Backward<'_> {
             transposed.set_column(bit, difference.iter().copied());
             differences.set_row(bit, &difference);
         }
-        let sums = run_in_parts(Part {
-            differences: &differences,
-            transposed: &transposed,
-            x: self.x,
-            packed: self.packed,
-            slopes: self.slopes,
-            output: self.output,
-            of_x,
-        });
+        let mut sums = None;
+        let write = |of_x: &mut [MaybeUninit<f32>]| {
+            sums = Some(run_in_parts(Part {
+                differences: &differences,
+                transposed: &transposed,
+                x: self.x,
+                packed: self.packed,
+                slopes: self.slopes,
+                output: self.output,
+                of_x,
+            }));
+        };
+        // SAFETY: it puts a product there for each vector.
+        #[expect(unsafe_code, reason = "measured to pay")]
+        let x = unsafe { written(vectors * features, write) };
+        let sums = sums.expect("it is called");
         let mut codebook = Vec::with_capacity(self.codebook.len());
         for of_difference in sums.differences.chunks_exact(features) {
             let of_zero = sums.base.iter().zip(of_difference);
             codebook.extend(of_zero.map(|(base, difference)| base - difference));
             codebook.extend(of_difference);
         }
-        codebook
+        Gradients { x, codebook }
     }
 }
 
@@ -112,7 +128,7 @@ struct Part<'a> {
     packed: &'a [u8],
     slopes: &'a [f32],
     output: Rows<'a>,
-    of_x: &'a mut [f32],
+    of_x: &'a mut [MaybeUninit<f32>],
 }
 
 impl Task for Part<'_> {
@@ -164,7 +180,7 @@ impl Task for Part<'_> {
             vectors: Panels::new(self.transposed.level(), 2 * tile, features),
         };
         let mut rest = self;
-        while rest.x.len() > 0 {
+        while !rest.x.is_empty() {
             let count = tile.min(rest.x.len());
             let (first, after) = rest.split_at(count);
             first.tile(&mut buffers, &mut sums);
@@ -199,10 +215,7 @@ impl Part<'_> {
         let (features, num_bits) = (self.transposed.inner(), self.transposed.columns());
         let count = self.x.len();
         let logits = &mut buffers.logits[..count * num_bits];
-        let keep = Put {
-            rows: logits,
-            columns: num_bits,
-        };
+        let keep = Put::over(logits, num_bits);
         self.transposed.product(self.output, keep);
         let each = logits.iter_mut().zip(self.slopes);
         each.for_each(|(logit, slope)| *logit *= slope);

@@ -22,6 +22,7 @@ mod encode;
 mod gradient;
 mod level;
 mod math;
+mod memory;
 mod product;
 mod rows;
 mod sample;
@@ -37,7 +38,7 @@ pub mod signs;
 
 pub use decode::Decoder;
 pub use encode::Encoder;
-pub use gradient::Backward;
+pub use gradient::{Backward, Gradients};
 pub use level::Level;
 pub use rows::Rows;
-pub use sample::Noise;
+pub use sample::{Noise, Sampled};

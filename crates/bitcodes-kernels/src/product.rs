@@ -2,10 +2,12 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 
 use pulp::{Simd, WithSimd};
 
 use crate::level::Level;
+use crate::memory::as_unwritten;
 use crate::rows::Rows;
 
 /// A matrix `[inner, columns]`, laid out for products of vectors of `inner` elements with it.
@@ -135,10 +137,20 @@ pub trait Keep {
 
 /// Puts it in rows.
 pub struct Put<'a> {
-    /// `[vectors, columns]`
-    pub rows: &'a mut [f32],
+    /// `[vectors, columns]`, of which every element is written.
+    pub rows: &'a mut [MaybeUninit<f32>],
     /// Elements of a row.
     pub columns: usize,
+}
+
+impl<'a> Put<'a> {
+    /// Over what is there.
+    pub fn over(rows: &'a mut [f32], columns: usize) -> Self {
+        // SAFETY: products are put there.
+        #[expect(unsafe_code, reason = "the same code writes what is new")]
+        let rows = unsafe { as_unwritten(rows) };
+        Self { rows, columns }
+    }
 }
 
 impl Keep for Put<'_> {
@@ -153,7 +165,7 @@ impl Keep for Put<'_> {
         let row = &mut self.rows[vector * self.columns..][..self.columns][first..];
         let product: &[f32] = bytemuck::cast_slice(&product);
         let count = row.len().min(product.len());
-        row[..count].copy_from_slice(&product[..count]);
+        row[..count].write_copy_of_slice(&product[..count]);
     }
 }
 

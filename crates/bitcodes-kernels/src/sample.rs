@@ -1,5 +1,9 @@
 //! Vectors to bits that are sampled, and what training keeps of them.
 
+use alloc::vec;
+use alloc::vec::Vec;
+use core::mem::MaybeUninit;
+
 use pulp::{Simd, WithSimd};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
@@ -7,6 +11,7 @@ use rand::{Rng, SeedableRng};
 use crate::encode::Encoder;
 use crate::layout::row_bytes;
 use crate::math::{exp, ln};
+use crate::memory::written;
 use crate::rows::Rows;
 use crate::signs::pack_signs;
 use crate::tasks::{Task, VECTORS, run_in_parts};
@@ -28,51 +33,57 @@ pub enum Noise<'a> {
     },
 }
 
+/// Bits that were sampled.
+#[derive(Debug, Clone)]
+pub struct Sampled {
+    /// A row for each vector, as [`layout`](crate::layout) says.
+    pub packed: Vec<u8>,
+    /// The derivatives of `sigmoid((logit + noise) / temperature)` by the logits, `[vectors, num_bits]`.
+    pub slopes: Vec<f32>,
+}
+
 impl Encoder {
-    /// The bits of each vector, packed: 1 where the sum of logit and noise is above 0; and as many
-    /// `slopes`, the derivatives of `sigmoid((logit + noise) / temperature)` by the logits.
+    /// The bits of each vector: 1 where the sum of logit and noise is above 0; and their slopes.
     ///
     /// # Panics
     ///
-    /// Where the vectors have other features, or what is given or filled is not a row for each.
-    pub fn sample(
-        &self,
-        x: Rows<'_>,
-        noise: Noise<'_>,
-        temperature: f32,
-        packed: &mut [u8],
-        slopes: &mut [f32],
-    ) {
+    /// Where the vectors have other features, or there is not a number of noise for each logit.
+    pub fn sample(&self, x: Rows<'_>, noise: Noise<'_>, temperature: f32) -> Sampled {
         let logits = x.len() * self.num_bits();
         let given = match noise {
             Noise::Given(noise) => noise.len(),
             _ => logits,
         };
         assert!(
-            slopes.len() == logits
-                && given == logits
-                && packed.len() == x.len() * row_bytes(self.num_bits())
-                && x.features() == self.features(),
-            "Encoder: {} vectors of {}, {given} numbers of noise, {} bytes and {} slopes, expected \
-             vectors of {}, and {} bits of each",
+            given == logits && x.features() == self.features(),
+            "Encoder: {} vectors of {} and {given} numbers of noise, expected vectors of {}, and {} \
+             bits of each",
             x.len(),
             x.features(),
-            packed.len(),
-            slopes.len(),
             self.features(),
             self.num_bits(),
         );
-        run_in_parts(Sample {
-            encoder: self,
-            x,
-            first: 0,
-            noise,
-            temperature,
-            packed,
-            slopes,
-        });
+        let mut packed = vec![0; x.len() * row_bytes(self.num_bits())];
+        let write = |slopes: &mut [MaybeUninit<f32>]| {
+            run_in_parts(Sample {
+                encoder: self,
+                x,
+                first: 0,
+                noise,
+                temperature,
+                packed: &mut packed,
+                slopes,
+            });
+        };
+        // SAFETY: it writes a slope for each logit.
+        #[expect(unsafe_code, reason = "measured to pay")]
+        let slopes = unsafe { written(logits, write) };
+        Sampled { packed, slopes }
     }
 }
+
+/// Logits that are computed at a time: few enough for a core's first cache.
+const TILE_LOGITS: usize = 1 << 12;
 
 /// Vectors to sample bits of.
 struct Sample<'a> {
@@ -83,7 +94,7 @@ struct Sample<'a> {
     noise: Noise<'a>,
     temperature: f32,
     packed: &'a mut [u8],
-    slopes: &'a mut [f32],
+    slopes: &'a mut [MaybeUninit<f32>],
 }
 
 impl Task for Sample<'_> {
@@ -133,43 +144,71 @@ impl Task for Sample<'_> {
     }
 
     fn run(self) {
-        self.encoder.logits(self.x, self.slopes);
-        self.encoder.level().run(self);
+        let num_bits = self.encoder.num_bits();
+        let seed = match self.noise {
+            Noise::Logistic { seed, .. } => seed,
+            _ => 0,
+        };
+        // A part begins where one of `VECTORS` does, whoever computes it.
+        let part = (self.first / VECTORS) as u64;
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ part.rotate_left(32));
+        let tile = (TILE_LOGITS / num_bits).max(1).min(self.x.len());
+        let mut logits = vec![0.0; tile * num_bits];
+        let mut rest = self;
+        while !rest.x.is_empty() {
+            let count = tile.min(rest.x.len());
+            let (first, after) = rest.split_at(count);
+            let logits = &mut logits[..first.slopes.len()];
+            first.encoder.logits(first.x, logits);
+            first.encoder.level().run(Decide {
+                logits,
+                random: &mut random,
+                vectors: first,
+            });
+            rest = after;
+        }
     }
 
     fn join((): (), (): ()) {}
 }
 
-impl WithSimd for Sample<'_> {
+/// Bits and slopes of these vectors' logits.
+struct Decide<'a> {
+    logits: &'a mut [f32],
+    random: &'a mut Xoshiro256PlusPlus,
+    vectors: Sample<'a>,
+}
+
+impl WithSimd for Decide<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        match self.noise {
+        let Self {
+            logits,
+            random,
+            vectors,
+        } = self;
+        match vectors.noise {
             Noise::None => {}
             Noise::Given(noise) => {
-                let each = self.slopes.iter_mut().zip(noise);
+                let each = logits.iter_mut().zip(noise);
                 each.for_each(|(logit, noise)| *logit += noise);
             }
-            Noise::Logistic { seed, scale } => {
-                // A part begins where one of `VECTORS` does, whoever computes it.
-                let part = (self.first / VECTORS) as u64;
-                let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ part.rotate_left(32));
-                add_logistic(&mut random, scale, self.slopes);
-            }
+            Noise::Logistic { scale, .. } => add_logistic(random, scale, logits),
         }
-        pack_signs(self.slopes, self.encoder.num_bits(), self.packed);
-        let by = 1.0 / self.temperature;
-        for slope in self.slopes.iter_mut() {
+        pack_signs(logits, vectors.encoder.num_bits(), vectors.packed);
+        let by = 1.0 / vectors.temperature;
+        for (slope, logit) in vectors.slopes.iter_mut().zip(logits) {
             // The sigmoid's derivative is even, and of a large number 0.
-            let e = exp(-(*slope * by).abs());
+            let e = exp(-(*logit * by).abs());
             let sum = 1.0 + e;
-            *slope = by * e / (sum * sum);
+            slope.write(by * e / (sum * sum));
         }
     }
 }
 
-/// Draws of 24 bits, the least 1: the nearest to 0 and to 1 that both logarithms have.
+/// Draws of 24 bits, the least 1: the nearest to 0 and to 1 that the logarithm has.
 const STEPS: f32 = (1 << 24) as f32;
 
 #[inline(always)]
@@ -182,7 +221,7 @@ fn add_logistic(random: &mut impl Rng, scale: f32, logits: &mut [f32]) {
             *pair = [number(bits >> 40), number(bits >> 16)];
         }
         for (logit, draw) in logits.iter_mut().zip(draws) {
-            *logit += scale * (ln(draw) - ln(STEPS - draw));
+            *logit += scale * ln(draw / (STEPS - draw));
         }
     }
 }

@@ -98,16 +98,16 @@ fn gradients_are_those_of_the_formulas() {
             output: Rows::new(&output, features),
         };
         for level in Level::available() {
-            let mut found = vec![f32::NAN; vectors * features];
-            let of_codebook = backward.gradients_at(level, &mut found);
+            let found = backward.gradients_at(level);
+            assert_eq!(found.x.len(), of_x.len());
             let terms = features * num_bits;
-            for (found, wanted) in found.iter().zip(&of_x) {
+            for (found, wanted) in found.x.iter().zip(&of_x) {
                 wanted.check(*found, terms, "a gradient of x");
             }
             for bit in 0..num_bits {
                 for feature in 0..features {
                     let [zero, one] =
-                        [0, 1].map(|b| of_codebook[(2 * bit + b) * features + feature]);
+                        [0, 1].map(|b| found.codebook[(2 * bit + b) * features + feature]);
                     let (delta, base) = (of_delta[bit * features + feature], of_base[feature]);
                     delta.check(one, vectors * features, "a gradient of a 1");
                     let rest = Sum(base.0 - delta.0, base.1 + delta.1);
@@ -128,5 +128,6 @@ fn of_no_vectors_nothing_has_a_gradient() {
         slopes: &[],
         output: Rows::new(&[], 4),
     };
-    assert_eq!(backward.gradients(&mut []), [0.0; 24]);
+    let found = backward.gradients();
+    assert_eq!((found.x, found.codebook), (vec![], vec![0.0; 24]));
 }

@@ -22,16 +22,13 @@ struct Sampled {
 
 fn sample(encoder: &Encoder, x: Rows<'_>, noise: Noise<'_>, temperature: f32) -> Sampled {
     let num_bits = encoder.num_bits();
-    let mut packed = vec![0xff; x.len() * row_bytes(num_bits)];
-    let mut slopes = vec![0.0; x.len() * num_bits];
-    encoder.sample(x, noise, temperature, &mut packed, &mut slopes);
+    let sampled = encoder.sample(x, noise, temperature);
     let mut bits = vec![0; x.len() * num_bits];
-    let rows = packed
-        .chunks(row_bytes(num_bits))
-        .zip(bits.chunks_mut(num_bits));
-    for (packed, bits) in rows {
+    let packed = sampled.packed.chunks(row_bytes(num_bits));
+    for (packed, bits) in packed.zip(bits.chunks_mut(num_bits)) {
         unpack_row(packed, bits).expect("nothing is past the last");
     }
+    let slopes = sampled.slopes;
     Sampled { bits, slopes }
 }
 

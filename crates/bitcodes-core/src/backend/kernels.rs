@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use bitcodes_kernels::integers::{self, Integer};
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Decoder, Encoder, Noise};
+use bitcodes_kernels::{Decoder, Encoder, Noise, Sampled};
 use burn::tensor::{DType, Element, Int, Tensor, TensorData, backend::Backend};
 
 use super::host::{Integers, has_values_in_host_memory, lend_integers, lend_rows};
@@ -105,19 +105,8 @@ pub(crate) fn decode_packed<B: Backend, const D: usize>(
     let decoder = lend_rows(codebook, |rows| {
         rows.as_slice().map(|all| Decoder::new(all, features))
     })??;
-    let mut decoded: Vec<f32> = vec![0.0; shape.iter().product()];
-    decoder.decode(packed, &mut decoded);
-    let data = TensorData::new(decoded, shape);
+    let data = TensorData::new(decoder.decoded(packed), shape);
     Some(Tensor::from_data(data, (&codebook.device(), DType::F32)))
-}
-
-/// What a training pass keeps of its bits.
-#[cfg(feature = "autodiff")]
-#[derive(Debug)]
-pub(super) struct Sampled {
-    pub packed: Vec<u8>,
-    /// `[vectors, num_bits]`
-    pub slopes: Vec<f32>,
 }
 
 /// The bits of `x [.., features]`, sampled with noise of the bits' shape.
@@ -131,13 +120,9 @@ pub(super) fn sample<B: Backend, const D: usize>(
 ) -> Option<Sampled> {
     use super::training;
 
-    let (encoder, num_bits) = (encoder(codebook)?, codebook.dims()[0] / 2);
+    let encoder = encoder(codebook)?;
     lend_rows(x, |x| {
-        let mut packed = vec![0; x.len() * row_bytes(num_bits)];
-        let mut slopes = vec![0.0; x.len() * num_bits];
-        let mut sample = |noise: Noise<'_>| {
-            encoder.sample(x, noise, temperature as f32, &mut packed, &mut slopes)
-        };
+        let sample = |noise: Noise<'_>| encoder.sample(x, noise, temperature as f32);
         match noise {
             training::Noise::None => sample(Noise::None),
             training::Noise::Logistic(scale) => sample(Noise::Logistic {
@@ -149,12 +134,11 @@ pub(super) fn sample<B: Backend, const D: usize>(
                     Some(noise) => sample(Noise::Given(noise)),
                     None => {
                         let noise: Vec<f32> = noise.iter().flatten().copied().collect();
-                        sample(Noise::Given(&noise));
+                        sample(Noise::Given(&noise))
                     }
                 })
             }
         }
-        Sampled { packed, slopes }
     })
 }
 
@@ -190,7 +174,6 @@ fn unpacked<B: Backend, I: Integer + Element, const D: usize>(
     shape: [usize; D],
     device: &B::Device,
 ) -> Tensor<B, D, Int> {
-    let mut bits = vec![I::of_bit(0); shape.iter().product()];
-    integers::unpack(packed, shape[D - 1], &mut bits);
+    let bits: Vec<I> = integers::unpack(packed, shape[D - 1]);
     Tensor::from_data(TensorData::new(bits, shape), (device, I::dtype()))
 }

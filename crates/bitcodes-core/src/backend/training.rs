@@ -4,11 +4,9 @@
 //! tensors' operations keep ten times as much.
 
 use alloc::sync::Arc;
-use alloc::vec;
-use alloc::vec::Vec;
 use core::any::TypeId;
 
-use bitcodes_kernels::Backward as Gradients;
+use bitcodes_kernels::{self as slices, Sampled};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients as Graph;
@@ -19,7 +17,7 @@ use burn::tensor::{DType, Distribution, Int, Tensor, TensorData, TensorPrimitive
 
 use super::autodiff::same;
 use super::host::with_rows;
-use super::kernels::{self, Sampled};
+use super::kernels;
 
 /// Noise for logits.
 pub(crate) enum Noise<T> {
@@ -135,33 +133,31 @@ impl<K: Backend, const D: usize> Backward<K, 2> for Sampling<D> {
         let (x, codebook, sampled) = ops.state;
         let (x, codebook) = (inner::<K, D>(&x), inner::<K, 2>(&codebook));
         let (shape, rows) = (x.dims(), codebook.dims());
-        let mut of_x = vec![0.0; shape.iter().product()];
-        let of_codebook: Vec<f32> = with_rows(&x, |x| {
+        let gradients = with_rows(&x, |x| {
             with_rows(&output, |output| {
-                let mut gradients = |codebook: &[f32]| {
-                    let backward = Gradients {
-                        codebook,
+                with_rows(&codebook, |codebook| {
+                    let backward = slices::Backward {
+                        codebook: codebook.as_slice().expect("the encoder took it as one"),
                         x,
                         packed: &sampled.packed,
                         slopes: &sampled.slopes,
                         output,
                     };
-                    backward.gradients(&mut of_x)
-                };
-                with_rows(&codebook, |rows| {
-                    gradients(rows.as_slice().expect("the encoder took it as one"))
+                    backward.gradients()
                 })
             })
         });
         let device = x.device();
         let [of_x_node, of_codebook_node] = ops.parents;
         if let Some(node) = of_x_node {
-            let of_x =
-                Tensor::<K, D>::from_data(TensorData::new(of_x, shape), (&device, DType::F32));
+            let of_x = Tensor::<K, D>::from_data(
+                TensorData::new(gradients.x, shape),
+                (&device, DType::F32),
+            );
             graph.register::<K>(node.id, of_x.into_primitive().tensor());
         }
         if let Some(node) = of_codebook_node {
-            let data = TensorData::new(of_codebook, rows);
+            let data = TensorData::new(gradients.codebook, rows);
             let of_codebook = Tensor::<K, 2>::from_data(data, (&device, DType::F32));
             graph.register::<K>(node.id, of_codebook.into_primitive().tensor());
         }
