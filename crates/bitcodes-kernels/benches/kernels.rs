@@ -1,0 +1,71 @@
+//! Every kernel on five shapes, with all threads: `cargo bench -p bitcodes-kernels --features threads`.
+
+use bitcodes_kernels::layout::row_bytes;
+use bitcodes_kernels::{Backward, Decoder, Encoder, Noise, Rows, distance, integers};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+
+/// Vectors, features of a vector, bits of its code.
+const SHAPES: [[usize; 3]; 5] = [
+    [65536, 8, 4],
+    [65536, 64, 32],
+    [16384, 256, 16],
+    [16384, 512, 64],
+    [16384, 128, 128],
+];
+
+fn kernels(criterion: &mut Criterion) {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    let mut numbers = |count: usize| -> Vec<f32> {
+        (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
+    };
+    for [vectors, features, num_bits] in SHAPES {
+        let mut group = criterion.benchmark_group(format!("{vectors}x{features}x{num_bits}"));
+        group.throughput(Throughput::Elements(vectors as u64));
+        let codebook = numbers(2 * num_bits * features);
+        let x = numbers(vectors * features);
+        let x = Rows::new(&x, features);
+        let encoder = Encoder::new(&codebook, features);
+        let decoder = Decoder::new(&codebook, features);
+        let mut packed = vec![0; vectors * row_bytes(num_bits)];
+        let mut decoded = vec![0.0; vectors * features];
+
+        group.bench_function("encode", |b| b.iter(|| encoder.encode(x, &mut packed)));
+        group.bench_function("decode", |b| b.iter(|| decoder.decode(&packed, &mut decoded)));
+        for (kind, noise) in [
+            ("none", Noise::None),
+            ("logistic", Noise::Logistic { seed: 1, scale: 1.0 }),
+        ] {
+            let id = BenchmarkId::new("sample", kind);
+            group.bench_function(id, |b| b.iter(|| encoder.sample(x, noise, 1.0)));
+        }
+        let sampled = encoder.sample(x, Noise::None, 1.0);
+        let backward = Backward {
+            codebook: &codebook,
+            x,
+            packed: &sampled.packed,
+            slopes: &sampled.slopes,
+            output: x,
+        };
+        group.bench_function("gradients", |b| b.iter(|| backward.gradients()));
+        let bits: Vec<i32> = integers::unpack(&packed, num_bits);
+        group.bench_function("unpack", |b| {
+            b.iter(|| integers::unpack::<i32>(&packed, num_bits))
+        });
+        group.bench_function("pack", |b| {
+            b.iter(|| integers::pack(&bits, num_bits, &mut packed))
+        });
+        group.bench_function("hamming", |b| {
+            b.iter(|| {
+                let rows = packed.chunks_exact(row_bytes(num_bits));
+                let pairs = rows.clone().zip(rows.skip(1));
+                pairs.map(|(a, b)| distance::hamming(a, b)).sum::<u32>()
+            })
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, kernels);
+criterion_main!(benches);
