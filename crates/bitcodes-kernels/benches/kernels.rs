@@ -17,9 +17,8 @@ const SHAPES: [[usize; 3]; 5] = [
 
 fn kernels(criterion: &mut Criterion) {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
-    let mut numbers = |count: usize| -> Vec<f32> {
-        (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
-    };
+    let mut numbers =
+        |count: usize| -> Vec<f32> { (0..count).map(|_| random.random_range(-1.0..1.0)).collect() };
     for [vectors, features, num_bits] in SHAPES {
         let mut group = criterion.benchmark_group(format!("{vectors}x{features}x{num_bits}"));
         group.throughput(Throughput::Elements(vectors as u64));
@@ -32,10 +31,18 @@ fn kernels(criterion: &mut Criterion) {
         let mut decoded = vec![0.0; vectors * features];
 
         group.bench_function("encode", |b| b.iter(|| encoder.encode(x, &mut packed)));
-        group.bench_function("decode", |b| b.iter(|| decoder.decode(&packed, &mut decoded)));
+        group.bench_function("decode", |b| {
+            b.iter(|| decoder.decode(&packed, &mut decoded))
+        });
         for (kind, noise) in [
             ("none", Noise::None),
-            ("logistic", Noise::Logistic { seed: 1, scale: 1.0 }),
+            (
+                "logistic",
+                Noise::Logistic {
+                    seed: 1,
+                    scale: 1.0,
+                },
+            ),
         ] {
             let id = BenchmarkId::new("sample", kind);
             group.bench_function(id, |b| b.iter(|| encoder.sample(x, noise, 1.0)));

@@ -16,6 +16,9 @@ pub trait Integer: Copy + Send + Sync + 'static {
     /// Whether it is 0 or 1.
     fn is_bit(self) -> bool;
 
+    /// The bits of both.
+    fn or(self, other: Self) -> Self;
+
     /// 0 or 1.
     fn of_bit(bit: u8) -> Self;
 }
@@ -31,6 +34,11 @@ macro_rules! integers {
             #[inline(always)]
             fn is_bit(self) -> bool {
                 self & !1 == 0
+            }
+
+            #[inline(always)]
+            fn or(self, other: Self) -> Self {
+                self | other
             }
 
             #[inline(always)]
@@ -136,6 +144,17 @@ impl<I: Integer> Task for Unpack<'_, I> {
     fn join((): (), (): ()) {}
 }
 
+/// The lowest bits of eight, which are joined to `all`.
+#[inline(always)]
+fn byte_of<I: Integer>(eight: &[I; 8], all: &mut I) -> u8 {
+    let mut byte = 0;
+    for (bit, &integer) in eight.iter().enumerate() {
+        *all = all.or(integer);
+        byte |= integer.lowest() << bit;
+    }
+    byte
+}
+
 struct Pack<'a, I> {
     integers: &'a [I],
     num_bits: usize,
@@ -165,17 +184,28 @@ impl<I: Integer> Task for Pack<'_, I> {
         Level::best().run(
             #[inline(always)]
             move || {
-                let mut all = true;
-                let rows = self.integers.chunks_exact(self.num_bits);
-                let packed = self.packed.chunks_exact_mut(row_bytes(self.num_bits));
-                for (integers, row) in rows.zip(packed) {
-                    for (integers, byte) in integers.chunks(8).zip(row) {
-                        let each = integers.iter().enumerate();
-                        *byte = each.fold(0, |byte, (bit, i)| byte | i.lowest() << bit);
-                        all &= integers.iter().all(|integer| integer.is_bit());
+                let (num_bits, bytes) = (self.num_bits, row_bytes(self.num_bits));
+                let mut all = I::of_bit(0);
+                for (row, packed) in self.packed.chunks_exact_mut(bytes).enumerate() {
+                    let here = &self.integers[row * num_bits..];
+                    let (eights, rest) = here[..num_bits].as_chunks::<8>();
+                    for (eight, byte) in eights.iter().zip(packed.iter_mut()) {
+                        *byte = byte_of(eight, &mut all);
                     }
+                    if rest.is_empty() {
+                        continue;
+                    }
+                    packed[bytes - 1] = match here[num_bits - rest.len()..].first_chunk() {
+                        // With some of the next row's, which are left out.
+                        Some(eight) => byte_of(eight, &mut all) & ((1 << rest.len()) - 1),
+                        None => {
+                            let mut eight = [I::of_bit(0); 8];
+                            eight[..rest.len()].copy_from_slice(rest);
+                            byte_of(&eight, &mut all)
+                        }
+                    };
                 }
-                all
+                all.is_bit()
             },
         )
     }
