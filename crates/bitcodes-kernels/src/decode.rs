@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::layout::row_bytes;
 use crate::level::Level;
-use crate::memory::{as_unwritten, written};
+use crate::memory::{as_unwritten, put, written};
 use crate::tasks::{Task, run_in_parts};
 
 /// A codebook's sums of four vectors each, for every value of four bits.
@@ -224,8 +224,7 @@ impl Decode<'_> {
                         }
                     }
                 }
-                let elements = bytemuck::cast_slice(&sums);
-                vector[first..][..present].write_copy_of_slice(&elements[..present]);
+                put::<S>(&sums, &mut vector[first..][..present]);
             }
         }
     }

@@ -6,6 +6,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
+use pulp::Simd;
+
 /// What `write` writes.
 ///
 /// # Safety
@@ -28,6 +30,19 @@ pub unsafe fn as_unwritten<T: Copy>(memory: &mut [T]) -> &mut [MaybeUninit<T>] {
     // SAFETY: `MaybeUninit<T>` lies in memory as `T` does, and stays initialized, as the caller
     // promises.
     unsafe { &mut *(core::ptr::from_mut(memory) as *mut [MaybeUninit<T>]) }
+}
+
+/// Writes as many elements of registers as there is room for.
+#[inline(always)]
+pub fn put<S: Simd>(registers: &[S::f32s], room: &mut [MaybeUninit<f32>]) {
+    for (register, room) in registers.iter().zip(room.chunks_mut(S::F32_LANES)) {
+        let elements: &[f32] = bytemuck::cast_slice(core::slice::from_ref(register));
+        match room.len() == S::F32_LANES {
+            // Of a length that the compiler knows, one instruction.
+            true => room[..S::F32_LANES].write_copy_of_slice(&elements[..S::F32_LANES]),
+            false => room.write_copy_of_slice(&elements[..room.len()]),
+        };
+    }
 }
 
 /// Asks the system for large pages, where it gives them to who asks: at first touch each page costs

@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 use pulp::{Simd, WithSimd};
 
 use crate::level::Level;
-use crate::memory::as_unwritten;
+use crate::memory::{as_unwritten, put};
 use crate::rows::Rows;
 
 /// A matrix `[inner, columns]`, laid out for products of vectors of `inner` elements with it.
@@ -163,9 +163,7 @@ impl Keep for Put<'_> {
         product: [S::f32s; WIDE],
     ) {
         let row = &mut self.rows[vector * self.columns..][..self.columns][first..];
-        let product: &[f32] = bytemuck::cast_slice(&product);
-        let count = row.len().min(product.len());
-        row[..count].write_copy_of_slice(&product[..count]);
+        put::<S>(&product, row);
     }
 }
 
