@@ -34,10 +34,16 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Distribution, Tensor};
 use clap::{Parser, ValueEnum};
+use mimalloc::MiMalloc;
 use serde_json::json;
 
 use self::limits::Limits;
 use self::packed::Packed;
+
+// As in the program `bitcodes`: the system's gives large tensors back each time, and each operation
+// of the backend pays for pages anew.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Vectors, features of a vector, bits of its code.
 const SHAPES: [[usize; 3]; 5] = [
