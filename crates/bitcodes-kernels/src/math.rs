@@ -38,12 +38,13 @@ const LN_2_LOW: f32 = -2.121_944_4e-4;
 /// Cephes' `expf`: `x = n ln(2) + r`, a polynomial of `r`, times `2^n`. NaN gives NaN.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    /// Added, it leaves a number of this size no digits after the point.
+    /// Added, it leaves a number of this size no digits after the point, and the whole in its bits.
     const TO_WHOLE: f32 = 12_582_912.0;
     // In this order NaN stays.
     let x = if x > 87.0 { 87.0 } else { x };
     let x = if x < -87.0 { -87.0 } else { x };
-    let n = (x * core::f32::consts::LOG2_E + TO_WHOLE) - TO_WHOLE;
+    let shifted = x * core::f32::consts::LOG2_E + TO_WHOLE;
+    let n = shifted - TO_WHOLE;
     let r = x - n * LN_2_HIGH - n * LN_2_LOW;
     let mut y = 1.987_569_1e-4;
     for coefficient in [
@@ -56,7 +57,7 @@ pub fn exp(x: f32) -> f32 {
         y = y * r + coefficient;
     }
     let y = y * r * r + r + 1.0;
-    let two_to_n = f32::from_bits(((n as i32 + 127) as u32) << 23);
+    let two_to_n = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
     y * two_to_n
 }
 

@@ -213,15 +213,27 @@ const STEPS: f32 = (1 << 24) as f32;
 
 #[inline(always)]
 fn add_logistic(random: &mut impl Rng, scale: f32, logits: &mut [f32]) {
-    let mut draws = [0.0; 64];
-    for logits in logits.chunks_mut(draws.len()) {
-        for pair in draws.as_chunks_mut::<2>().0 {
-            let bits = random.next_u64();
-            let number = |bits: u64| ((bits & 0x00ff_ffff) as u32).max(1) as f32;
-            *pair = [number(bits >> 40), number(bits >> 16)];
-        }
-        for (logit, draw) in logits.iter_mut().zip(draws) {
-            *logit += scale * ln(draw / (STEPS - draw));
-        }
+    let mut draw = || {
+        let words: [u64; DRAWS / 2] = core::array::from_fn(|_| random.next_u64());
+        let words: [u32; DRAWS] = bytemuck::cast(words);
+        words.map(|word| {
+            let draw = (word >> 8).max(1) as i32 as f32;
+            scale * ln(draw / (STEPS - draw))
+        })
+    };
+    let (whole, rest) = logits.as_chunks_mut::<DRAWS>();
+    for logits in whole {
+        logits
+            .iter_mut()
+            .zip(draw())
+            .for_each(|(logit, noise)| *logit += noise);
+    }
+    if !rest.is_empty() {
+        rest.iter_mut()
+            .zip(draw())
+            .for_each(|(logit, noise)| *logit += noise);
     }
 }
+
+/// Draws at a time.
+const DRAWS: usize = 64;
