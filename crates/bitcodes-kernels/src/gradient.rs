@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 use crate::layout::row_bytes;
 use crate::level::Level;
 use crate::memory::written;
-use crate::product::{Add, Panels, Put};
+use crate::product::{Add, Columns, Panels, Put};
 use crate::rows::Rows;
 use crate::tasks::{Task, run_in_parts};
 
@@ -175,8 +175,7 @@ impl Task for Part<'_> {
         };
         let tile = (TILE_ELEMENTS / features).clamp(1, self.x.len().max(1));
         let mut buffers = Buffers {
-            logits: vec![0.0; tile * num_bits],
-            transposed: vec![0.0; 2 * tile * num_bits],
+            weights: vec![0.0; 2 * tile * num_bits],
             vectors: Panels::new(self.transposed.level(), 2 * tile, features),
         };
         let mut rest = self;
@@ -202,56 +201,58 @@ const TILE_ELEMENTS: usize = 1 << 14;
 
 /// What tiles are computed in.
 struct Buffers {
-    /// The gradients of the logits, `[vectors, num_bits]`.
-    logits: Vec<f32>,
-    /// These and the bits, `[num_bits, 2 * vectors]`.
-    transposed: Vec<f32>,
-    /// The vectors, then the output's gradients.
+    /// The gradients of the logits, then the bits, `[2 * vectors, num_bits]`.
+    weights: Vec<f32>,
+    /// The vectors, then the output's gradients, `[2 * vectors, features]`.
     vectors: Panels,
 }
 
 impl Part<'_> {
     fn tile(self, buffers: &mut Buffers, sums: &mut Sums) {
         let (features, num_bits) = (self.transposed.inner(), self.transposed.columns());
+        let level = self.transposed.level();
         let count = self.x.len();
-        let logits = &mut buffers.logits[..count * num_bits];
-        let keep = Put::over(logits, num_bits);
-        self.transposed.product(self.output, keep);
-        let each = logits.iter_mut().zip(self.slopes);
-        each.for_each(|(logit, slope)| *logit *= slope);
-        let keep = Put {
-            rows: self.of_x,
-            columns: features,
-        };
-        self.differences.product(Rows::new(logits, num_bits), keep);
+        let weights = &mut buffers.weights[..2 * count * num_bits];
+        let (logits, bits) = weights.split_at_mut(count * num_bits);
+        self.transposed
+            .product(self.output, Put::over(logits, num_bits));
+        level.run(
+            #[inline(always)]
+            || {
+                let each = logits.iter_mut().zip(self.slopes);
+                each.for_each(|(logit, slope)| *logit *= slope);
+                let rows = self.packed.chunks_exact(row_bytes(num_bits));
+                for (bits, packed) in bits.chunks_exact_mut(num_bits).zip(rows) {
+                    for (bits, byte) in bits.chunks_mut(8).zip(packed) {
+                        for (bit, weight) in bits.iter_mut().enumerate() {
+                            *weight = f32::from(byte >> bit & 1);
+                        }
+                    }
+                }
+                for row in self.output.iter() {
+                    add(&mut sums.base, row);
+                }
+            },
+        );
+        let rows = self.of_x;
+        let columns = features;
+        self.differences
+            .product(Rows::new(logits, num_bits), Put { rows, columns });
 
-        let transposed = &mut buffers.transposed[..2 * count * num_bits];
-        let rows = self.packed.chunks_exact(row_bytes(num_bits));
-        for (vector, (logits, packed)) in logits.chunks_exact(num_bits).zip(rows).enumerate() {
-            for (bit, &logit) in logits.iter().enumerate() {
-                let row = &mut transposed[bit * 2 * count..][..2 * count];
-                row[vector] = logit;
-                row[count + vector] = f32::from(packed[bit / 8] >> (bit % 8) & 1);
-            }
-        }
         if buffers.vectors.inner() != 2 * count {
             buffers.vectors.shrink(2 * count);
         }
         for (index, row) in self.x.iter().chain(self.output.iter()).enumerate() {
             buffers.vectors.set_row(index, row);
         }
-        let keep = Add {
-            rows: &mut sums.differences,
-            columns: features,
-        };
-        let transposed = Rows::new(transposed, 2 * count);
-        buffers.vectors.product(transposed, keep);
-        for row in self.output.iter() {
-            add(&mut sums.base, row);
-        }
+        let rows = &mut sums.differences;
+        buffers
+            .vectors
+            .product(Columns::new(weights, num_bits), Add { rows, columns });
     }
 }
 
+#[inline(always)]
 fn add(sums: &mut [f32], parts: &[f32]) {
     sums.iter_mut()
         .zip(parts)

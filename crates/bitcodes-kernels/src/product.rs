@@ -89,9 +89,9 @@ impl Panels {
         self.inner = inner;
     }
 
-    /// Multiplies vectors, on this thread.
-    pub fn product(&self, x: Rows<'_>, keep: impl Keep) {
-        assert_eq!(x.features(), self.inner, "vectors of another length");
+    /// Multiplies vectors of `inner` elements, on this thread.
+    pub fn product(&self, x: impl Vectors, keep: impl Keep) {
+        assert_eq!(x.inner(), self.inner, "vectors of another length");
         self.level.run(Tiles {
             matrix: self,
             x,
@@ -192,14 +192,120 @@ impl Keep for Add<'_> {
     }
 }
 
+/// Vectors that are multiplied.
+pub trait Vectors: Copy {
+    /// Vectors.
+    fn count(self) -> usize;
+
+    /// Elements of each.
+    fn inner(self) -> usize;
+
+    /// The products of `ROWS` of them with a panel, `[inner]`.
+    fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
+        self,
+        simd: S,
+        first: usize,
+        panel: &[[S::f32s; WIDE]],
+    ) -> [[S::f32s; WIDE]; ROWS];
+}
+
+impl Vectors for Rows<'_> {
+    fn count(self) -> usize {
+        self.len()
+    }
+
+    fn inner(self) -> usize {
+        self.features()
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
+        self,
+        simd: S,
+        first: usize,
+        panel: &[[S::f32s; WIDE]],
+    ) -> [[S::f32s; WIDE]; ROWS] {
+        let x: [&[f32]; ROWS] = core::array::from_fn(|row| self.row(first + row));
+        let mut sums = [[simd.splat_f32s(0.0); WIDE]; ROWS];
+        let (blocks, rest) = panel.as_chunks::<BLOCK>();
+        for (block, columns) in blocks.iter().enumerate() {
+            let x: [&[f32; BLOCK]; ROWS] = core::array::from_fn(|row| {
+                x[row][block * BLOCK..].first_chunk().expect("elements")
+            });
+            for (element, columns) in columns.iter().enumerate() {
+                add(simd, &mut sums, x.map(|x| x[element]), columns);
+            }
+        }
+        for (element, columns) in (panel.len() - rest.len()..).zip(rest) {
+            add(simd, &mut sums, x.map(|x| x[element]), columns);
+        }
+        sums
+    }
+}
+
+/// The columns of a matrix `[inner, count]`.
+#[derive(Clone, Copy)]
+pub struct Columns<'a> {
+    data: &'a [f32],
+    count: usize,
+}
+
+impl<'a> Columns<'a> {
+    /// Of a matrix with rows of `count` elements.
+    pub fn new(data: &'a [f32], count: usize) -> Self {
+        Self { data, count }
+    }
+}
+
+impl Vectors for Columns<'_> {
+    fn count(self) -> usize {
+        self.count
+    }
+
+    fn inner(self) -> usize {
+        self.data.len() / self.count
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
+        self,
+        simd: S,
+        first: usize,
+        panel: &[[S::f32s; WIDE]],
+    ) -> [[S::f32s; WIDE]; ROWS] {
+        let mut sums = [[simd.splat_f32s(0.0); WIDE]; ROWS];
+        for (row, columns) in self.data.chunks_exact(self.count).zip(panel) {
+            let x: &[f32; ROWS] = row[first..].first_chunk().expect("elements");
+            add(simd, &mut sums, *x, columns);
+        }
+        sums
+    }
+}
+
+/// Adds the products of an element of each vector with a row of a panel.
+#[inline(always)]
+fn add<S: Simd, const ROWS: usize, const WIDE: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; WIDE]; ROWS],
+    x: [f32; ROWS],
+    columns: &[S::f32s; WIDE],
+) {
+    for (sums, x) in sums.iter_mut().zip(x) {
+        let x = simd.splat_f32s(x);
+        for (sum, &column) in sums.iter_mut().zip(columns) {
+            *sum = simd.mul_add_e_f32s(x, column, *sum);
+        }
+    }
+}
+
 /// Vectors by tiles.
-struct Tiles<'a, K> {
+struct Tiles<'a, X, K> {
     matrix: &'a Panels,
-    x: Rows<'a>,
+    x: X,
     keep: K,
 }
 
-impl<K: Keep> WithSimd for Tiles<'_, K> {
+impl<X: Vectors, K: Keep> WithSimd for Tiles<'_, X, K> {
     type Output = ();
 
     #[inline(always)]
@@ -212,22 +318,22 @@ impl<K: Keep> WithSimd for Tiles<'_, K> {
     }
 }
 
-impl<K: Keep> Tiles<'_, K> {
+impl<X: Vectors, K: Keep> Tiles<'_, X, K> {
     #[inline(always)]
     fn compute<S: Simd, const ROWS: usize>(mut self, simd: S) {
-        let whole = self.x.len() - self.x.len() % ROWS;
+        let count = self.x.count();
+        let whole = count - count % ROWS;
         for index in (0..whole).step_by(ROWS) {
-            let x = core::array::from_fn(|row| self.x.row(index + row));
-            self.rows::<S, ROWS>(simd, x, index);
+            self.rows::<S, ROWS>(simd, index);
         }
-        for index in whole..self.x.len() {
-            self.rows::<S, 1>(simd, [self.x.row(index)], index);
+        for index in whole..count {
+            self.rows::<S, 1>(simd, index);
         }
     }
 
     /// The vectors from `index` on.
     #[inline(always)]
-    fn rows<S: Simd, const ROWS: usize>(&mut self, simd: S, x: [&[f32]; ROWS], index: usize) {
+    fn rows<S: Simd, const ROWS: usize>(&mut self, simd: S, index: usize) {
         let Panels {
             inner,
             columns,
@@ -238,49 +344,24 @@ impl<K: Keep> Tiles<'_, K> {
         for (first, width) in panels(columns, lanes) {
             let (panel, _) = S::as_simd_f32s(&data[inner * first..][..inner * width]);
             match width > lanes {
-                true => {
-                    let products = tile::<S, ROWS, REGISTERS>(simd, x, panel.as_chunks().0);
-                    let each = (index..).zip(products);
-                    each.for_each(|(vector, product)| self.keep.keep(simd, vector, first, product));
-                }
-                false => {
-                    let products = tile::<S, ROWS, 1>(simd, x, panel.as_chunks().0);
-                    let each = (index..).zip(products);
-                    each.for_each(|(vector, product)| self.keep.keep(simd, vector, first, product));
-                }
+                true => self.tile::<S, ROWS, REGISTERS>(simd, index, first, panel),
+                false => self.tile::<S, ROWS, 1>(simd, index, first, panel),
             }
         }
     }
-}
 
-/// The products of `ROWS` vectors with a panel, `[inner]`.
-#[inline(always)]
-fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
-    simd: S,
-    x: [&[f32]; ROWS],
-    panel: &[[S::f32s; WIDE]],
-) -> [[S::f32s; WIDE]; ROWS] {
-    let mut sums = [[simd.splat_f32s(0.0); WIDE]; ROWS];
-    let mut add = |x: f32, row: usize, columns: &[S::f32s; WIDE]| {
-        let x = simd.splat_f32s(x);
-        for (sum, &column) in sums[row].iter_mut().zip(columns) {
-            *sum = simd.mul_add_e_f32s(x, column, *sum);
-        }
-    };
-    let (blocks, rest) = panel.as_chunks::<BLOCK>();
-    for (block, columns) in blocks.iter().enumerate() {
-        let x: [&[f32; BLOCK]; ROWS] =
-            core::array::from_fn(|row| x[row][block * BLOCK..].first_chunk().expect("elements"));
-        for (element, columns) in columns.iter().enumerate() {
-            for (row, x) in x.iter().enumerate() {
-                add(x[element], row, columns);
-            }
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
+        &mut self,
+        simd: S,
+        index: usize,
+        first: usize,
+        panel: &[S::f32s],
+    ) {
+        let panel = panel.as_chunks::<WIDE>().0;
+        let products = self.x.tile::<S, ROWS, WIDE>(simd, index, panel);
+        for (vector, product) in (index..).zip(products) {
+            self.keep.keep(simd, vector, first, product);
         }
     }
-    for (element, columns) in (panel.len() - rest.len()..).zip(rest) {
-        for (row, x) in x.iter().enumerate() {
-            add(x[element], row, columns);
-        }
-    }
-    sums
 }
