@@ -1,7 +1,8 @@
 //! Every kernel on five shapes, with all threads: `cargo bench -p bitcodes-kernels --features threads`.
 
+use bitcodes_kernels::integers::Integer;
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Backward, Decoder, Encoder, Noise, Rows, distance, integers};
+use bitcodes_kernels::{Backward, Decoder, Encoder, Noise, Rows, distance};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -56,12 +57,10 @@ fn kernels(criterion: &mut Criterion) {
             output: x,
         };
         group.bench_function("gradients", |b| b.iter(|| backward.gradients()));
-        let bits: Vec<i32> = integers::unpack(&packed, num_bits);
-        group.bench_function("unpack", |b| {
-            b.iter(|| integers::unpack::<i32>(&packed, num_bits))
-        });
+        let bits = i32::unpack(&packed, num_bits);
+        group.bench_function("unpack", |b| b.iter(|| i32::unpack(&packed, num_bits)));
         group.bench_function("pack", |b| {
-            b.iter(|| integers::pack(&bits, num_bits, &mut packed))
+            b.iter(|| i32::pack(&bits, num_bits, &mut packed))
         });
         group.bench_function("hamming", |b| {
             b.iter(|| {

@@ -147,11 +147,11 @@ impl Keep for Signs<'_> {
         logits: [S::f32s; WIDE],
     ) {
         let zero = simd.splat_f32s(0.0);
-        let signs = logits.map(|logits| mask_bits(simd, simd.greater_than_f32s(logits, zero)));
-        let each = signs.iter().enumerate();
-        let bits = each.fold(0, |all, (register, signs)| {
-            all | signs << (register * S::F32_LANES)
-        });
+        let mut bits = 0;
+        for (register, &logits) in logits.iter().enumerate() {
+            let signs = mask_bits(simd, simd.greater_than_f32s(logits, zero));
+            bits |= signs << (register * S::F32_LANES);
+        }
         put(
             bits,
             first,

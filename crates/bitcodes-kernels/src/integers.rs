@@ -9,23 +9,52 @@ use crate::memory::written;
 use crate::tasks::{Task, run_in_parts};
 
 /// An integer that is 0 or 1 where it stands for a bit.
-pub trait Integer: Copy + Send + Sync + 'static {
-    /// The lowest bit.
+pub trait Integer: Sized {
+    /// Unpacks rows to an integer for each bit, `[rows, num_bits]`.
+    ///
+    /// # Panics
+    ///
+    /// Where `num_bits` is 0, or `packed` is not whole rows.
+    fn unpack(packed: &[u8], num_bits: usize) -> Vec<Self>;
+
+    /// Packs rows of integers, `[rows, num_bits]`, as [`layout`](crate::layout) says, and tells
+    /// whether all were 0 or 1; otherwise what is packed is their lowest bits.
+    ///
+    /// # Panics
+    ///
+    /// Where `num_bits` is 0, or there are not as many rows of both.
+    fn pack(integers: &[Self], num_bits: usize, packed: &mut [u8]) -> bool;
+}
+
+/// What the loops need of it.
+trait Bits: Copy + Send + Sync {
+    const ZERO: Self;
+
     fn lowest(self) -> u8;
 
-    /// Whether it is 0 or 1.
     fn is_bit(self) -> bool;
 
-    /// The bits of both.
     fn or(self, other: Self) -> Self;
 
-    /// 0 or 1.
     fn of_bit(bit: u8) -> Self;
 }
 
+// Of each type here, so that they are compiled with this crate's optimizations.
 macro_rules! integers {
     ($($Integer:ident),*) => { $(
         impl Integer for $Integer {
+            fn unpack(packed: &[u8], num_bits: usize) -> Vec<Self> {
+                unpack(packed, num_bits)
+            }
+
+            fn pack(integers: &[Self], num_bits: usize, packed: &mut [u8]) -> bool {
+                pack(integers, num_bits, packed)
+            }
+        }
+
+        impl Bits for $Integer {
+            const ZERO: Self = 0;
+
             #[inline(always)]
             fn lowest(self) -> u8 {
                 (self & 1) as u8
@@ -43,19 +72,14 @@ macro_rules! integers {
 
             #[inline(always)]
             fn of_bit(bit: u8) -> Self {
-                $Integer::from(bit as i8)
+                bit as $Integer
             }
         }
     )* };
 }
 integers!(i32, i64);
 
-/// Unpacks rows to an integer for each bit, `[rows, num_bits]`.
-///
-/// # Panics
-///
-/// Where `num_bits` is 0, or `packed` is not whole rows.
-pub fn unpack<I: Integer>(packed: &[u8], num_bits: usize) -> Vec<I> {
+fn unpack<I: Bits>(packed: &[u8], num_bits: usize) -> Vec<I> {
     let count = packed.len() / row_bytes(num_bits).max(1) * num_bits;
     assert_rows(packed.len(), num_bits, count);
     let write = |integers: &mut [MaybeUninit<I>]| {
@@ -72,13 +96,7 @@ pub fn unpack<I: Integer>(packed: &[u8], num_bits: usize) -> Vec<I> {
     }
 }
 
-/// Packs rows of integers, `[rows, num_bits]`, as [`layout`](crate::layout) says, and tells whether
-/// all were 0 or 1; otherwise what is packed is their lowest bits.
-///
-/// # Panics
-///
-/// Where `num_bits` is 0, or there are not as many rows of both.
-pub fn pack<I: Integer>(integers: &[I], num_bits: usize, packed: &mut [u8]) -> bool {
+fn pack<I: Bits>(integers: &[I], num_bits: usize, packed: &mut [u8]) -> bool {
     assert_rows(packed.len(), num_bits, integers.len());
     run_in_parts(Pack {
         integers,
@@ -102,7 +120,7 @@ struct Unpack<'a, I> {
     integers: &'a mut [MaybeUninit<I>],
 }
 
-impl<I: Integer> Task for Unpack<'_, I> {
+impl<I: Bits> Task for Unpack<'_, I> {
     type Output = ();
 
     fn vectors(&self) -> usize {
@@ -130,8 +148,9 @@ impl<I: Integer> Task for Unpack<'_, I> {
                 for (row, integers) in rows.zip(self.integers.chunks_exact_mut(self.num_bits)) {
                     let (eights, rest) = integers.as_chunks_mut::<8>();
                     for (integers, &byte) in eights.iter_mut().zip(row) {
-                        let bit = |bit| MaybeUninit::new(I::of_bit(byte >> bit & 1));
-                        *integers = core::array::from_fn(bit);
+                        for (bit, integer) in integers.iter_mut().enumerate() {
+                            integer.write(I::of_bit(byte >> bit & 1));
+                        }
                     }
                     for (bit, integer) in rest.iter_mut().enumerate() {
                         integer.write(I::of_bit(row[row.len() - 1] >> bit & 1));
@@ -146,7 +165,7 @@ impl<I: Integer> Task for Unpack<'_, I> {
 
 /// The lowest bits of eight, which are joined to `all`.
 #[inline(always)]
-fn byte_of<I: Integer>(eight: &[I; 8], all: &mut I) -> u8 {
+fn byte_of<I: Bits>(eight: &[I; 8], all: &mut I) -> u8 {
     let mut byte = 0;
     for (bit, &integer) in eight.iter().enumerate() {
         *all = all.or(integer);
@@ -161,7 +180,7 @@ struct Pack<'a, I> {
     packed: &'a mut [u8],
 }
 
-impl<I: Integer> Task for Pack<'_, I> {
+impl<I: Bits> Task for Pack<'_, I> {
     type Output = bool;
 
     fn vectors(&self) -> usize {
@@ -185,7 +204,7 @@ impl<I: Integer> Task for Pack<'_, I> {
             #[inline(always)]
             move || {
                 let (num_bits, bytes) = (self.num_bits, row_bytes(self.num_bits));
-                let mut all = I::of_bit(0);
+                let mut all = I::ZERO;
                 for (row, packed) in self.packed.chunks_exact_mut(bytes).enumerate() {
                     let here = &self.integers[row * num_bits..];
                     let (eights, rest) = here[..num_bits].as_chunks::<8>();
@@ -199,7 +218,7 @@ impl<I: Integer> Task for Pack<'_, I> {
                         // With some of the next row's, which are left out.
                         Some(eight) => byte_of(eight, &mut all) & ((1 << rest.len()) - 1),
                         None => {
-                            let mut eight = [I::of_bit(0); 8];
+                            let mut eight = [I::ZERO; 8];
                             eight[..rest.len()].copy_from_slice(rest);
                             byte_of(&eight, &mut all)
                         }
@@ -236,7 +255,7 @@ mod tests {
                 let mut packed = vec![0xff; wanted.len()];
                 assert!(pack(&integers, num_bits, &mut packed));
                 assert_eq!(packed, wanted);
-                let back: Vec<i64> = unpack(&packed, num_bits);
+                let back: Vec<i64> = Integer::unpack(&packed, num_bits);
                 assert_eq!(back.len(), bits.len());
                 assert!(back.iter().zip(&bits).all(|(&i, &bit)| i == bit.into()));
             }

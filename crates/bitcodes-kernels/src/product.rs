@@ -225,19 +225,28 @@ impl Vectors for Rows<'_> {
         first: usize,
         panel: &[[S::f32s; WIDE]],
     ) -> [[S::f32s; WIDE]; ROWS] {
-        let x: [&[f32]; ROWS] = core::array::from_fn(|row| self.row(first + row));
         let mut sums = [[simd.splat_f32s(0.0); WIDE]; ROWS];
         let (blocks, rest) = panel.as_chunks::<BLOCK>();
+        // Loops rather than arrays' `map`, which is not compiled into its caller.
+        let mut x: [&[f32]; ROWS] = [&[]; ROWS];
+        for (row, x) in x.iter_mut().enumerate() {
+            *x = self.row(first + row);
+        }
+        let mut here = [&[0.0; BLOCK]; ROWS];
         for (block, columns) in blocks.iter().enumerate() {
-            let x: [&[f32; BLOCK]; ROWS] = core::array::from_fn(|row| {
-                x[row][block * BLOCK..].first_chunk().expect("elements")
-            });
+            for (here, x) in here.iter_mut().zip(x) {
+                *here = x[block * BLOCK..].first_chunk().expect("elements");
+            }
             for (element, columns) in columns.iter().enumerate() {
-                add(simd, &mut sums, x.map(|x| x[element]), columns);
+                for (sums, x) in sums.iter_mut().zip(&here) {
+                    add(simd, sums, x[element], columns);
+                }
             }
         }
         for (element, columns) in (panel.len() - rest.len()..).zip(rest) {
-            add(simd, &mut sums, x.map(|x| x[element]), columns);
+            for (sums, x) in sums.iter_mut().zip(x) {
+                add(simd, sums, x[element], columns);
+            }
         }
         sums
     }
@@ -276,25 +285,25 @@ impl Vectors for Columns<'_> {
         let mut sums = [[simd.splat_f32s(0.0); WIDE]; ROWS];
         for (row, columns) in self.data.chunks_exact(self.count).zip(panel) {
             let x: &[f32; ROWS] = row[first..].first_chunk().expect("elements");
-            add(simd, &mut sums, *x, columns);
+            for (sums, &x) in sums.iter_mut().zip(x) {
+                add(simd, sums, x, columns);
+            }
         }
         sums
     }
 }
 
-/// Adds the products of an element of each vector with a row of a panel.
+/// Adds the products of an element of a vector with a row of a panel.
 #[inline(always)]
-fn add<S: Simd, const ROWS: usize, const WIDE: usize>(
+fn add<S: Simd, const WIDE: usize>(
     simd: S,
-    sums: &mut [[S::f32s; WIDE]; ROWS],
-    x: [f32; ROWS],
+    sums: &mut [S::f32s; WIDE],
+    x: f32,
     columns: &[S::f32s; WIDE],
 ) {
-    for (sums, x) in sums.iter_mut().zip(x) {
-        let x = simd.splat_f32s(x);
-        for (sum, &column) in sums.iter_mut().zip(columns) {
-            *sum = simd.mul_add_e_f32s(x, column, *sum);
-        }
+    let x = simd.splat_f32s(x);
+    for (sum, &column) in sums.iter_mut().zip(columns) {
+        *sum = simd.mul_add_e_f32s(x, column, *sum);
     }
 }
 

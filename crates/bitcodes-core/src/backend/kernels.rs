@@ -7,7 +7,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use bitcodes_kernels::integers::{self, Integer};
+use bitcodes_kernels::integers::Integer;
 use bitcodes_kernels::layout::row_bytes;
 use bitcodes_kernels::{Decoder, Encoder, Noise, Sampled};
 use burn::tensor::{DType, Element, Int, Tensor, TensorData, backend::Backend};
@@ -76,8 +76,8 @@ pub(crate) fn decode<B: Backend, const D: usize>(
     shape[D - 1] = codebook.dims()[1];
     let mut packed = vec![0; vectors * row_bytes(num_bits)];
     let are_bits = lend_integers(bits, |bits| match bits {
-        Integers::I32(bits) => integers::pack(bits, num_bits, &mut packed),
-        Integers::I64(bits) => integers::pack(bits, num_bits, &mut packed),
+        Integers::I32(bits) => i32::pack(bits, num_bits, &mut packed),
+        Integers::I64(bits) => i64::pack(bits, num_bits, &mut packed),
     })?;
     are_bits.then(|| decode_packed(&packed, shape, codebook))?
 }
@@ -174,6 +174,6 @@ fn unpacked<B: Backend, I: Integer + Element, const D: usize>(
     shape: [usize; D],
     device: &B::Device,
 ) -> Tensor<B, D, Int> {
-    let bits: Vec<I> = integers::unpack(packed, shape[D - 1]);
+    let bits: Vec<I> = I::unpack(packed, shape[D - 1]);
     Tensor::from_data(TensorData::new(bits, shape), (device, I::dtype()))
 }
