@@ -213,25 +213,20 @@ const STEPS: f32 = (1 << 24) as f32;
 
 #[inline(always)]
 fn add_logistic(random: &mut impl Rng, scale: f32, logits: &mut [f32]) {
-    let mut draw = || {
-        let words: [u64; DRAWS / 2] = core::array::from_fn(|_| random.next_u64());
+    for logits in logits.chunks_mut(DRAWS) {
+        let mut words = [0u64; DRAWS / 2];
+        for word in &mut words {
+            *word = random.next_u64();
+        }
         let words: [u32; DRAWS] = bytemuck::cast(words);
-        words.map(|word| {
+        let mut noise = [0.0; DRAWS];
+        for (noise, word) in noise.iter_mut().zip(words) {
             let draw = (word >> 8).max(1) as i32 as f32;
-            scale * ln(draw / (STEPS - draw))
-        })
-    };
-    let (whole, rest) = logits.as_chunks_mut::<DRAWS>();
-    for logits in whole {
-        logits
-            .iter_mut()
-            .zip(draw())
-            .for_each(|(logit, noise)| *logit += noise);
-    }
-    if !rest.is_empty() {
-        rest.iter_mut()
-            .zip(draw())
-            .for_each(|(logit, noise)| *logit += noise);
+            *noise = scale * ln(draw / (STEPS - draw));
+        }
+        for (logit, noise) in logits.iter_mut().zip(noise) {
+            *logit += noise;
+        }
     }
 }
 
