@@ -3,11 +3,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
-
-use burn::backend::Flex;
-use burn::tensor::{Distribution, Tensor};
 
 /// Rates of all threads together.
 #[derive(Clone, Copy)]
@@ -74,37 +72,82 @@ fn copied() -> f64 {
     (2 * 4 * ELEMENTS) as f64 / seconds
 }
 
+/// Sums in registers: more than an addition takes cycles, fewer than there are registers.
+const SUMS: usize = 12;
+const TIMES: usize = 1 << 18;
+
 fn multiplied() -> f64 {
-    const SIDE: usize = 1024;
-    let device = Default::default();
-    let [a, b] = [(); 2]
-        .map(|()| Tensor::<Flex, 2>::random([SIDE, SIDE], Distribution::Normal(0.0, 1.0), &device));
-    let seconds = least_seconds(|| {
-        black_box(a.clone().matmul(b.clone()));
-    });
-    (SIDE * SIDE * SIDE) as f64 / seconds
+    let elements = SUMS * TIMES * on_each_thread(Lanes);
+    elements as f64 / least_seconds(|| _ = on_each_thread(Multiply))
 }
 
 fn added() -> f64 {
-    /// Of four registers of 16 elements.
-    const WIDTH: usize = 64;
-    const ROWS: usize = 64;
-    const TIMES: usize = 1 << 16;
-    let table: Vec<[f32; WIDTH]> = (0..ROWS).map(|row| [row as f32; WIDTH]).collect();
-    let threads = rayon::current_num_threads();
-    let add = || {
-        let mut sum = [0.0f32; WIDTH];
-        for time in 0..TIMES {
-            let row = &table[black_box(time * 29) % ROWS];
-            for (sum, part) in sum.iter_mut().zip(row) {
-                *sum += part;
+    let elements = SUMS * TIMES * on_each_thread(Lanes);
+    elements as f64 / least_seconds(|| _ = on_each_thread(Add))
+}
+
+/// The sum of what it gives on each.
+fn on_each_thread(work: impl WithSimd<Output = usize> + Copy + Sync) -> usize {
+    let arch = Arch::new();
+    rayon::broadcast(|_| arch.dispatch(work)).into_iter().sum()
+}
+
+/// Elements of a register.
+#[derive(Clone, Copy)]
+struct Lanes;
+
+impl WithSimd for Lanes {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        S::F32_LANES
+    }
+}
+
+/// Multiplies what is in registers, and adds.
+#[derive(Clone, Copy)]
+struct Multiply;
+
+impl WithSimd for Multiply {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> usize {
+        let [a, b] = black_box([1.0, 0.5]).map(|value| simd.splat_f32s(value));
+        let mut sums = [simd.splat_f32s(0.0); SUMS];
+        for _ in 0..TIMES {
+            for sum in &mut sums {
+                *sum = simd.mul_add_e_f32s(a, *sum, b);
             }
         }
-        black_box(sum)
-    };
-    let arch = pulp::Arch::new();
-    let seconds = least_seconds(|| {
-        rayon::broadcast(|_| arch.dispatch(add));
-    });
-    (threads * TIMES * WIDTH) as f64 / seconds
+        consume::<S>(sums)
+    }
+}
+
+/// Adds what is in the first cache.
+#[derive(Clone, Copy)]
+struct Add;
+
+impl WithSimd for Add {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> usize {
+        let table = black_box([[simd.splat_f32s(1.0); SUMS]; 16]);
+        let mut sums = [simd.splat_f32s(0.0); SUMS];
+        for time in 0..TIMES {
+            for (sum, &part) in sums.iter_mut().zip(&table[time % 16]) {
+                *sum = simd.add_f32s(*sum, part);
+            }
+        }
+        consume::<S>(sums)
+    }
+}
+
+/// So that they have to be computed.
+#[inline(always)]
+fn consume<S: Simd>(sums: [S::f32s; SUMS]) -> usize {
+    black_box(sums);
+    0
 }

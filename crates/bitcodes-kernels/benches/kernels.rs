@@ -1,4 +1,5 @@
-//! Every kernel on five shapes, with all threads: `cargo bench -p bitcodes-kernels --features threads`.
+//! Every kernel on five shapes, and more and more vectors and bits, with all threads:
+//! `cargo bench -p bitcodes-kernels --features threads`.
 
 use bitcodes_kernels::integers::Integer;
 use bitcodes_kernels::layout::row_bytes;
@@ -73,5 +74,40 @@ fn kernels(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, kernels);
+/// Vectors a second are to stay the same, however many there are; and bits.
+fn growth(criterion: &mut Criterion) {
+    const FEATURES: usize = 16;
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    let by_vectors = (3..=7).map(|power| ("vectors", 10usize.pow(power), 32));
+    let by_bits = (3..=9).map(|power| ("bits", 1 << 16, 1 << power));
+    for (growing, vectors, num_bits) in by_vectors.chain(by_bits) {
+        let mut numbers = |count: usize| -> Vec<f32> {
+            (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
+        };
+        let codebook = numbers(2 * num_bits * FEATURES);
+        let x = numbers(vectors * FEATURES);
+        let x = Rows::new(&x, FEATURES);
+        let encoder = Encoder::new(&codebook, FEATURES);
+        let decoder = Decoder::new(&codebook, FEATURES);
+        let mut packed = vec![0; vectors * row_bytes(num_bits)];
+        let mut decoded = vec![0.0; vectors * FEATURES];
+
+        let mut group = criterion.benchmark_group(format!("growth/{growing}"));
+        group.sample_size(10);
+        group.throughput(Throughput::Elements((vectors * num_bits) as u64));
+        let of = match growing {
+            "bits" => num_bits,
+            _ => vectors,
+        };
+        group.bench_function(BenchmarkId::new("encode", of), |b| {
+            b.iter(|| encoder.encode(x, &mut packed))
+        });
+        group.bench_function(BenchmarkId::new("decode", of), |b| {
+            b.iter(|| decoder.decode(&packed, &mut decoded))
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, kernels, growth);
 criterion_main!(benches);
