@@ -39,10 +39,28 @@ pub fn put<S: Simd>(registers: &[S::f32s], room: &mut [MaybeUninit<f32>]) {
         let elements: &[f32] = bytemuck::cast_slice(core::slice::from_ref(register));
         match room.len() == S::F32_LANES {
             // Of a length that the compiler knows, one instruction.
-            true => room[..S::F32_LANES].write_copy_of_slice(&elements[..S::F32_LANES]),
-            false => room.write_copy_of_slice(&elements[..room.len()]),
-        };
+            true => {
+                room[..S::F32_LANES].write_copy_of_slice(&elements[..S::F32_LANES]);
+            }
+            false => put_part(elements, room),
+        }
     }
+}
+
+/// Writes fewer than a register holds, by lengths that the compiler knows.
+#[inline(always)]
+fn put_part(mut elements: &[f32], mut room: &mut [MaybeUninit<f32>]) {
+    macro_rules! put {
+        ($($length:literal),*) => { $(
+            if room.len() >= $length {
+                let (here, after) = room.split_at_mut($length);
+                here.write_copy_of_slice(&elements[..$length]);
+                (elements, room) = (&elements[$length..], after);
+            }
+        )* };
+    }
+    put!(8, 4, 2, 1);
+    let _ = (elements, room);
 }
 
 /// Asks the system for large pages, where it gives them to who asks: at first touch each page costs
