@@ -5,7 +5,7 @@ use core::any::{Any, TypeId};
 
 use bitcodes_kernels::Rows;
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, Element, Int, Tensor, TensorData};
 
 /// Joins parts `[rows of the part, columns]` to `[rows, columns]`.
@@ -55,6 +55,10 @@ pub(super) fn in_host_memory<B: Backend>() -> bool {
 }
 
 /// Integers one after the other.
+#[cfg_attr(
+    not(any(feature = "flex", feature = "ndarray")),
+    expect(dead_code, reason = "no backend has any there")
+)]
 pub(super) enum Integers<'a> {
     I32(&'a [i32]),
     I64(&'a [i64]),
@@ -67,7 +71,7 @@ pub(super) fn lend_rows<B: Backend, const D: usize, R>(
     read: impl FnOnce(Rows<'_>) -> R,
 ) -> Option<R> {
     let dims = vectors.dims();
-    let (count, features) = (dims[..D - 1].iter().product(), dims[D - 1]);
+    let (count, features): (usize, usize) = (dims[..D - 1].iter().product(), dims[D - 1]);
     let tensor = vectors.clone().into_primitive().tensor();
     let tensor = &tensor as &dyn Any;
     #[cfg(feature = "flex")]
@@ -89,7 +93,7 @@ pub(super) fn lend_rows<B: Backend, const D: usize, R>(
 }
 
 /// As [`lend_rows`], of a copy where they cannot be lent.
-#[cfg(feature = "autodiff")]
+#[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
 pub(super) fn with_rows<B: Backend, const D: usize, R>(
     vectors: &Tensor<B, D>,
     read: impl FnOnce(Rows<'_>) -> R,
@@ -134,7 +138,8 @@ pub(super) fn lend_integers<B: Backend, const D: usize, R>(
     let tensor = integers.clone().into_primitive();
     let tensor = &tensor as &dyn Any;
     #[cfg(feature = "flex")]
-    if let Some(tensor) = tensor.downcast_ref::<IntTensor<burn::backend::Flex>>() {
+    if let Some(tensor) = tensor.downcast_ref::<burn::tensor::ops::IntTensor<burn::backend::Flex>>()
+    {
         return match tensor.dtype() {
             DType::I32 => tensor.as_slice().map(|all| read(Integers::I32(all))),
             DType::I64 => tensor.as_slice().map(|all| read(Integers::I64(all))),
@@ -162,13 +167,11 @@ pub(super) fn lend_integers<B: Backend, const D: usize, R>(
 pub(crate) fn has_values_in_host_memory<B: Backend>() -> bool {
     #[cfg(feature = "autodiff")]
     {
-        use burn::backend::Autodiff;
-
         let tensor = TypeId::of::<FloatTensor<B>>();
         macro_rules! any_of {
             ($($feature:literal $Backend:ident),*) => { $(
                 #[cfg(feature = $feature)]
-                if tensor == TypeId::of::<FloatTensor<Autodiff<burn::backend::$Backend>>>() {
+                if tensor == TypeId::of::<FloatTensor<burn::backend::Autodiff<burn::backend::$Backend>>>() {
                     return true;
                 }
             )* };

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use bitcodes_kernels::integers::Integer;
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Decoder, Encoder, Noise, Sampled};
+use bitcodes_kernels::{Decoder, Encoder};
 use burn::tensor::{DType, Element, Int, Tensor, TensorData, backend::Backend};
 
 use super::host::{Integers, has_values_in_host_memory, lend_integers, lend_rows};
@@ -110,15 +110,16 @@ pub(crate) fn decode_packed<B: Backend, const D: usize>(
 }
 
 /// The bits of `x [.., features]`, sampled with noise of the bits' shape.
-#[cfg(feature = "autodiff")]
+#[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
 pub(super) fn sample<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
     noise: super::training::Noise<Tensor<B, D>>,
     seed: impl FnOnce() -> u64,
     temperature: f64,
-) -> Option<Sampled> {
+) -> Option<bitcodes_kernels::Sampled> {
     use super::training;
+    use bitcodes_kernels::Noise;
 
     let encoder = encoder(codebook)?;
     lend_rows(x, |x| {

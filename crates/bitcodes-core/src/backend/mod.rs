@@ -4,7 +4,7 @@
 pub(crate) mod autodiff;
 pub(crate) mod host;
 pub(crate) mod kernels;
-#[cfg(feature = "autodiff")]
+#[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
 pub(crate) mod training;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;

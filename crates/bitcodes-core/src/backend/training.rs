@@ -66,7 +66,6 @@ pub(crate) fn sampled<B: Backend, const D: usize>(
         )* };
     }
     of!("flex" Flex, "ndarray" NdArray);
-    let _ = (tensor, noise, temperature);
     None
 }
 

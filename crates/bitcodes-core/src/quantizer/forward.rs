@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Tensor, backend::Backend};
 use super::pass::{Choice, Pass};
 use super::{Bitcodes, BitcodesOutput, as_rows, assert_leading, has_no_vectors};
 use crate::backend::kernels;
-#[cfg(feature = "autodiff")]
+#[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
 use crate::backend::training::{self, Noise};
 use crate::sampling::logistic_noise;
 
@@ -29,7 +29,7 @@ impl<B: Backend> Bitcodes<B> {
     /// Where the last axis of `x` is not `features` long.
     pub fn forward<const D: usize>(&self, x: Tensor<B, D>) -> BitcodesOutput<B, D> {
         let bits = self.with_last(&x, self.num_bits());
-        #[cfg(feature = "autodiff")]
+        #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
         if let Some(output) = self.sampled_on_host(&x, None) {
             return output;
         }
@@ -86,7 +86,7 @@ impl<B: Backend> Bitcodes<B> {
             self.with_last(&x, self.num_bits()),
             "Bitcodes: noise has another shape (left) than the bits (right)"
         );
-        #[cfg(feature = "autodiff")]
+        #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
         if let Some(output) = self.sampled_on_host(&x, Some(&noise)) {
             return output;
         }
@@ -94,7 +94,7 @@ impl<B: Backend> Bitcodes<B> {
     }
 
     /// The pass of training by kernels, with the noise that is given or with its own.
-    #[cfg(feature = "autodiff")]
+    #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
     fn sampled_on_host<const D: usize>(
         &self,
         x: &Tensor<B, D>,
