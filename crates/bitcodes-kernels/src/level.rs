@@ -18,7 +18,9 @@ impl Level {
     /// Every one that this processor has and this crate was built with, the widest last.
     pub fn available() -> Vec<Self> {
         #[allow(unused_mut, reason = "on other processors it is all")]
-        let mut all = Vec::from([Self(Arch::Scalar)]);
+        let mut all = Vec::new();
+        #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+        all.push(Self(Arch::Scalar));
         #[cfg(target_arch = "x86_64")]
         {
             all.extend(pulp::x86::V3::try_new().map(|v3| Self(Arch::V3(v3))));
@@ -48,8 +50,19 @@ impl Level {
         }
     }
 
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
         self.0.dispatch(op)
+    }
+
+    /// What WebAssembly is compiled for is there, and a second copy of each kernel would be loaded for
+    /// nothing.
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
+        match self.0 {
+            Arch::Simd128(simd128) => pulp::Simd::vectorize(simd128, op),
+            _ => unreachable!("no other level is made"),
+        }
     }
 }
 
