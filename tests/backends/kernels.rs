@@ -6,7 +6,8 @@ use bitcodes_core::{Bitcodes, BitcodesConfig, PackedCodes};
 use bitcodes_workspace::on_every_backend;
 use burn::backend::{Autodiff, Flex, NdArray, Wgpu};
 use burn::module::Module;
-use burn::tensor::{Bool, Distribution, Int, Tensor, backend::Backend};
+use burn::tensor::{Bool, Distribution, Int, Tensor, TensorData, backend::Backend};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::golden::floats;
 
@@ -16,6 +17,8 @@ on_every_backend!(
     packed_codes_are_those_of_bits,
     training_without_a_mask_is_that_with_all_valid,
     a_frozen_codebook_has_no_gradient_and_its_vectors_have,
+    vectors_without_a_gradient_and_apart_in_memory_train_the_codebook,
+    a_vector_that_is_no_number_shows_in_training,
 );
 
 #[test]
@@ -33,10 +36,26 @@ fn quantizer<B: Backend>(device: &B::Device) -> Bitcodes<B> {
     BitcodesConfig::reference(5, 19).init(device)
 }
 
+/// Always the same: logits that rounding decides would be others now and then.
+fn numbers<B: Backend, const D: usize>(
+    seed: u64,
+    shape: [usize; D],
+    device: &B::Device,
+) -> Tensor<B, D> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let count = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|_| random.random_range(-1.0..1.0)).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn with_numbers<B: Backend>(config: &BitcodesConfig, device: &B::Device) -> Bitcodes<B> {
+    let codebook = numbers(9, [2 * config.num_bits, config.features], device);
+    Bitcodes::from_codebook(codebook, config).expect("it fits")
+}
+
 fn vectors_in_any_order_of_memory_have_the_same_bits<B: Backend>(device: &B::Device) {
-    let quantizer = quantizer::<B>(device);
-    let normal = Distribution::Normal(0.0, 1.0);
-    let all = Tensor::<B, 2>::random([40, 12], normal, device);
+    let quantizer = with_numbers::<B>(&BitcodesConfig::reference(5, 19), device);
+    let all = numbers::<B, 2>(1, [40, 12], device);
     let views = [
         all.clone().narrow(1, 3, 5),
         all.clone().slice([7..31, 2..7]),
@@ -85,14 +104,13 @@ fn packed_codes_are_those_of_bits<B: Backend>(device: &B::Device) {
 
 /// A mask takes the tensors' path, which the kernels are held to by this.
 fn training_without_a_mask_is_that_with_all_valid<B: Backend>(device: &B::Device) {
-    let normal = Distribution::Normal(0.0, 1.0);
     for (features, num_bits, vectors) in [(5, 19, 33), (64, 32, 700), (130, 3, 90)] {
         let config = BitcodesConfig::reference(features, num_bits)
             .with_noise(0.0)
             .with_temperature(2.0);
-        let quantizer = config.init::<Autodiff<B>>(device);
-        let x = Tensor::<B, 3>::random([1, vectors, features], normal, device);
-        let target = Tensor::<B, 3>::random([1, vectors, features], normal, device);
+        let quantizer = with_numbers::<Autodiff<B>>(&config, device);
+        let x = numbers::<B, 3>(2, [1, vectors, features], device);
+        let target = numbers::<B, 3>(3, [1, vectors, features], device);
         let target = Tensor::<Autodiff<B>, 3>::from_inner(target);
         let pass = |masked: bool| {
             let x = Tensor::<Autodiff<B>, 3>::from_inner(x.clone()).require_grad();
@@ -136,4 +154,40 @@ fn a_frozen_codebook_has_no_gradient_and_its_vectors_have<B: Backend>(device: &B
     assert!(quantizer.codebook.val().grad(&gradients).is_none());
     let of_x = floats(x.grad(&gradients).expect("x"));
     assert!(of_x.iter().any(|&gradient| gradient != 0.0));
+}
+
+fn vectors_without_a_gradient_and_apart_in_memory_train_the_codebook<B: Backend>(
+    device: &B::Device,
+) {
+    let config = BitcodesConfig::reference(5, 19).with_noise(0.0);
+    let quantizer = with_numbers::<Autodiff<B>>(&config, device);
+    let all = numbers::<Autodiff<B>, 2>(4, [12, 40], device);
+    let gradient = |x: Tensor<Autodiff<B>, 2>| {
+        let loss = quantizer.forward(x).quantized.powi_scalar(2).sum();
+        let gradients = loss.backward();
+        floats(quantizer.codebook.val().grad(&gradients).expect("codebook"))
+    };
+    let views = [
+        all.clone().narrow(1, 3, 5),
+        all.clone().transpose().narrow(1, 2, 5),
+        all.narrow(0, 3, 1).narrow(1, 3, 5).expand([9, 5]),
+    ];
+    for (index, view) in views.into_iter().enumerate() {
+        let plain = Tensor::from_data(view.to_data(), device);
+        let (of_view, of_plain) = (gradient(view), gradient(plain));
+        for (of_view, of_plain) in of_view.iter().zip(&of_plain) {
+            let bound = 1e-4 * of_plain.abs().max(1.0);
+            assert!((of_view - of_plain).abs() < bound, "view {index}");
+        }
+    }
+}
+
+fn a_vector_that_is_no_number_shows_in_training<B: Backend>(device: &B::Device) {
+    let quantizer = quantizer::<Autodiff<B>>(device);
+    let mut x = vec![0.5; 3 * 5];
+    x[7] = f32::NAN;
+    let x = Tensor::<Autodiff<B>, 2>::from_data(TensorData::new(x, [3, 5]), device);
+    let quantized = floats(quantizer.forward(x).quantized.inner());
+    let rows: Vec<bool> = quantized.chunks(5).map(|row| row[0].is_nan()).collect();
+    assert_eq!(rows, [false, true, false]);
 }

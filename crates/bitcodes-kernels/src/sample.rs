@@ -40,6 +40,8 @@ pub struct Sampled {
     pub packed: Vec<u8>,
     /// The derivatives of `sigmoid((logit + noise) / temperature)` by the logits, `[vectors, num_bits]`.
     pub slopes: Vec<f32>,
+    /// Whether no sum of logit and noise is NaN, which gives the bit 0 and the slope NaN.
+    pub are_numbers: bool,
 }
 
 impl Encoder {
@@ -64,8 +66,9 @@ impl Encoder {
             self.num_bits(),
         );
         let mut packed = vec![0; x.len() * row_bytes(self.num_bits())];
+        let mut are_numbers = true;
         let write = |slopes: &mut [MaybeUninit<f32>]| {
-            run_in_parts(Sample {
+            are_numbers = run_in_parts(Sample {
                 encoder: self,
                 x,
                 first: 0,
@@ -78,7 +81,11 @@ impl Encoder {
         // SAFETY: it writes a slope for each logit.
         #[expect(unsafe_code, reason = "measured to pay")]
         let slopes = unsafe { written(logits, write) };
-        Sampled { packed, slopes }
+        Sampled {
+            packed,
+            slopes,
+            are_numbers,
+        }
     }
 }
 
@@ -98,7 +105,8 @@ struct Sample<'a> {
 }
 
 impl Task for Sample<'_> {
-    type Output = ();
+    /// Whether there is no NaN.
+    type Output = bool;
 
     fn vectors(&self) -> usize {
         self.x.len()
@@ -143,7 +151,7 @@ impl Task for Sample<'_> {
         )
     }
 
-    fn run(self) {
+    fn run(self) -> bool {
         let num_bits = self.encoder.num_bits();
         let seed = match self.noise {
             Noise::Logistic { seed, .. } => seed,
@@ -154,22 +162,26 @@ impl Task for Sample<'_> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ part.rotate_left(32));
         let tile = (TILE_LOGITS / num_bits).max(1).min(self.x.len());
         let mut logits = vec![0.0; tile * num_bits];
+        let mut are_numbers = true;
         let mut rest = self;
         while !rest.x.is_empty() {
             let count = tile.min(rest.x.len());
             let (first, after) = rest.split_at(count);
             let logits = &mut logits[..first.slopes.len()];
             first.encoder.logits(first.x, logits);
-            first.encoder.level().run(Decide {
+            are_numbers &= first.encoder.level().run(Decide {
                 logits,
                 random: &mut random,
                 vectors: first,
             });
             rest = after;
         }
+        are_numbers
     }
 
-    fn join((): (), (): ()) {}
+    fn join(first: bool, second: bool) -> bool {
+        first && second
+    }
 }
 
 /// Bits and slopes of these vectors' logits.
@@ -180,10 +192,10 @@ struct Decide<'a> {
 }
 
 impl WithSimd for Decide<'_> {
-    type Output = ();
+    type Output = bool;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, _: S) -> bool {
         let Self {
             logits,
             random,
@@ -199,12 +211,15 @@ impl WithSimd for Decide<'_> {
         }
         pack_signs(logits, vectors.encoder.num_bits(), vectors.packed);
         let by = 1.0 / vectors.temperature;
+        let mut are_numbers = true;
         for (slope, logit) in vectors.slopes.iter_mut().zip(logits) {
-            // The sigmoid's derivative is even, and of a large number 0.
+            are_numbers &= !logit.is_nan();
+            // The sigmoid's derivative is even.
             let e = exp(-(*logit * by).abs());
             let sum = 1.0 + e;
             slope.write(by * e / (sum * sum));
         }
+        are_numbers
     }
 }
 

@@ -68,7 +68,7 @@ fn bits_and_slopes_are_those_of_logit_and_noise() {
 }
 
 #[test]
-fn a_seed_repeats_its_draws_whatever_the_instructions_and_the_threads() {
+fn a_seed_repeats_its_draws_whatever_the_instructions() {
     let (features, num_bits, vectors) = (5, 9, 3000);
     let codebook = numbers(2 * num_bits * features, 1);
     let x = numbers(vectors * features, 2);
@@ -124,5 +124,22 @@ fn noise_is_logistic() {
         let furthest = furthest.fold(0.0, f64::max);
         // Kolmogorov and Smirnov: beyond 1.95 / sqrt(n) once in a thousand.
         assert!(furthest < 1.95 / count.sqrt(), "{furthest}");
+    }
+}
+
+#[test]
+fn what_is_no_number_is_told() {
+    let encoder = Encoder::new(&[0.5; 2 * 9 * 3], 3);
+    let mut x = vec![1.0; 3 * 2000];
+    let are_numbers = |x: &[f32]| {
+        encoder
+            .sample(Rows::new(x, 3), Noise::None, 1.0)
+            .are_numbers
+    };
+    assert!(are_numbers(&x));
+    for place in [0, 3000, 5999] {
+        x[place] = f32::NAN;
+        assert!(!are_numbers(&x));
+        x[place] = 1.0;
     }
 }

@@ -1,5 +1,5 @@
-//! Kernels for tensors that lie in the host's memory: the one place that chooses between them and
-//! operations on tensors, which are what they are held to.
+//! Kernels for tensors that lie in the host's memory. Each gives nothing for tensors that it cannot take,
+//! and the caller does with operations on tensors what they are held to.
 //!
 //! They take vectors and codes along the last axis, in any number of axes before it: on NdArray each
 //! `reshape` copies.
@@ -17,9 +17,9 @@ use super::host::{Integers, has_values_in_host_memory, lend_integers, lend_rows}
 /// What computes the bits of independent decisions and what bits stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
-    /// Kernels of [`bitcodes_kernels`] on the host's memory, for f32; in training for the forward pass
-    /// of a quantizer without normalization, losses and mask. Tensors of other types, and vectors whose
-    /// elements do not lie side by side, take the other path.
+    /// Kernels of [`bitcodes_kernels`] on the host's memory, for f32; on a backend that differentiates
+    /// for `forward` without normalization, losses and mask. Tensors of other types, and maps with
+    /// their channels first, take the other path.
     Kernels,
     /// The backend's operations on tensors.
     Tensors,
@@ -74,12 +74,13 @@ pub(crate) fn decode<B: Backend, const D: usize>(
     let num_bits = shape[D - 1];
     let vectors: usize = shape[..D - 1].iter().product();
     shape[D - 1] = codebook.dims()[1];
+    let decoder = decoder(codebook)?;
     let mut packed = vec![0; vectors * row_bytes(num_bits)];
     let are_bits = lend_integers(bits, |bits| match bits {
         Integers::I32(bits) => i32::pack(bits, num_bits, &mut packed),
         Integers::I64(bits) => i64::pack(bits, num_bits, &mut packed),
     })?;
-    are_bits.then(|| decode_packed(&packed, shape, codebook))?
+    are_bits.then(|| vectors_of(&decoder, &packed, shape, &codebook.device()))
 }
 
 /// The bits of [`encode`], packed.
@@ -101,12 +102,22 @@ pub(crate) fn decode_packed<B: Backend, const D: usize>(
     shape: [usize; D],
     codebook: &Tensor<B, 2>,
 ) -> Option<Tensor<B, D>> {
-    let features = shape[D - 1];
-    let decoder = lend_rows(codebook, |rows| {
-        rows.as_slice().map(|all| Decoder::new(all, features))
-    })??;
+    Some(vectors_of(
+        &decoder(codebook)?,
+        packed,
+        shape,
+        &codebook.device(),
+    ))
+}
+
+fn vectors_of<B: Backend, const D: usize>(
+    decoder: &Decoder,
+    packed: &[u8],
+    shape: [usize; D],
+    device: &B::Device,
+) -> Tensor<B, D> {
     let data = TensorData::new(decoder.decoded(packed), shape);
-    Some(Tensor::from_data(data, (&codebook.device(), DType::F32)))
+    Tensor::from_data(data, (device, DType::F32))
 }
 
 /// The bits of `x [.., features]`, sampled with noise of the bits' shape.
@@ -143,6 +154,13 @@ pub(super) fn sample<B: Backend, const D: usize>(
     })
 }
 
+fn decoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Decoder> {
+    let [_, features] = codebook.dims();
+    lend_rows(codebook, |rows| {
+        rows.as_slice().map(|all| Decoder::new(all, features))
+    })?
+}
+
 fn encoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Encoder> {
     let [_, features] = codebook.dims();
     lend_rows(codebook, |rows| {
@@ -177,4 +195,25 @@ fn unpacked<B: Backend, I: Integer + Element, const D: usize>(
 ) -> Tensor<B, D, Int> {
     let bits: Vec<I> = I::unpack(packed, shape[D - 1]);
     Tensor::from_data(TensorData::new(bits, shape), (device, I::dtype()))
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::backend::Flex;
+
+    /// Where kernels gave nothing, all else would go on, slower.
+    #[test]
+    fn kernels_take_what_they_are_for() {
+        let device = Default::default();
+        let codebook = Tensor::<Flex, 2>::ones([6, 5], &device);
+        let x = Tensor::<Flex, 3>::ones([2, 4, 7], &device).narrow(2, 1, 5);
+        let bits = encode(&x, &codebook).expect("f32 in rows");
+        assert_eq!(bits.dims(), [2, 4, 3]);
+        assert!(quantize(&x, &codebook).is_some());
+        assert!(decode(&bits, &codebook).is_some());
+        assert!(decode(&bits.mul_scalar(3).add_scalar(2), &codebook).is_none());
+        assert!(encode(&x.clone().cast(DType::F64), &codebook).is_none());
+        assert!(encode(&x.swap_dims(1, 2), &Tensor::ones([6, 4], &device)).is_none());
+    }
 }

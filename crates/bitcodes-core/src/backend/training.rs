@@ -85,6 +85,10 @@ fn on<K: Backend, const D: usize>(
     };
     let (seed, device) = (|| seed::<K>(&of_x.device()), of_x.device());
     let sampled = kernels::sample(&of_x, &of_codebook, noise, seed, temperature)?;
+    // Operations on tensors spread it, so that a diverged training shows.
+    if !sampled.are_numbers {
+        return None;
+    }
     let y = kernels::decode_packed(&sampled.packed, of_x.dims(), &of_codebook)?;
     let mut shape = of_x.dims();
     shape[D - 1] = of_codebook.dims()[0] / 2;
@@ -160,5 +164,32 @@ impl<K: Backend, const D: usize> Backward<K, 2> for Sampling<D> {
             let of_codebook = Tensor::<K, 2>::from_data(data, (&device, DType::F32));
             graph.register::<K>(node.id, of_codebook.into_primitive().tensor());
         }
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::backend::Flex;
+    use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
+    use burn::tensor::backend::AutodiffBackend;
+
+    fn takes<B: AutodiffBackend>(x: f32) -> bool {
+        let device = Default::default();
+        let codebook = Tensor::<B, 2>::ones([6, 5], &device).require_grad();
+        let x = Tensor::<B, 3>::full([2, 4, 5], x, &device);
+        let noise = Tensor::<B, 3>::ones([2, 4, 3], &device);
+        let given = sampled(&x, &codebook, Noise::Given(&noise), 1.0);
+        let drawn = sampled(&x, &codebook, Noise::Logistic(1.0), 1.0);
+        assert_eq!(given.is_some(), drawn.is_some());
+        given.is_some()
+    }
+
+    #[test]
+    fn kernels_take_what_they_are_for() {
+        assert!(takes::<Autodiff<Flex>>(1.0));
+        assert!(takes::<Autodiff<Flex, BalancedCheckpointing>>(1.0));
+        assert!(!takes::<Autodiff<Flex>>(f32::NAN));
+        assert!(!takes::<Autodiff<Autodiff<Flex>>>(1.0));
     }
 }

@@ -20,6 +20,12 @@ impl<B: Backend> Bitcodes<B> {
     /// Where the last axis of `x` is not `features` long.
     pub fn quantize<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
         let dtype = FloatDType::from(x.dtype());
+        if self.decides_vectors_as_they_are()
+            && !has_no_vectors(&x)
+            && let Some((quantized, _)) = kernels::quantize(&x, &self.codebook.val())
+        {
+            return quantized;
+        }
         self.decode(self.encode(x)).cast(dtype)
     }
 

@@ -108,9 +108,11 @@ impl<B: Backend> Bitcodes<B> {
 
     /// What bits stand for, in the type of the codebook.
     pub(super) fn decoded<const N: usize>(&self, bits: Tensor<B, N, Int>) -> Tensor<B, N> {
-        let (dims, codebook) = (bits.dims(), self.codebook.val());
-        if let Some(decoded) = kernels::decode(&vectors_first(bits.clone()), &codebook) {
-            return along_axis_1_again(decoded, dims);
+        let codebook = self.codebook.val();
+        if are_rows::<N>()
+            && let Some(decoded) = kernels::decode(&bits, &codebook)
+        {
+            return decoded;
         }
         let stored = codebook.dtype();
         let dtype = working([stored]);
@@ -188,10 +190,11 @@ impl<B: Backend> Bitcodes<B> {
         x: Tensor<B, N>,
         pairs: &Pairs<B>,
     ) -> Tensor<B, 2, Int> {
-        if self.assignment() == Assignment::Independent
-            && let Some(bits) = kernels::encode(&vectors_first(x.clone()), &self.codebook.val())
+        if are_rows::<N>()
+            && self.assignment() == Assignment::Independent
+            && let Some(bits) = kernels::encode(&x, &self.codebook.val())
         {
-            return bits;
+            return vectors_first(bits);
         }
         self.decided(x, pairs).greater_elem(0.0).int()
     }
@@ -203,12 +206,11 @@ impl<B: Backend> Bitcodes<B> {
         pairs: &Pairs<B>,
     ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
         let (dims, dtype) = (x.dims(), FloatDType::from(x.dtype()));
-        if self.assignment() == Assignment::Independent
-            && let Some((quantized, bits)) =
-                kernels::quantize(&vectors_first(x.clone()), &self.codebook.val())
+        if are_rows::<N>()
+            && self.assignment() == Assignment::Independent
+            && let Some(quantized) = kernels::quantize(&x, &self.codebook.val())
         {
-            let quantized = along_axis_1_again(quantized, dims);
-            return (quantized, along_axis_1_again(bits, dims));
+            return quantized;
         }
         let bits = along_axis_1_again(self.encoded(x, pairs), dims);
         (self.decoded(bits.clone()).cast(dtype), bits)
@@ -287,11 +289,16 @@ impl<B: Backend> Bitcodes<B> {
     }
 }
 
+/// Whether vectors lie along the last axis, as kernels take them; a map would have to be copied.
+const fn are_rows<const N: usize>() -> bool {
+    N == 2
+}
+
 /// The reverse of [`vectors_first`], for vectors of these dimensions.
-fn along_axis_1_again<B: Backend, const N: usize, K: BasicOps<B>>(
-    rows: Tensor<B, 2, K>,
+fn along_axis_1_again<B: Backend, const N: usize>(
+    rows: Tensor<B, 2, Int>,
     vectors: [usize; N],
-) -> Tensor<B, N, K> {
+) -> Tensor<B, N, Int> {
     let mut dims = vectors;
     dims[1] = vectors[N - 1];
     dims[N - 1] = rows.dims()[1];
