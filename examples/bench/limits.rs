@@ -137,8 +137,9 @@ impl WithSimd for Add {
         let table = black_box([[simd.splat_f32s(1.0); SUMS]; 16]);
         let mut sums = [simd.splat_f32s(0.0); SUMS];
         for time in 0..TIMES {
-            for (sum, &part) in sums.iter_mut().zip(&table[time % 16]) {
-                *sum = simd.add_f32s(*sum, part);
+            let row = &table[time % table.len()];
+            for index in 0..SUMS {
+                sums[index] = simd.add_f32s(sums[index], row[index]);
             }
         }
         consume::<S>(sums)
