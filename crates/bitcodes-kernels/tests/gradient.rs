@@ -1,19 +1,10 @@
 //! The gradients of a training pass against plain loops, with every set of instructions.
 
+mod support;
+
 use bitcodes_kernels::layout::{pack_row, row_bytes};
 use bitcodes_kernels::{Backward, Level, Rows};
-
-/// Numbers without a pattern, in [-1, 1].
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        ((state >> 11) as f64 / (1u64 << 52) as f64 - 1.0) as f32
-    };
-    (0..count).map(|_| next()).collect()
-}
+use support::numbers;
 
 /// A sum, and the sum of its terms' magnitudes.
 #[derive(Clone, Copy, Default)]

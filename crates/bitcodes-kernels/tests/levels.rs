@@ -1,20 +1,10 @@
 //! Encoding and decoding against the plain loops, with every set of instructions.
 
+mod support;
+
 use bitcodes_kernels::layout::row_bytes;
 use bitcodes_kernels::{Decoder, Encoder, Level, Rows, plain};
-
-/// Numbers without a pattern, in [-1, 1].
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    (0..count)
-        .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            ((state >> 11) as f64 / (1u64 << 52) as f64 - 1.0) as f32
-        })
-        .collect()
-}
+use support::numbers;
 
 /// Around what each level does at once: vectors of a tile, lanes of features and bits.
 const VECTORS: [usize; 9] = [0, 1, 2, 5, 6, 12, 13, 25, 1100];

@@ -14,8 +14,8 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// On a backend that differentiates (`Autodiff<..>`) bits are decided by the sum of
     /// [`logits`](Self::logits) and logistic noise, and gradients pass straight through, each as the
-    /// [`Assignment`] says. The configuration's
-    /// [`noise`](BitcodesConfig::noise) scales the noise; at 0 none is drawn and the bits are
+    /// [`Assignment`](crate::Assignment) says. The configuration's
+    /// [`noise`](crate::BitcodesConfig::noise) scales the noise; at 0 none is drawn and the bits are
     /// [`encode`](Self::encode)'s. On any other backend, and after Burn's `valid()`, this is
     /// [`quantize`](Self::quantize) with its bits.
     ///
