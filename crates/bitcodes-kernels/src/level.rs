@@ -17,7 +17,6 @@ impl Level {
 
     /// Every one that this processor has and this crate was built with, the widest last.
     pub fn available() -> Vec<Self> {
-        #[allow(unused_mut, reason = "on other processors it is all")]
         let mut all = Vec::new();
         #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
         all.push(Self(Arch::Scalar));
