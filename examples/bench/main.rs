@@ -27,7 +27,7 @@ mod packed;
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bitcodes_core::{Bitcodes, BitcodesConfig};
 use burn::backend::Autodiff;
@@ -240,25 +240,35 @@ fn train<B: AutodiffBackend>(
     (x.grad(&gradients), bitcodes.codebook.val().grad(&gradients))
 }
 
+const WARM_UP: Duration = Duration::from_millis(100);
+
 struct Timer<'a, B: Backend> {
     device: &'a B::Device,
     repeats: u16,
 }
 
 impl<B: Backend> Timer<'_, B> {
-    /// The median of the times until the device is done.
+    /// The median of the times until the device is done, once it has been at work for a while: threads
+    /// that slept may have to share a core at first.
     fn median_ms<R>(&self, mut run: impl FnMut() -> R) -> Result<f64, ExecutionError> {
-        let mut times = Vec::new();
-        for repeat in 0..3 + self.repeats {
+        let mut time = || {
             let start = Instant::now();
             // What it gives is dropped after it is computed: fusion leaves out what nobody has.
             let given = run();
             B::sync(self.device)?;
-            if repeat >= 3 {
-                times.push(start.elapsed());
-            }
+            let time = start.elapsed();
             drop(given);
+            Ok(time)
+        };
+        let start = Instant::now();
+        for warm_up in 0.. {
+            if warm_up >= 3 && start.elapsed() >= WARM_UP {
+                break;
+            }
+            time()?;
         }
+        let times = (0..self.repeats).map(|_| time());
+        let mut times = times.collect::<Result<Vec<_>, ExecutionError>>()?;
         times.sort();
         let middle = times[(times.len() - 1) / 2] + times[times.len() / 2];
         Ok(middle.as_secs_f64() * 500.0)
