@@ -1,15 +1,17 @@
 //! Packed bits to vectors.
 
-use alloc::vec;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 
+use aligned_vec::{AVec, avec};
 use pulp::{Simd, WithSimd};
 
 use crate::layout::row_bytes;
 use crate::level::Level;
 use crate::memory::{as_unwritten, put, written};
-use crate::tasks::{Task, run_in_parts};
+use crate::tasks::{Task, part_of, run_in_parts};
 
 /// A codebook's sums of four vectors each, for every value of four bits.
 ///
@@ -22,13 +24,16 @@ pub struct Decoder {
     num_bits: usize,
     /// Elements that are decoded at once.
     width: usize,
-    /// `[columns of that width][bytes of a row][two halves][16][width]`, zeros past the last feature
-    /// and the last bit.
-    tables: Vec<f32>,
+    /// `[columns of that width][halves of a row's bytes][SUMS][width]`, zeros past the last feature and
+    /// the last bit.
+    tables: AVec<f32>,
 }
 
-/// Sums of a byte's two halves.
-const SUMS: usize = 32;
+/// Bits of half a byte.
+const HALF: usize = 4;
+
+/// Its values, each of which has a sum.
+const SUMS: usize = 1 << HALF;
 
 impl Decoder {
     /// Of a codebook `[2 * num_bits, features]`.
@@ -52,14 +57,16 @@ impl Decoder {
             codebook.len()
         );
         let num_bits = codebook.len() / (2 * features);
-        let width = level.run(Width(features));
-        let (columns, bytes) = (features.div_ceil(width), row_bytes(num_bits));
-        let mut tables = vec![0.0; columns * bytes * SUMS * width];
-        for (column, table) in tables.chunks_exact_mut(bytes * SUMS * width).enumerate() {
+        let level = level.narrowed(features);
+        let halves = num_bits.div_ceil(HALF);
+        let width = level.run(Width { features, halves });
+        let columns = features.div_ceil(width);
+        let mut tables = avec![0.0; columns * halves * SUMS * width];
+        for (column, table) in tables.chunks_exact_mut(halves * SUMS * width).enumerate() {
             let first = column * width;
             let present = width.min(features - first);
-            for (half, sums) in table.chunks_exact_mut(16 * width).enumerate() {
-                let bits = (4 * half..num_bits).take(4);
+            for (half, sums) in table.chunks_exact_mut(SUMS * width).enumerate() {
+                let bits = (HALF * half..num_bits).take(HALF);
                 for (value, sum) in sums.chunks_exact_mut(width).enumerate() {
                     for (position, bit) in bits.clone().enumerate() {
                         let row = 2 * bit + (value >> position & 1);
@@ -134,17 +141,25 @@ impl Decoder {
     }
 }
 
-/// The width of a column for so many features.
-struct Width(usize);
+/// The width of a column.
+struct Width {
+    features: usize,
+    halves: usize,
+}
 
 impl WithSimd for Width {
     type Output = usize;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> usize {
-        let registers = match self.0.div_ceil(S::F32_LANES) {
-            1 => 1,
-            2 => 2,
+        /// Bytes of a column's table: a small first cache.
+        const CACHED: usize = 1 << 15;
+
+        let needed = self.features.div_ceil(S::F32_LANES);
+        let cached = CACHED / (self.halves * SUMS * size_of::<S::f32s>());
+        let registers = match needed.min(cached) {
+            ..2 => 1,
+            2..4 if needed != 3 => 2,
             _ => 4,
         };
         registers * S::F32_LANES
@@ -163,6 +178,13 @@ impl Task for Decode<'_> {
 
     fn vectors(&self) -> usize {
         self.vectors.len() / self.decoder.features
+    }
+
+    fn part(&self) -> usize {
+        let Decoder {
+            features, num_bits, ..
+        } = *self.decoder;
+        part_of(features * (num_bits + 16))
     }
 
     fn split_at(self, vectors: usize) -> (Self, Self) {
@@ -190,16 +212,21 @@ impl WithSimd for Decode<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match self.decoder.width / S::F32_LANES {
-            1 => self.columns::<S, 1>(simd),
-            2 => self.columns::<S, 2>(simd),
-            _ => self.columns::<S, 4>(simd),
+            1 => self.columns::<S, 1, 4>(simd),
+            2 => self.columns::<S, 2, 2>(simd),
+            _ => self.columns::<S, 4, 1>(simd),
         }
     }
 }
 
+/// Vectors that are put together at a time, and the elements that they have at most.
+const BLOCK: usize = 128;
+const BLOCK_ELEMENTS: usize = 1 << 15;
+
 impl Decode<'_> {
+    /// By columns of `REGISTERS`, `ROWS` codes at a time: as many sums as an addition takes cycles.
     #[inline(always)]
-    fn columns<S: Simd, const REGISTERS: usize>(self, simd: S) {
+    fn columns<S: Simd, const REGISTERS: usize, const ROWS: usize>(self, simd: S) {
         let Decoder {
             features,
             num_bits,
@@ -208,24 +235,116 @@ impl Decode<'_> {
             ..
         } = *self.decoder;
         let bytes = row_bytes(num_bits);
-        for (column, table) in tables.chunks_exact(bytes * SUMS * width).enumerate() {
-            let (table, _) = S::as_simd_f32s(table);
-            let (table, _) = table.as_chunks::<REGISTERS>().0.as_chunks::<SUMS>();
-            let first = column * width;
-            let present = width.min(features - first);
-            let rows = self.packed.chunks_exact(bytes);
-            for (row, vector) in rows.zip(self.vectors.chunks_exact_mut(features)) {
-                let mut sums = [simd.splat_f32s(0.0); REGISTERS];
-                for (&byte, table) in row.iter().zip(table) {
-                    let (low, high) = (usize::from(byte & 15), usize::from(byte >> 4));
-                    for chosen in [&table[low], &table[16 + high]] {
-                        for (sum, &part) in sums.iter_mut().zip(chosen) {
-                            *sum = simd.add_f32s(*sum, part);
-                        }
-                    }
-                }
-                put::<S>(&sums, &mut vector[first..][..present]);
+        let tables = tables.chunks_exact(num_bits.div_ceil(HALF) * SUMS * width);
+        let columns = tables.len();
+        if let (1, Some(table)) = (columns, tables.clone().next()) {
+            let column = Column::<S, REGISTERS>::new(table, bytes, features, 0..features);
+            return column.decode::<ROWS>(simd, self.packed, self.vectors);
+        }
+        // Memory takes vectors that are written from end to end much faster than a column of each. The
+        // distance between them here is no power of two: those share few places of a cache.
+        let stride = columns * width + S::F32_LANES;
+        let block = (BLOCK_ELEMENTS / features)
+            .clamp(1, BLOCK)
+            .min(self.vectors().max(1));
+        let mut memory = Box::new_uninit_slice(block * stride + S::F32_LANES);
+        // A register that lies in two of a cache's lines takes both.
+        let skipped = memory.as_ptr().align_offset(size_of::<S::f32s>());
+        let together = &mut memory[skipped..][..block * stride];
+        let packed = self.packed.chunks(block * bytes);
+        for (packed, vectors) in packed.zip(self.vectors.chunks_mut(block * features)) {
+            for (column, table) in tables.clone().enumerate() {
+                let elements = column * width..(column + 1) * width;
+                let column = Column::<S, REGISTERS>::new(table, bytes, stride, elements);
+                column.decode::<ROWS>(simd, packed, together);
+            }
+            let vectors = vectors.chunks_exact_mut(features);
+            for (vector, row) in vectors.zip(together.chunks_exact(stride)) {
+                vector.copy_from_slice(&row[..features]);
             }
         }
+    }
+}
+
+/// A column of the tables, and where its sums belong.
+struct Column<'a, S: Simd, const REGISTERS: usize> {
+    table: &'a [[[S::f32s; REGISTERS]; SUMS]],
+    /// Bytes of a code.
+    bytes: usize,
+    /// From a vector to the next.
+    stride: usize,
+    /// Of each vector.
+    elements: Range<usize>,
+}
+
+impl<'a, S: Simd, const REGISTERS: usize> Column<'a, S, REGISTERS> {
+    #[inline(always)]
+    fn new(table: &'a [f32], bytes: usize, stride: usize, elements: Range<usize>) -> Self {
+        let (table, _) = S::as_simd_f32s(table);
+        Self {
+            table: table.as_chunks().0.as_chunks().0,
+            bytes,
+            stride,
+            elements,
+        }
+    }
+
+    #[inline(always)]
+    fn decode<const ROWS: usize>(&self, simd: S, packed: &[u8], vectors: &mut [MaybeUninit<f32>]) {
+        let mut packed = packed.chunks_exact(ROWS * self.bytes);
+        let mut vectors = vectors.chunks_exact_mut(ROWS * self.stride);
+        for (packed, vectors) in (&mut packed).zip(&mut vectors) {
+            self.decode_rows::<ROWS>(simd, packed, vectors);
+        }
+        let packed = packed.remainder().chunks_exact(self.bytes);
+        let vectors = vectors.into_remainder().chunks_exact_mut(self.stride);
+        for (packed, vector) in packed.zip(vectors) {
+            self.decode_rows::<1>(simd, packed, vector);
+        }
+    }
+
+    #[inline(always)]
+    fn decode_rows<const ROWS: usize>(
+        &self,
+        simd: S,
+        packed: &[u8],
+        vectors: &mut [MaybeUninit<f32>],
+    ) {
+        let mut rows: [&[u8]; ROWS] = [&[]; ROWS];
+        for (index, row) in rows.iter_mut().enumerate() {
+            *row = &packed[index * self.bytes..][..self.bytes];
+        }
+        let mut sums = [[simd.splat_f32s(0.0); REGISTERS]; ROWS];
+        let (whole, last) = self.table.as_chunks::<2>();
+        for (index, [low, high]) in whole.iter().enumerate() {
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let byte = usize::from(row[index]);
+                for chosen in [&low[byte % SUMS], &high[byte / SUMS % SUMS]] {
+                    add(simd, sums, chosen);
+                }
+            }
+        }
+        if let [low] = last {
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let byte = usize::from(row[self.bytes - 1]);
+                add(simd, sums, &low[byte % SUMS]);
+            }
+        }
+        // Not zipped, as only what is indexed by constants stays in registers.
+        for (index, sums) in sums.iter().enumerate() {
+            let vector = &mut vectors[index * self.stride..][..self.stride];
+            put::<S, _>(sums, &mut vector[self.elements.clone()]);
+        }
+    }
+}
+
+#[inline(always)]
+fn add<S: Simd, const REGISTERS: usize>(
+    simd: S,
+    sums: &mut [S::f32s; REGISTERS],
+    parts: &[S::f32s; REGISTERS],
+) {
+    for (sum, &part) in sums.iter_mut().zip(parts) {
+        *sum = simd.add_f32s(*sum, part);
     }
 }

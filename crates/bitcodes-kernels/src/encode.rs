@@ -6,7 +6,8 @@ use crate::layout::row_bytes;
 use crate::level::Level;
 use crate::product::{Keep, Panels, Put};
 use crate::rows::Rows;
-use crate::tasks::{Task, run_in_parts};
+use crate::short;
+use crate::tasks::{Task, part_of, run_in_parts};
 
 /// The differences of a codebook's pairs, laid out for products with many vectors.
 ///
@@ -111,6 +112,11 @@ impl Task for Encode<'_> {
         self.x.len()
     }
 
+    fn part(&self) -> usize {
+        let encoder = self.encoder;
+        part_of(encoder.features() * (encoder.num_bits() + 16))
+    }
+
     fn split_at(self, vectors: usize) -> (Self, Self) {
         let encoder = self.encoder;
         let (x, after) = self.x.split_at(vectors);
@@ -123,9 +129,16 @@ impl Task for Encode<'_> {
 
     fn run(self) {
         let Self { encoder, x, packed } = self;
+        let differences = &encoder.differences;
+        let (x, packed) = short::encode(differences, x, packed);
         packed.fill(0);
         let row_bytes = row_bytes(encoder.num_bits());
-        encoder.differences.product(x, Signs { packed, row_bytes });
+        let signs = Signs {
+            level: encoder.level(),
+            packed,
+            row_bytes,
+        };
+        encoder.differences.product(x, signs);
     }
 
     fn join((): (), (): ()) {}
@@ -133,6 +146,7 @@ impl Task for Encode<'_> {
 
 /// Their signs, in rows of bytes that are zeros.
 struct Signs<'a> {
+    level: Level,
     packed: &'a mut [u8],
     row_bytes: usize,
 }
@@ -149,7 +163,9 @@ impl Keep for Signs<'_> {
         let zero = simd.splat_f32s(0.0);
         let mut bits = 0;
         for (register, &logits) in logits.iter().enumerate() {
-            let signs = mask_bits(simd, simd.greater_than_f32s(logits, zero));
+            let signs = self
+                .level
+                .mask_bits(simd, simd.greater_than_f32s(logits, zero));
             bits |= signs << (register * S::F32_LANES);
         }
         put(
@@ -158,21 +174,6 @@ impl Keep for Signs<'_> {
             &mut self.packed[vector * self.row_bytes..][..self.row_bytes],
         );
     }
-}
-
-/// A bit for each lane.
-#[inline(always)]
-fn mask_bits<S: Simd>(simd: S, mask: S::m32s) -> u32 {
-    if const { size_of::<S::m32s>() == size_of::<u16>() } {
-        return bytemuck::cast::<_, u16>(mask).into();
-    }
-    if const { S::F32_LANES == 1 } {
-        return u32::from(simd.first_true_m32s(mask) == 0);
-    }
-    let mask: S::u32s = bytemuck::cast(mask);
-    let lanes: &[u32] = bytemuck::cast_slice(core::slice::from_ref(&mask));
-    let each = lanes.iter().enumerate();
-    each.fold(0, |all, (lane, set)| all | (set & 1) << lane)
 }
 
 /// Puts bits, of which there are at most 32 and those past the row's last are zero, where the

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use pulp::{Arch, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 
 /// A set of vector instructions.
 #[derive(Clone, Copy)]
@@ -32,6 +32,18 @@ impl Level {
         all
     }
 
+    /// Narrower instructions, where a register of theirs holds as many elements.
+    pub(crate) fn narrowed(self, elements: usize) -> Self {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Arch::V4(_) if elements <= 8 => match pulp::x86::V3::try_new() {
+                Some(v3) => Self(Arch::V3(v3)),
+                None => self,
+            },
+            _ => self,
+        }
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self.0 {
@@ -46,6 +58,31 @@ impl Level {
             Arch::Simd128(_) => "simd128",
             #[allow(unreachable_patterns, reason = "pulp may add some")]
             _ => "unknown",
+        }
+    }
+
+    /// A bit for each lane of a mask, where `simd` is this level's.
+    #[inline(always)]
+    pub(crate) fn mask_bits<S: Simd>(self, simd: S, mask: S::m32s) -> u32 {
+        if const { size_of::<S::m32s>() == size_of::<u16>() } {
+            return bytemuck::cast::<_, u16>(mask).into();
+        }
+        if const { S::F32_LANES == 1 } {
+            return u32::from(simd.first_true_m32s(mask) == 0);
+        }
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Arch::V3(v3) if const { S::F32_LANES == 8 } => {
+                v3.avx._mm256_movemask_ps(bytemuck::cast(mask)) as u32
+            }
+            #[cfg(target_arch = "wasm32")]
+            Arch::Simd128(simd128) => simd128.simd128.i32x4_bitmask(bytemuck::cast(mask)).into(),
+            _ => {
+                let mask: S::u32s = bytemuck::cast(mask);
+                let lanes: &[u32] = bytemuck::cast_slice(core::slice::from_ref(&mask));
+                let each = lanes.iter().enumerate();
+                each.fold(0, |all, (lane, set)| all | (set & 1) << lane)
+            }
         }
     }
 

@@ -33,6 +33,7 @@ mod memory;
 mod product;
 mod rows;
 mod sample;
+mod short;
 mod tasks;
 
 pub mod columns;

@@ -34,20 +34,26 @@ pub unsafe fn as_unwritten<T: Copy>(memory: &mut [T]) -> &mut [MaybeUninit<T>] {
 
 /// Writes as many elements of registers as there is room for.
 #[inline(always)]
-pub fn put<S: Simd>(registers: &[S::f32s], room: &mut [MaybeUninit<f32>]) {
-    for (register, room) in registers.iter().zip(room.chunks_mut(S::F32_LANES)) {
-        let elements: &[f32] = bytemuck::cast_slice(core::slice::from_ref(register));
-        match room.len() == S::F32_LANES {
-            // Of a length that the compiler knows, one instruction.
-            true => {
-                room[..S::F32_LANES].write_copy_of_slice(&elements[..S::F32_LANES]);
-            }
-            false => put_part(elements, room),
+pub fn put<S: Simd, const REGISTERS: usize>(
+    registers: &[S::f32s; REGISTERS],
+    room: &mut [MaybeUninit<f32>],
+) {
+    let lanes = S::F32_LANES;
+    if room.len() == REGISTERS * lanes {
+        for (index, register) in registers.iter().enumerate() {
+            let elements: &[f32] = bytemuck::cast_slice(core::slice::from_ref(register));
+            room[index * lanes..][..lanes].write_copy_of_slice(&elements[..lanes]);
         }
+        return;
+    }
+    // A copy: what this takes part of has to be in memory, and the others are not.
+    let registers = *registers;
+    for (register, room) in registers.iter().zip(room.chunks_mut(lanes)) {
+        put_part(bytemuck::cast_slice(core::slice::from_ref(register)), room);
     }
 }
 
-/// Writes fewer than a register holds, by lengths that the compiler knows.
+/// Writes as many elements as there is room for, by lengths that the compiler knows.
 #[inline(always)]
 fn put_part(mut elements: &[f32], mut room: &mut [MaybeUninit<f32>]) {
     macro_rules! put {
@@ -59,7 +65,7 @@ fn put_part(mut elements: &[f32], mut room: &mut [MaybeUninit<f32>]) {
             }
         )* };
     }
-    put!(8, 4, 2, 1);
+    put!(16, 8, 4, 2, 1);
     let _ = (elements, room);
 }
 

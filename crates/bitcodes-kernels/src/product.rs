@@ -1,9 +1,8 @@
 //! Products of many vectors with a matrix, tile by tile.
 
-use alloc::vec;
-use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
+use aligned_vec::{AVec, avec};
 use pulp::{Simd, WithSimd};
 
 use crate::level::Level;
@@ -21,7 +20,7 @@ pub struct Panels {
     inner: usize,
     columns: usize,
     /// Panels of consecutive columns, each `[inner][columns of the panel]`, zeros past the last.
-    data: Vec<f32>,
+    data: AVec<f32>,
 }
 
 /// Registers that a panel is wide, but for the last.
@@ -40,7 +39,7 @@ impl Panels {
             lanes,
             inner,
             columns,
-            data: vec![0.0; inner * wide],
+            data: avec![0.0; inner * wide],
         }
     }
 
@@ -57,6 +56,11 @@ impl Panels {
     /// Its instructions.
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    /// The first panel, `[inner][columns of the panel]`.
+    pub fn panel(&self) -> &[f32] {
+        &self.data
     }
 
     /// Sets a row.
@@ -163,7 +167,7 @@ impl Keep for Put<'_> {
         product: [S::f32s; WIDE],
     ) {
         let row = &mut self.rows[vector * self.columns..][..self.columns][first..];
-        put::<S>(&product, row);
+        put::<S, _>(&product, row);
     }
 }
 
@@ -369,8 +373,8 @@ impl<X: Vectors, K: Keep> Tiles<'_, X, K> {
     ) {
         let panel = panel.as_chunks::<WIDE>().0;
         let products = self.x.tile::<S, ROWS, WIDE>(simd, index, panel);
-        for (vector, product) in (index..).zip(products) {
-            self.keep.keep(simd, vector, first, product);
+        for (row, &product) in products.iter().enumerate() {
+            self.keep.keep(simd, index + row, first, product);
         }
     }
 }

@@ -8,6 +8,11 @@ pub trait Task: Sized + Send {
     /// Vectors of the work.
     fn vectors(&self) -> usize;
 
+    /// Vectors of a part.
+    fn part(&self) -> usize {
+        VECTORS
+    }
+
     /// The work on the first vectors, and that on the others.
     fn split_at(self, vectors: usize) -> (Self, Self);
 
@@ -18,17 +23,24 @@ pub trait Task: Sized + Send {
     fn join(first: Self::Output, second: Self::Output) -> Self::Output;
 }
 
-/// Vectors of a part: enough that handing it over costs nothing, few enough that their codes stay
-/// in the cache between two steps.
+/// Vectors of a part: few enough that their codes stay in the cache between two steps.
 pub const VECTORS: usize = 512;
+
+/// Vectors of a part, of `operations` each: more of what is done with little, as to hand over a part
+/// costs thousands.
+pub fn part_of(operations: usize) -> usize {
+    const WORTH: usize = 1 << 19;
+    (WORTH / operations).next_power_of_two().max(VECTORS)
+}
 
 /// Does the work, on all threads where there are some.
 pub fn run_in_parts<T: Task>(task: T) -> T::Output {
-    let parts = task.vectors().div_ceil(VECTORS);
+    let part = task.part();
+    let parts = task.vectors().div_ceil(part);
     if parts <= 1 {
         return task.run();
     }
-    let (first, second) = task.split_at(parts / 2 * VECTORS);
+    let (first, second) = task.split_at(parts / 2 * part);
     #[cfg(feature = "threads")]
     let (first, second) = rayon::join(|| run_in_parts(first), || run_in_parts(second));
     #[cfg(not(feature = "threads"))]

@@ -83,9 +83,13 @@ fn ties_and_what_is_no_number_give_a_zero() {
         ([-inf, 0.0], 0b100),
     ] {
         for level in Level::available() {
-            let mut packed = [0];
-            Encoder::at(level, &codebook, 2).encode(Rows::new(&x, 2), &mut packed);
-            assert_eq!(packed, [wanted], "{level:?}: {x:?}");
+            // Alone, and in the lanes of a register.
+            for vectors in [1, 16] {
+                let mut packed = vec![0; vectors];
+                let x = x.repeat(vectors);
+                Encoder::at(level, &codebook, 2).encode(Rows::new(&x, 2), &mut packed);
+                assert_eq!(packed, vec![wanted; vectors], "{level:?}: {x:?}");
+            }
         }
     }
 }
@@ -123,26 +127,30 @@ fn vectors_are_the_plain_sums() {
 
 #[test]
 fn a_code_alone_decodes_to_what_it_does_among_many() {
-    let (features, num_bits) = (37, 21);
+    for (features, num_bits) in [(37, 21), (9, 3), (13, 8)] {
+        check_alone(features, num_bits);
+    }
+}
+
+fn check_alone(features: usize, num_bits: usize) {
+    let bytes = row_bytes(num_bits);
     let codebook = numbers(2 * num_bits * features, 5);
     let x = numbers(1000 * features, 6);
     for level in Level::available() {
         let encoder = Encoder::at(level, &codebook, features);
         let decoder = Decoder::at(level, &codebook, features);
-        let mut packed = vec![0; 1000 * 3];
+        let mut packed = vec![0; 1000 * bytes];
         encoder.encode(Rows::new(&x, features), &mut packed);
         let mut y = vec![0.0; 1000 * features];
         decoder.decode(&packed, &mut y);
-        for row in 0..1000 {
-            let mut alone = [0; 3];
-            encoder.encode(
-                Rows::new(&x[row * features..][..features], features),
-                &mut alone,
-            );
-            assert_eq!(alone, packed[row * 3..][..3], "{level:?}");
+        let rows = x.chunks(features).zip(packed.chunks(bytes));
+        for ((x, packed), y) in rows.zip(y.chunks(features)) {
+            let mut alone = vec![0; bytes];
+            encoder.encode(Rows::new(x, features), &mut alone);
+            assert_eq!(alone, packed, "{level:?}");
             let mut vector = vec![0.0; features];
             decoder.decode(&alone, &mut vector);
-            assert_eq!(vector, y[row * features..][..features], "{level:?}");
+            assert_eq!(vector, y, "{level:?}");
         }
     }
 }
