@@ -253,6 +253,7 @@ impl Decode<'_> {
         let together = &mut memory[skipped..][..block * stride];
         let packed = self.packed.chunks(block * bytes);
         for (packed, vectors) in packed.zip(self.vectors.chunks_mut(block * features)) {
+            let together = &mut together[..vectors.len() / features * stride];
             for (column, table) in tables.clone().enumerate() {
                 let elements = column * width..(column + 1) * width;
                 let column = Column::<S, REGISTERS>::new(table, bytes, stride, elements);
@@ -291,6 +292,7 @@ impl<'a, S: Simd, const REGISTERS: usize> Column<'a, S, REGISTERS> {
 
     #[inline(always)]
     fn decode<const ROWS: usize>(&self, simd: S, packed: &[u8], vectors: &mut [MaybeUninit<f32>]) {
+        debug_assert_eq!(packed.len() / self.bytes, vectors.len() / self.stride);
         let mut packed = packed.chunks_exact(ROWS * self.bytes);
         let mut vectors = vectors.chunks_exact_mut(ROWS * self.stride);
         for (packed, vectors) in (&mut packed).zip(&mut vectors) {

@@ -6,8 +6,9 @@ use bitcodes_kernels::layout::row_bytes;
 use bitcodes_kernels::{Decoder, Encoder, Level, Rows, plain};
 use support::numbers;
 
-/// Around what each level does at once: vectors of a tile, lanes of features and bits.
-const VECTORS: [usize; 9] = [0, 1, 2, 5, 6, 12, 13, 25, 1100];
+/// Around what each level does at once: vectors of a tile, of a block and of a part, lanes of features and
+/// bits.
+const VECTORS: [usize; 11] = [0, 1, 2, 5, 6, 12, 13, 25, 129, 511, 1101];
 const FEATURES: [usize; 9] = [1, 2, 3, 7, 16, 31, 64, 65, 100];
 const BITS: [usize; 12] = [1, 3, 4, 7, 8, 9, 16, 17, 31, 32, 33, 70];
 
