@@ -69,8 +69,8 @@ fn encode_on<B: Backend>(args: &EncodeArgs, device: B::Device) -> Result<(), Cli
     for block in x.chunks(BLOCK * features) {
         let block_vectors = block.len() / features;
         let block = TensorData::new(block.to_vec(), [block_vectors, features]);
-        let logits = quantizer.logits(Tensor::<B, 2>::from_data(block, &device));
-        bytes.extend_from_slice(PackedCodes::from_logits(logits)?.as_bytes());
+        let codes = quantizer.encode_packed(Tensor::<B, 2>::from_data(block, &device))?;
+        bytes.extend_from_slice(codes.as_bytes());
         progress.inc(block_vectors as u64);
     }
     progress.finish_and_clear();
@@ -101,7 +101,7 @@ fn decode_on<B: Backend>(args: &DecodeArgs, device: B::Device) -> Result<(), Cli
     let progress = progress(vectors);
     for start in (0..vectors).step_by(BLOCK) {
         let block = codes.slice(start..vectors.min(start + BLOCK));
-        let decoded = quantizer.decode(block.to_bits::<B, 2>(&device));
+        let decoded: Tensor<B, 2> = quantizer.decode_packed(&block);
         y.extend(decoded.into_data().iter::<f32>());
         progress.inc(block.len() as u64);
     }

@@ -3,9 +3,9 @@
 use burn::tensor::{FloatDType, Int, Tensor, backend::Backend, read_sync};
 
 use super::{Bitcodes, as_rows, has_no_vectors};
-use crate::backend::kernels;
+use crate::backend::kernels::{self, Path, path};
 use crate::precision::working;
-use crate::{CodesError, PackedCodes, check_bits_async};
+use crate::{Assignment, CodesError, PackedCodes, check_bits_async};
 
 impl<B: Backend> Bitcodes<B> {
     /// Quantizes without noise on every backend; the same as `decode(encode(x))`.
@@ -117,6 +117,10 @@ impl<B: Backend> Bitcodes<B> {
             && let Some(bytes) = kernels::encode_packed(&x, &self.codebook.val())
         {
             return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
+        }
+        // Where logits would be rounded otherwise than by the kernel.
+        if self.assignment() == Assignment::Independent && path::<B>() == Path::Kernels {
+            return PackedCodes::from_bits_async(self.encode(x)).await;
         }
         PackedCodes::from_logits_async(self.logits(x)).await
     }
