@@ -66,7 +66,7 @@ struct Args {
     /// Threads of the CPU
     #[arg(long, default_value = "2", value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
-    /// Times that each is measured, after three that do not count
+    /// Times that each is measured, after a tenth of a second that does not count
     #[arg(long, default_value = "15", value_parser = clap::value_parser!(u16).range(1..))]
     repeats: u16,
 }

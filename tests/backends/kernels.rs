@@ -87,8 +87,19 @@ fn bits_that_are_none_are_extrapolated<B: Backend>(device: &B::Device) {
 
 fn packed_codes_are_those_of_bits<B: Backend>(device: &B::Device) {
     let normal = Distribution::Normal(0.0, 1.0);
-    for config in [BitcodesConfig::reference(5, 19), BitcodesConfig::new(5, 19)] {
+    let reference = BitcodesConfig::reference(5, 19);
+    for config in [
+        reference.clone().with_normalize(true),
+        reference,
+        BitcodesConfig::new(5, 19),
+    ] {
         let quantizer = config.init::<B>(device);
+        let turned = Tensor::<B, 3>::random([2, 5, 3000], normal, device).swap_dims(1, 2);
+        let packed = quantizer
+            .encode_packed(turned.clone())
+            .expect("the device works");
+        let bits = quantizer.encode(turned);
+        assert_eq!(packed, PackedCodes::from_bits(bits).expect("bits"));
         for shape in [[3, 7, 5], [1, 1, 5], [2, 0, 5]] {
             let x = Tensor::<B, 3>::random(shape, normal, device);
             let packed = quantizer

@@ -24,16 +24,15 @@ pub struct Decoder {
     num_bits: usize,
     /// Elements that are decoded at once.
     width: usize,
-    /// `[columns of that width][halves of a row's bytes][SUMS][width]`, zeros past the last feature and
-    /// the last bit.
+    /// `[columns of that width][nibbles][SUMS][width]`, zeros past the last feature and the last
+    /// bit.
     tables: AVec<f32>,
 }
 
-/// Bits of half a byte.
-const HALF: usize = 4;
+/// Bits of a nibble, whose values have a sum each.
+const NIBBLE: usize = 4;
 
-/// Its values, each of which has a sum.
-const SUMS: usize = 1 << HALF;
+const SUMS: usize = 1 << NIBBLE;
 
 impl Decoder {
     /// Of a codebook `[2 * num_bits, features]`.
@@ -58,15 +57,15 @@ impl Decoder {
         );
         let num_bits = codebook.len() / (2 * features);
         let level = level.narrowed(features);
-        let halves = num_bits.div_ceil(HALF);
-        let width = level.run(Width { features, halves });
+        let nibbles = num_bits.div_ceil(NIBBLE);
+        let width = level.run(Width { features, nibbles });
         let columns = features.div_ceil(width);
-        let mut tables = avec![0.0; columns * halves * SUMS * width];
-        for (column, table) in tables.chunks_exact_mut(halves * SUMS * width).enumerate() {
+        let mut tables = avec![0.0; columns * nibbles * SUMS * width];
+        for (column, table) in tables.chunks_exact_mut(nibbles * SUMS * width).enumerate() {
             let first = column * width;
             let present = width.min(features - first);
-            for (half, sums) in table.chunks_exact_mut(SUMS * width).enumerate() {
-                let bits = (HALF * half..num_bits).take(HALF);
+            for (nibble, sums) in table.chunks_exact_mut(SUMS * width).enumerate() {
+                let bits = (NIBBLE * nibble..num_bits).take(NIBBLE);
                 for (value, sum) in sums.chunks_exact_mut(width).enumerate() {
                     for (position, bit) in bits.clone().enumerate() {
                         let row = 2 * bit + (value >> position & 1);
@@ -104,7 +103,7 @@ impl Decoder {
     ///
     /// Where `packed` is not whole rows, or `vectors` not one for each.
     pub fn decode(&self, packed: &[u8], vectors: &mut [f32]) {
-        // SAFETY: sums are written there.
+        // SAFETY: sums are written there, or rows that sums were written to.
         #[expect(unsafe_code, reason = "measured to pay")]
         let vectors = unsafe { as_unwritten(vectors) };
         self.write(packed, vectors);
@@ -144,7 +143,7 @@ impl Decoder {
 /// The width of a column.
 struct Width {
     features: usize,
-    halves: usize,
+    nibbles: usize,
 }
 
 impl WithSimd for Width {
@@ -156,10 +155,10 @@ impl WithSimd for Width {
         const CACHED: usize = 1 << 15;
 
         let needed = self.features.div_ceil(S::F32_LANES);
-        let cached = CACHED / (self.halves * SUMS * size_of::<S::f32s>());
-        let registers = match needed.min(cached) {
-            ..2 => 1,
-            2..4 if needed != 3 => 2,
+        let cached = CACHED / (self.nibbles * SUMS * size_of::<S::f32s>());
+        let registers = match (needed, cached) {
+            (1, _) | (_, ..2) => 1,
+            (2, _) | (_, ..4) => 2,
             _ => 4,
         };
         registers * S::F32_LANES
@@ -184,7 +183,7 @@ impl Task for Decode<'_> {
         let Decoder {
             features, num_bits, ..
         } = *self.decoder;
-        part_of(features * (num_bits + 16))
+        part_of(features * num_bits.div_ceil(NIBBLE).max(4))
     }
 
     fn split_at(self, vectors: usize) -> (Self, Self) {
@@ -219,9 +218,12 @@ impl WithSimd for Decode<'_> {
     }
 }
 
-/// Vectors that are put together at a time, and the elements that they have at most.
+/// Vectors that are put together at a time: many, as the tables of all columns are read again for each
+/// block.
 const BLOCK: usize = 128;
-const BLOCK_ELEMENTS: usize = 1 << 15;
+
+/// Features of the longest that are: a block of them has room in the second cache.
+const LONG: usize = 1 << 10;
 
 impl Decode<'_> {
     /// By columns of `REGISTERS`, `ROWS` codes at a time: as many sums as an addition takes cycles.
@@ -235,30 +237,35 @@ impl Decode<'_> {
             ..
         } = *self.decoder;
         let bytes = row_bytes(num_bits);
-        let tables = tables.chunks_exact(num_bits.div_ceil(HALF) * SUMS * width);
+        let tables = tables.chunks_exact(num_bits.div_ceil(NIBBLE) * SUMS * width);
         let columns = tables.len();
-        if let (1, Some(table)) = (columns, tables.clone().next()) {
-            let column = Column::<S, REGISTERS>::new(table, bytes, features, 0..features);
-            return column.decode::<ROWS>(simd, self.packed, self.vectors);
+        if columns == 1 || features > LONG || self.vectors() < BLOCK {
+            for (column, table) in tables.enumerate() {
+                let elements = column * width..features.min((column + 1) * width);
+                let column = Column::<S, REGISTERS>::new(table, bytes, features, elements);
+                column.decode::<ROWS>(simd, self.packed, &mut *self.vectors);
+            }
+            return;
         }
-        // Memory takes vectors that are written from end to end much faster than a column of each. The
-        // distance between them here is no power of two: those share few places of a cache.
-        let stride = columns * width + S::F32_LANES;
-        let block = (BLOCK_ELEMENTS / features)
-            .clamp(1, BLOCK)
-            .min(self.vectors().max(1));
-        let mut memory = Box::new_uninit_slice(block * stride + S::F32_LANES);
+        // Memory takes vectors that are written from end to end faster than a column of each. The distance
+        // between them here is an odd number of registers: powers of two share few places of a cache.
+        let stride = ((columns * REGISTERS) | 1) * S::F32_LANES;
+        let mut memory = Box::new_uninit_slice(BLOCK * stride + S::F32_LANES);
         // A register that lies in two of a cache's lines takes both.
-        let skipped = memory.as_ptr().align_offset(size_of::<S::f32s>());
-        let together = &mut memory[skipped..][..block * stride];
-        let packed = self.packed.chunks(block * bytes);
-        for (packed, vectors) in packed.zip(self.vectors.chunks_mut(block * features)) {
+        let skipped = memory
+            .as_ptr()
+            .align_offset(size_of::<S::f32s>())
+            .min(S::F32_LANES);
+        let together = &mut memory[skipped..][..BLOCK * stride];
+        let packed = self.packed.chunks(BLOCK * bytes);
+        for (packed, vectors) in packed.zip(self.vectors.chunks_mut(BLOCK * features)) {
             let together = &mut together[..vectors.len() / features * stride];
             for (column, table) in tables.clone().enumerate() {
                 let elements = column * width..(column + 1) * width;
                 let column = Column::<S, REGISTERS>::new(table, bytes, stride, elements);
                 column.decode::<ROWS>(simd, packed, together);
             }
+            // Columns have written all of these rows.
             let vectors = vectors.chunks_exact_mut(features);
             for (vector, row) in vectors.zip(together.chunks_exact(stride)) {
                 vector.copy_from_slice(&row[..features]);
@@ -292,7 +299,8 @@ impl<'a, S: Simd, const REGISTERS: usize> Column<'a, S, REGISTERS> {
 
     #[inline(always)]
     fn decode<const ROWS: usize>(&self, simd: S, packed: &[u8], vectors: &mut [MaybeUninit<f32>]) {
-        debug_assert_eq!(packed.len() / self.bytes, vectors.len() / self.stride);
+        // What is not written here stays uninitialized.
+        assert_eq!(packed.len() / self.bytes, vectors.len() / self.stride);
         let mut packed = packed.chunks_exact(ROWS * self.bytes);
         let mut vectors = vectors.chunks_exact_mut(ROWS * self.stride);
         for (packed, vectors) in (&mut packed).zip(&mut vectors) {
@@ -348,5 +356,26 @@ fn add<S: Simd, const REGISTERS: usize>(
 ) {
     for (sum, &part) in sums.iter_mut().zip(parts) {
         *sum = simd.add_f32s(*sum, part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    /// Of one column and of several, alone and in blocks, which Miri watches.
+    #[test]
+    fn every_element_is_written() {
+        for (features, num_bits) in [(7, 3), (90, 9)] {
+            let codebook = vec![1.0; 2 * num_bits * features];
+            for vectors in [1, BLOCK + 3] {
+                let packed = vec![0; vectors * row_bytes(num_bits)];
+                for level in Level::available() {
+                    let decoded = Decoder::at(level, &codebook, features).decoded(&packed);
+                    assert_eq!(decoded, vec![num_bits as f32; vectors * features]);
+                }
+            }
+        }
     }
 }

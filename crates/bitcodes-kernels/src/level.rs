@@ -34,6 +34,7 @@ impl Level {
 
     /// Narrower instructions, where a register of theirs holds as many elements.
     pub(crate) fn narrowed(self, elements: usize) -> Self {
+        let _ = elements;
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Arch::V4(_) if elements <= 8 => match pulp::x86::V3::try_new() {

@@ -39,7 +39,7 @@ pub fn put<S: Simd, const REGISTERS: usize>(
     room: &mut [MaybeUninit<f32>],
 ) {
     let lanes = S::F32_LANES;
-    if room.len() == REGISTERS * lanes {
+    if let Some(room) = room.get_mut(..REGISTERS * lanes) {
         for (index, register) in registers.iter().enumerate() {
             let elements: &[f32] = bytemuck::cast_slice(core::slice::from_ref(register));
             room[index * lanes..][..lanes].write_copy_of_slice(&elements[..lanes]);

@@ -58,9 +58,14 @@ impl Panels {
         self.level
     }
 
-    /// The first panel, `[inner][columns of the panel]`.
-    pub fn panel(&self) -> &[f32] {
-        &self.data
+    /// The panel of a matrix of no more columns than a register has lanes, `[inner][lanes]`.
+    pub fn only_panel(&self) -> &[f32] {
+        assert!(
+            self.columns <= self.lanes,
+            "a matrix of {} columns",
+            self.columns
+        );
+        &self.data[..self.inner * self.lanes]
     }
 
     /// Sets a row.

@@ -1,4 +1,4 @@
-//! Vectors to codes of few bits, which would leave most of a register empty: lanes are vectors here,
+//! Short vectors to codes of few bits, which would leave most of a register empty: lanes are vectors here,
 //! not bits.
 
 use bytemuck::Zeroable;
@@ -7,10 +7,11 @@ use pulp::{Simd, WithSimd};
 use crate::product::Panels;
 use crate::rows::Rows;
 
-/// Bits of the longest code that is short.
-const BITS: usize = 8;
+/// Features of the longest vectors that are short: of more, lanes are filled from more memory than is
+/// cached.
+const FEATURES: usize = 32;
 
-/// Encodes the first vectors, as many as fill registers, where codes are so short that this is faster.
+/// Encodes the first vectors, as many as fill registers, where this is faster.
 ///
 /// Gives what is left to do.
 pub fn encode<'a>(
@@ -18,7 +19,7 @@ pub fn encode<'a>(
     x: Rows<'a>,
     packed: &'a mut [u8],
 ) -> (Rows<'a>, &'a mut [u8]) {
-    if differences.columns() > BITS {
+    if differences.columns() > 8 || differences.inner() > FEATURES {
         return (x, packed);
     }
     let done = differences.level().run(Short {
@@ -42,6 +43,7 @@ impl WithSimd for Short<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> usize {
+        // Bits that fill half a register, or fewer.
         match self.differences.columns() {
             ..=4 if const { S::F32_LANES >= 8 } => self.encode::<S, 4>(simd),
             ..=8 if const { S::F32_LANES >= 16 } => self.encode::<S, 8>(simd),
@@ -60,7 +62,7 @@ impl Short<'_> {
             return 0;
         };
         let features = self.x.features();
-        let differences = self.differences.panel();
+        let differences = self.differences.only_panel();
         let blocks = x.chunks_exact(S::F32_LANES * features);
         let encoded = blocks.len() * S::F32_LANES;
         for (x, packed) in blocks.zip(self.packed.chunks_exact_mut(S::F32_LANES)) {

@@ -27,8 +27,15 @@ fn bits_are_the_signs_of_the_plain_logits() {
 
 #[test]
 fn vectors_may_lie_apart() {
-    for (features, stride) in [(3, 3), (3, 5), (16, 40), (33, 64)] {
-        let codebook = numbers(2 * 19 * features, 1);
+    for (features, stride, num_bits) in [
+        (3, 3, 19),
+        (3, 5, 19),
+        (16, 40, 19),
+        (33, 64, 19),
+        (9, 11, 3),
+        (9, 11, 8),
+    ] {
+        let codebook = numbers(2 * num_bits * features, 1);
         for vectors in [0usize, 1, 7, 600] {
             // Nothing behind the last vector.
             let elements = vectors.saturating_sub(1) * stride + features;
@@ -70,8 +77,6 @@ fn check_encoding(codebook: &[f32], x: Rows<'_>) {
 #[test]
 fn ties_and_what_is_no_number_give_a_zero() {
     let (nan, inf) = (f32::NAN, f32::INFINITY);
-    // Differences 0, 1 and -1 in the first feature.
-    let codebook = [0.5, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0];
     for (x, wanted) in [
         ([0.0, 0.0], 0b000),
         ([-0.0, 1.0], 0b000),
@@ -83,13 +88,25 @@ fn ties_and_what_is_no_number_give_a_zero() {
         ([inf, 0.0], 0b010),
         ([-inf, 0.0], 0b100),
     ] {
-        for level in Level::available() {
-            // Alone, and in the lanes of a register.
-            for vectors in [1, 16] {
-                let mut packed = vec![0; vectors];
-                let x = x.repeat(vectors);
-                Encoder::at(level, &codebook, 2).encode(Rows::new(&x, 2), &mut packed);
-                assert_eq!(packed, vec![wanted; vectors], "{level:?}: {x:?}");
+        for (features, num_bits) in [(2, 3), (4, 3), (5, 8), (9, 8), (4, 19)] {
+            // Differences 0, 1 and -1 in the first feature, of the first bits.
+            let mut codebook = vec![0.0; 2 * num_bits * features];
+            (codebook[3 * features], codebook[4 * features]) = (1.0, 1.0);
+            for level in Level::available() {
+                let encoder = Encoder::at(level, &codebook, features);
+                // Alone, and in the lanes of a register.
+                for vectors in [1, 16] {
+                    let mut row = vec![0.0; features];
+                    row[..2].copy_from_slice(&x);
+                    let mut packed = vec![0; vectors * row_bytes(num_bits)];
+                    encoder.encode(Rows::new(&row.repeat(vectors), features), &mut packed);
+                    for packed in packed.chunks(row_bytes(num_bits)) {
+                        let (first, others) = packed.split_first().expect("a byte");
+                        let at = format!("{level:?}, {features} features, {num_bits} bits: {x:?}");
+                        assert_eq!(*first, wanted, "{at}");
+                        assert!(others.iter().all(|&byte| byte == 0), "{at}");
+                    }
+                }
             }
         }
     }
@@ -99,28 +116,50 @@ fn ties_and_what_is_no_number_give_a_zero() {
 fn vectors_are_the_plain_sums() {
     for features in FEATURES {
         for num_bits in BITS {
-            let codebook = numbers(2 * num_bits * features, 1);
-            for codes in VECTORS {
-                let mut packed: Vec<u8> = (0..codes * row_bytes(num_bits))
-                    .map(|index| (index * index * 7 + 3 * index) as u8)
-                    .collect();
-                if num_bits % 8 > 0 {
-                    for row in packed.chunks_mut(row_bytes(num_bits)) {
-                        row[num_bits / 8] &= (1 << (num_bits % 8)) - 1;
-                    }
-                }
-                let wanted = plain::decode(&codebook, features, &packed);
-                for level in Level::available() {
-                    let decoder = Decoder::at(level, &codebook, features);
-                    let mut found = vec![f32::NAN; codes * features];
-                    decoder.decode(&packed, &mut found);
-                    for (found, wanted) in found.iter().zip(&wanted) {
-                        let off = (f64::from(*found) - wanted).abs();
-                        // Each of at most so many sums is off by half a unit of at most num_bits.
-                        let bound = (num_bits * num_bits) as f64 * 6e-8;
-                        assert!(off <= bound, "{level:?}: {found}, expected {wanted}");
-                    }
-                }
+            check_decoding(features, num_bits, &VECTORS);
+        }
+    }
+}
+
+/// Columns of each width, more than a cache holds of a table, and vectors that are not put together.
+#[test]
+fn vectors_of_many_features_and_bits_are_the_plain_sums() {
+    for (features, num_bits) in [
+        (20, 33),
+        (20, 129),
+        (40, 65),
+        (300, 33),
+        (300, 129),
+        (300, 260),
+        (1000, 70),
+        (1100, 33),
+        (40_000, 3),
+    ] {
+        check_decoding(features, num_bits, &[1, 3, 131, 263]);
+    }
+}
+
+fn check_decoding(features: usize, num_bits: usize, vectors: &[usize]) {
+    let codebook = numbers(2 * num_bits * features, 1);
+    for &codes in vectors {
+        let mut packed: Vec<u8> = (0..codes * row_bytes(num_bits))
+            .map(|index| (index * index * 7 + 3 * index) as u8)
+            .collect();
+        if !num_bits.is_multiple_of(8) {
+            for row in packed.chunks_mut(row_bytes(num_bits)) {
+                row[num_bits / 8] &= (1 << (num_bits % 8)) - 1;
+            }
+        }
+        let wanted = plain::decode(&codebook, features, &packed);
+        for level in Level::available() {
+            let decoder = Decoder::at(level, &codebook, features);
+            let mut found = vec![f32::NAN; codes * features];
+            decoder.decode(&packed, &mut found);
+            for (found, wanted) in found.iter().zip(&wanted) {
+                let off = (f64::from(*found) - wanted).abs();
+                // Each of at most so many sums is off by half a unit of at most num_bits.
+                let bound = (num_bits * num_bits) as f64 * 6e-8;
+                assert!(off <= bound, "{level:?}: {found}, expected {wanted}");
             }
         }
     }

@@ -17,9 +17,9 @@ fn peak(call: impl FnOnce()) -> usize {
 }
 
 #[test]
-fn packed_codes_take_no_memory_of_their_own_however_many_there_are() {
+fn packed_codes_take_less_than_a_mebibyte_a_thread_however_many_there_are() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    for (features, num_bits) in [(8, 4), (64, 32), (512, 64), (128, 128)] {
+    for (features, num_bits) in [(8, 4), (64, 32), (512, 64), (128, 128), (1024, 8)] {
         let codebook = vec![0.5; 2 * num_bits * features];
         let encoder = Encoder::new(&codebook, features);
         let decoder = Decoder::new(&codebook, features);
@@ -35,9 +35,8 @@ fn packed_codes_take_no_memory_of_their_own_however_many_there_are() {
             both();
             let bytes = peak(both);
             println!("{vectors} x {features} x {num_bits}: {bytes} bytes");
-            // It is 1 MiB that is promised.
             assert!(
-                bytes < threads << 18,
+                bytes < threads << 20,
                 "{vectors} x {features} x {num_bits}: {bytes} bytes, {threads} threads"
             );
         }

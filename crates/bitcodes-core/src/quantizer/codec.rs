@@ -118,9 +118,16 @@ impl<B: Backend> Bitcodes<B> {
         {
             return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
         }
-        // Where logits would be rounded otherwise than by the kernel.
-        if self.assignment() == Assignment::Independent && path::<B>() == Path::Kernels {
-            return PackedCodes::from_bits_async(self.encode(x)).await;
+        // As `encode` does: the tensors' product would round some logits otherwise.
+        if self.assignment() == Assignment::Independent
+            && path::<B>() == Path::Kernels
+            && !has_no_vectors(&x)
+        {
+            let dtype = working([x.dtype(), self.codebook.val().dtype()]);
+            let rows = self.normalized(as_rows(x.clone()).cast(dtype));
+            if let Some(bytes) = kernels::encode_packed(&rows, &self.codebook.val()) {
+                return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
+            }
         }
         PackedCodes::from_logits_async(self.logits(x)).await
     }
