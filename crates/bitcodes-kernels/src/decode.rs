@@ -44,7 +44,7 @@ impl Decoder {
         Self::at(Level::best(), codebook, features)
     }
 
-    /// With other instructions than the best.
+    /// With other instructions than the best, or narrower ones where features fill half a register.
     ///
     /// # Panics
     ///
@@ -183,6 +183,7 @@ impl Task for Decode<'_> {
         let Decoder {
             features, num_bits, ..
         } = *self.decoder;
+        // To write takes as long as some additions.
         part_of(features * num_bits.div_ceil(NIBBLE).max(4))
     }
 

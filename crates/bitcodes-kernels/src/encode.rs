@@ -114,6 +114,7 @@ impl Task for Encode<'_> {
 
     fn part(&self) -> usize {
         let encoder = self.encoder;
+        // Few bits take as long as a register of them.
         part_of(encoder.features() * (encoder.num_bits() + 16))
     }
 

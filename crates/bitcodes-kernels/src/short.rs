@@ -7,8 +7,7 @@ use pulp::{Simd, WithSimd};
 use crate::product::Panels;
 use crate::rows::Rows;
 
-/// Features of the longest vectors that are short: of more, lanes are filled from more memory than is
-/// cached.
+/// Features of the longest vectors that are short: of more, products by tiles take no longer.
 const FEATURES: usize = 32;
 
 /// Encodes the first vectors, as many as fill registers, where this is faster.

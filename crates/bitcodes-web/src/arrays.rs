@@ -1,6 +1,6 @@
 //! JavaScript's arrays to tensors and back.
 
-use bitcodes_core::PackedCodes;
+use bitcodes_core::{CodesError, PackedCodes};
 use burn::tensor::{BasicOps, Int, Tensor, TensorData};
 use js_sys::{Float32Array, Promise, Uint32Array};
 use wasm_bindgen::prelude::*;
@@ -76,11 +76,12 @@ pub fn float_array<const D: usize>(tensor: Tensor<Compute, D>) -> Promise {
     })
 }
 
-/// A promise of the codes that logits decide, as their words, a `Uint32Array`.
-pub fn code_words<const D: usize>(logits: Tensor<Compute, D>) -> Promise {
+/// A promise of codes as their words, a `Uint32Array`.
+pub fn code_words(
+    codes: impl Future<Output = Result<PackedCodes, CodesError>> + 'static,
+) -> Promise {
     future_to_promise(async move {
-        let codes = PackedCodes::from_logits_async(logits).await;
-        let codes = codes.map_err(JsError::from)?;
+        let codes = codes.await.map_err(JsError::from)?;
         Ok(Uint32Array::from(&codes.to_host_words()[..]).into())
     })
 }

@@ -1,5 +1,6 @@
 //! A whole autoencoder, for JavaScript.
 
+use bitcodes_core::PackedCodes;
 use bitcodes_train::{AutoencoderConfig, read_config, read_model};
 use burn::tensor::{Int, Tensor};
 use js_sys::Promise;
@@ -65,7 +66,8 @@ impl Autoencoder {
     /// Where there are not whole images.
     #[wasm_bindgen(unchecked_return_type = "Promise<Uint32Array>")]
     pub fn encode(&self, images: Vec<f32>) -> Result<Promise, JsError> {
-        Ok(code_words(self.decided(self.images(images)?)?))
+        let logits = self.decided(self.images(images)?)?;
+        Ok(code_words(PackedCodes::from_logits_async(logits)))
     }
 
     /// How decided the bits of images are, `[n, tokens, num_bits]`.

@@ -47,7 +47,10 @@ impl Quantizer {
     #[wasm_bindgen(unchecked_return_type = "Promise<Uint32Array>")]
     pub fn encode(&self, x: Vec<f32>) -> Result<Promise, JsError> {
         let x = floats::<2>(x, "numbers", &[self.features()])?;
-        Ok(code_words(self.quantizer.logits(x)))
+        let quantizer = self.quantizer.clone();
+        Ok(code_words(
+            async move { quantizer.encode_packed_async(x).await },
+        ))
     }
 
     /// How decided the bits of vectors are, `[n, num_bits]`.
