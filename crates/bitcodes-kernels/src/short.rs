@@ -18,7 +18,7 @@ pub fn encode<'a>(
     x: Rows<'a>,
     packed: &'a mut [u8],
 ) -> (Rows<'a>, &'a mut [u8]) {
-    if differences.columns() > 8 || differences.inner() > FEATURES {
+    if differences.inner() > FEATURES {
         return (x, packed);
     }
     let done = differences.level().run(Short {
@@ -32,7 +32,7 @@ pub fn encode<'a>(
 struct Short<'a> {
     differences: &'a Panels,
     x: Rows<'a>,
-    /// A byte for each vector.
+    /// A byte for each vector, of no more bits.
     packed: &'a mut [u8],
 }
 

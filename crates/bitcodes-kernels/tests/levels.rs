@@ -175,7 +175,17 @@ fn a_code_alone_decodes_to_what_it_does_among_many() {
 fn check_alone(features: usize, num_bits: usize) {
     let bytes = row_bytes(num_bits);
     let codebook = numbers(2 * num_bits * features, 5);
-    let x = numbers(1000 * features, 6);
+    let mut x = numbers(1000 * features, 6);
+    // All but orthogonal to the first bit's direction: rounding alone decides it, which another order of
+    // summing would show.
+    let (zero, one) = (&codebook[..features], &codebook[features..2 * features]);
+    let direction: Vec<f32> = one.iter().zip(zero).map(|(one, zero)| one - zero).collect();
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    for x in x.chunks_mut(features) {
+        let along = dot(x, &direction) / dot(&direction, &direction);
+        let each = x.iter_mut().zip(&direction);
+        each.for_each(|(x, direction)| *x -= along * direction);
+    }
     for level in Level::available() {
         let encoder = Encoder::at(level, &codebook, features);
         let decoder = Decoder::at(level, &codebook, features);

@@ -112,20 +112,22 @@ impl<B: Backend> Bitcodes<B> {
         x: Tensor<B, D>,
     ) -> Result<PackedCodes, CodesError> {
         let shape = self.with_last(&x, self.num_bits());
-        if self.decides_vectors_as_they_are()
-            && !has_no_vectors(&x)
-            && let Some(bytes) = kernels::encode_packed(&x, &self.codebook.val())
-        {
-            return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
-        }
-        // As `encode` does: the tensors' product would round some logits otherwise.
         if self.assignment() == Assignment::Independent
             && path::<B>() == Path::Kernels
             && !has_no_vectors(&x)
         {
-            let dtype = working([x.dtype(), self.codebook.val().dtype()]);
-            let rows = self.normalized(as_rows(x.clone()).cast(dtype));
-            if let Some(bytes) = kernels::encode_packed(&rows, &self.codebook.val()) {
+            let codebook = self.codebook.val();
+            let lent = match self.decides_vectors_as_they_are() {
+                true => kernels::encode_packed(&x, &codebook),
+                false => None,
+            };
+            // As `encode` does: the tensors' product would round some logits otherwise.
+            let bytes = lent.or_else(|| {
+                let dtype = working([x.dtype(), codebook.dtype()]);
+                let rows = self.normalized(as_rows(x.clone()).cast(dtype));
+                kernels::encode_packed(&rows, &codebook)
+            });
+            if let Some(bytes) = bytes {
                 return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
             }
         }
