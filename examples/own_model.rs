@@ -29,7 +29,7 @@ impl<B: Backend> Model<B> {
         let encoder = LinearConfig::new(2, 16).init(device);
         // Starts from what the encoder makes of a batch.
         let sample = encoder.forward(circle(256, device));
-        let bitcodes = BitcodesConfig::new(16, 5).init_from_sample(sample);
+        let bitcodes = BitcodesConfig::new(16, 5).try_init_from_sample(sample);
         Self {
             encoder,
             bitcodes: bitcodes.expect("the encoder gives numbers"),

@@ -94,7 +94,7 @@ impl Device {
     }
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Config {
     /// As bitcodes-pytorch: independent bits
     Reference,
@@ -146,7 +146,7 @@ fn bench<B: Backend>(args: &Args, name: &str, device: &B::Device) -> Result<(), 
         let normal = Distribution::Normal(0.0, 1.0);
         let x = Tensor::<B, 3>::random([1, vectors, features], normal, device);
         let tolerance = args.backend.tolerance();
-        check::forward(&bitcodes, x.clone(), tolerance)
+        check::forward(&bitcodes, args.config, x.clone(), tolerance)
             .and_then(|()| match args.config {
                 Config::Reference => check::gradients(&trained, x.clone(), tolerance),
                 Config::New => Ok(()),

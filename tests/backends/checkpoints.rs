@@ -80,7 +80,7 @@ fn every_form_of_a_codebook_is_read<B: Backend>(device: &B::Device) {
 fn ours_are_read_again_with_their_configuration<B: Backend>(device: &B::Device) {
     let mut quantizer = BitcodesConfig::reference(5, 3)
         .with_temperature(Schedule::cosine(4.0, 0.5, 100))
-        .with_noise(0.5)
+        .with_noise_scale(0.5)
         .with_commitment_weight(0.25)
         .with_entropy_weight(0.1)
         .with_diversity(2.0)

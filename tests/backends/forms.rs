@@ -371,7 +371,7 @@ fn maps_of_one_to_three_dimensions<B: Backend>(device: &B::Device) {
     let whole = burn::tensor::Distribution::Uniform(-9.0, 9.0);
     let codebook = Tensor::<B, 2>::random([14, 5], whole, device).round();
     let config = BitcodesConfig::reference(5, 7);
-    let quantizer = Bitcodes::from_codebook(codebook, &config).unwrap();
+    let quantizer = config.try_init_from_codebook(codebook).unwrap();
     let rows = Tensor::<B, 3>::random([2, 12, 5], whole, device).round();
     let y = quantizer.quantize(rows.clone()).swap_dims(1, 2);
     let bits = quantizer.encode(rows.clone());

@@ -1,6 +1,8 @@
 //! Parity with the reference on every golden file and every backend, in eval and in training.
 
-use bitcodes_core::{Bitcodes, BitcodesConfig, BitcodesOutput, PackedCodes, to_decimal};
+use bitcodes_core::{
+    Bitcodes, BitcodesConfig, BitcodesOutput, Independent, PackedCodes, to_decimal,
+};
 use bitcodes_workspace::golden::{Golden, NAMES};
 use bitcodes_workspace::on_every_backend;
 use bitcodes_workspace::plain::{Bounded, Plain, assert_within};
@@ -25,7 +27,7 @@ on_every_backend!(
 
 pub fn quantizer<B: Backend>(golden: &Golden, device: &B::Device) -> Bitcodes<B> {
     let config = BitcodesConfig::reference(golden.features, golden.num_bits)
-        .with_temperature(golden.temperature);
+        .with_assignment(Independent::new().with_temperature(golden.temperature));
     let mut quantizer = config.init::<B>(device);
     let data = TensorData::new(
         golden.floats("codebook"),
@@ -147,7 +149,14 @@ fn outputs_and_gradients_of_training<B: Backend>(device: &B::Device) {
         let quantizer = quantizer::<Autodiff<B>>(&golden, device);
         let [x, target] = ["x", "target"].map(|tensor| golden.floats(tensor));
         let values = [x, golden.logistic_noise(), target];
-        assert_step(name, &quantizer, golden.leading, values, device);
+        assert_step(
+            name,
+            &quantizer,
+            golden.temperature,
+            golden.leading,
+            values,
+            device,
+        );
     }
 }
 
@@ -162,11 +171,18 @@ fn gradients_of_many_vectors<B: Backend>(device: &B::Device) {
         let codebook = TensorData::new(codebook, [2 * num_bits, features]);
         let config = BitcodesConfig::reference(features, num_bits);
         let quantizer =
-            Bitcodes::<Autodiff<B>>::from_codebook(Tensor::from_data(codebook, device), &config);
+            config.try_init_from_codebook::<Autodiff<B>>(Tensor::from_data(codebook, device));
         let [x, target] = [1, 2].map(|seed| some(vectors * features, seed));
         let values = [x, some(vectors * num_bits, 3), target];
         let name = format!("{vectors} x {features} x {num_bits}");
-        assert_step(&name, &quantizer.unwrap(), [1, vectors], values, device);
+        assert_step(
+            &name,
+            &quantizer.unwrap(),
+            1.0,
+            [1, vectors],
+            values,
+            device,
+        );
     }
 }
 
@@ -175,12 +191,12 @@ fn gradients_of_many_vectors<B: Backend>(device: &B::Device) {
 fn assert_step<B: AutodiffBackend>(
     name: &str,
     quantizer: &Bitcodes<B>,
+    temperature: f64,
     [batch, tokens]: [usize; 2],
     [x, noise, target]: [Vec<f32>; 3],
     device: &B::Device,
 ) {
     let codebook = quantizer.codebook.val();
-    let temperature = quantizer.temperature();
     let plain = Plain::new(&floats(codebook.clone()), quantizer.features(), temperature);
     let wanted = plain.step(&x, &noise, &target);
 

@@ -4,7 +4,9 @@
 //! this one, at the point where it is taken: the hard bits, what they quantize to and the soft bits
 //! at that point stay as they are, and the soft bits' change is added to the hard ones.
 
-use bitcodes_core::{Bitcodes, BitcodesConfig, BitcodesOutput, CommitmentLoss, EntropyLoss};
+use bitcodes_core::{
+    Bitcodes, BitcodesConfig, BitcodesOutput, CommitmentLoss, EntropyLoss, Independent,
+};
 use bitcodes_workspace::losses::{commitment_loss, entropy_loss};
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{Bool, DType, Tensor, TensorData};
@@ -13,6 +15,7 @@ type Train = Autodiff<NdArray>;
 
 const ROWS: usize = 6;
 const FEATURES: usize = 4;
+const TEMPERATURE: f64 = 0.7;
 const BITS: usize = 5;
 
 /// Numbers without a pattern, in [-1, 1].
@@ -76,7 +79,7 @@ impl Plain {
     }
 
     fn soft(&self, logits: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let temperature = self.config.temperature.value(0);
+        let temperature = TEMPERATURE;
         let soft = |(l, g): (&f64, &f64)| 1.0 / (1.0 + (-(l + g) / temperature).exp());
         let of_row = |(l, g): (&Vec<f64>, &Vec<f64>)| l.iter().zip(g).map(soft).collect();
         logits.iter().zip(&self.noise).map(of_row).collect()
@@ -158,7 +161,7 @@ fn check(
     let x = numbers(ROWS * FEATURES, 1);
     let codebook = numbers(2 * BITS * FEATURES, 2);
     let parameter = tensor(&codebook, [2 * BITS, FEATURES]);
-    let quantizer = Bitcodes::from_codebook(parameter, &plain.config).unwrap();
+    let quantizer = plain.config.try_init_from_codebook(parameter).unwrap();
     let leaf = tensor(&x, [ROWS, FEATURES]).require_grad();
     let (y, extra) = forward(&quantizer, leaf.clone());
     let target = tensor(&plain.target.concat(), [ROWS, FEATURES]);
@@ -195,8 +198,8 @@ fn parts<const D: usize>(
 /// Without losses, with each, and with both.
 fn configs() -> [BitcodesConfig; 4] {
     let config = BitcodesConfig::reference(FEATURES, BITS)
-        .with_temperature(0.7)
-        .with_noise(0.0);
+        .with_assignment(Independent::new().with_temperature(TEMPERATURE))
+        .with_noise_scale(0.0);
     [
         config.clone(),
         config.clone().with_commitment_weight(0.25),

@@ -1,6 +1,9 @@
 //! How codebooks start, by their statistics: each seeded, within four standard errors.
 
-use bitcodes_core::{BitStatistics, BitcodesConfig, ConfigError, Initializer, PackedCodes};
+use bitcodes_core::{
+    Assignment, BitStatistics, BitcodesConfig, ConfigError, Independent, Initializer, Joint,
+    PackedCodes,
+};
 use bitcodes_workspace::backends::skipped;
 use bitcodes_workspace::on_every_backend_alone;
 use burn::tensor::{DType, Distribution, FloatDType, Tensor, TensorData, backend::Backend};
@@ -20,15 +23,16 @@ on_every_backend_alone!(
 );
 
 fn codebooks_for_normalized_vectors_lie_around_the_origin<B: Backend>(device: &B::Device) {
-    for initializer in [
-        Initializer::Normal,
-        Initializer::UnitOutput,
-        Initializer::Orthogonal,
+    let of = |initializer| Independent::new().with_initializer(initializer);
+    for assignment in [
+        Assignment::from(of(Initializer::Normal)),
+        of(Initializer::UnitOutput).into(),
+        Joint::new().into(),
     ] {
-        let config = BitcodesConfig::new(6, 9).with_initializer(initializer);
+        let config = BitcodesConfig::new(6, 9).with_assignment(assignment);
         let codebook = config.init::<B>(device).codebook.val();
         for sum in floats(codebook.sum_dim(0)) {
-            assert!(sum.abs() < 1e-5, "{initializer:?}: {sum}");
+            assert!(sum.abs() < 1e-5, "{assignment:?}: {sum}");
         }
     }
 }
@@ -51,7 +55,8 @@ fn the_output_keeps_its_scale_for_any_number_of_bits<B: Backend>(device: &B::Dev
             (Initializer::Normal, (num_bits as f64).sqrt()),
             (Initializer::UnitOutput, 1.0),
         ] {
-            let config = BitcodesConfig::reference(4000, num_bits).with_initializer(initializer);
+            let independent = Independent::new().with_initializer(initializer);
+            let config = BitcodesConfig::reference(4000, num_bits).with_assignment(independent);
             let quantizer = config.init::<B>(device);
             let x = Tensor::<B, 2>::random([1, 4000], Distribution::Default, device);
             let (_, deviation) = mean_and_deviation(&wide(floats(quantizer.quantize(x))));
@@ -77,7 +82,7 @@ fn a_sample_gives_its_mean_and_covariance_and_balanced_bits<B: Backend>(device: 
     let sample = Tensor::<B, 2>::random([VECTORS, 4], normal, device) * spread + mean;
     let config = BitcodesConfig::reference(4, BITS);
     let quantizer = config
-        .init_from_sample(sample.clone().reshape([2, VECTORS / 2, 4]))
+        .try_init_from_sample(sample.clone().reshape([2, VECTORS / 2, 4]))
         .unwrap();
 
     // Half of the bits each way round: what random codes decode to.
@@ -118,7 +123,7 @@ fn few_features_around_the_origin_keep_all_directions<B: Backend>(device: &B::De
     B::seed(device, 3);
     let sample = Tensor::<B, 2>::random([5000, 2], Distribution::Normal(0.0, 1.0), device);
     let quantizer = BitcodesConfig::reference(2, 32)
-        .init_from_sample(sample.clone())
+        .try_init_from_sample(sample.clone())
         .unwrap();
     let codes = PackedCodes::from_bits(quantizer.encode(sample)).unwrap();
     let mut statistics = BitStatistics::new(32);
@@ -138,7 +143,7 @@ fn a_sample_in_half_precision_gives_a_codebook_of_numbers<B: Backend>(device: &B
     let sample = Tensor::<B, 2>::random([64, 4], Distribution::Normal(1e-4, 1e-4), device);
     let sample = sample.cast(FloatDType::F16);
     let quantizer = BitcodesConfig::reference(4, 8)
-        .init_from_sample(sample)
+        .try_init_from_sample(sample)
         .unwrap();
     let codebook = floats(quantizer.codebook.val());
     assert!(codebook.iter().all(|c| c.is_finite()));
@@ -150,7 +155,7 @@ fn samples_that_are_none_are_errors<B: Backend>(device: &B::Device) {
     let error = |shape: [usize; 2], value: f32| {
         let data = TensorData::new(vec![value; shape[0] * shape[1]], shape);
         let sample = Tensor::<B, 2>::from_data(data, device);
-        config.init_from_sample(sample).unwrap_err()
+        config.try_init_from_sample(sample).unwrap_err()
     };
     let (found, wanted) = (4, 3);
     assert_eq!(
@@ -167,12 +172,14 @@ fn samples_that_are_none_are_errors<B: Backend>(device: &B::Device) {
     }
     // Vectors that are all the same have a code of their own.
     let same = Tensor::<B, 2>::ones([5, 3], device);
-    let quantizer = config.init_from_sample(same.clone()).unwrap();
+    let quantizer = config.try_init_from_sample(same.clone()).unwrap();
     let y = floats(quantizer.quantize(same));
     assert!(y.iter().all(|y| (y - 1.0).abs() < 1e-5), "{y:?}");
     // Those that are normalized are the origin, and codes start apart from it.
     let same = Tensor::<B, 2>::ones([5, 3], device);
-    let quantizer = BitcodesConfig::new(3, 4).init_from_sample(same).unwrap();
+    let quantizer = BitcodesConfig::new(3, 4)
+        .try_init_from_sample(same)
+        .unwrap();
     let codebook = floats(quantizer.codebook.val());
     for pair in codebook.chunks(6) {
         assert!(
@@ -183,7 +190,7 @@ fn samples_that_are_none_are_errors<B: Backend>(device: &B::Device) {
     // A single feature has no direction to leave out.
     let one = Tensor::<B, 2>::random([50, 1], Distribution::Normal(0.0, 1.0), device);
     let quantizer = BitcodesConfig::reference(1, 4)
-        .init_from_sample(one.clone())
+        .try_init_from_sample(one.clone())
         .unwrap();
     let logits = floats(quantizer.logits(one));
     assert!(logits.iter().any(|l| l.abs() > 0.01));
@@ -198,7 +205,7 @@ fn where_vectors_lie_and_how_large_they_are_changes_no_bit<B: Backend>(device: &
     let config = BitcodesConfig::new(6, 9);
     let start = |x: Tensor<B, 2>| {
         B::seed(device, 6);
-        let quantizer = config.init_from_sample(x.clone()).unwrap();
+        let quantizer = config.try_init_from_sample(x.clone()).unwrap();
         let y = floats(quantizer.quantize(x.clone()));
         (integers(quantizer.encode(x)), y)
     };
@@ -230,7 +237,7 @@ fn a_grid_along_principal_directions_is_near_the_sample<B: Backend>(device: &B::
     let plane = Tensor::<B, 2>::random([2, 8], normal, device);
     let x = Tensor::<B, 2>::random([2000, 2], normal, device).matmul(plane) + 5.0;
     let quantizer = BitcodesConfig::new(8, 6)
-        .init_from_sample(x.clone())
+        .try_init_from_sample(x.clone())
         .unwrap();
     let normalized = |x: Tensor<B, 2>| {
         let normalization = quantizer.normalization.clone().expect("by default");

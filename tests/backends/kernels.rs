@@ -2,7 +2,7 @@
 //! take gives the same.
 
 use bitcodes_core::backend::{Path, path};
-use bitcodes_core::{Bitcodes, BitcodesConfig, PackedCodes};
+use bitcodes_core::{Bitcodes, BitcodesConfig, Independent, PackedCodes};
 use bitcodes_workspace::on_every_backend;
 use burn::backend::{Autodiff, Flex, NdArray, Wgpu};
 use burn::module::Module;
@@ -51,7 +51,7 @@ fn numbers<B: Backend, const D: usize>(
 
 fn with_numbers<B: Backend>(config: &BitcodesConfig, device: &B::Device) -> Bitcodes<B> {
     let codebook = numbers(9, [2 * config.num_bits, config.features], device);
-    Bitcodes::from_codebook(codebook, config).expect("it fits")
+    config.try_init_from_codebook(codebook).expect("it fits")
 }
 
 fn vectors_in_any_order_of_memory_have_the_same_bits<B: Backend>(device: &B::Device) {
@@ -121,7 +121,7 @@ fn packed_codes_are_rounded_as_bits_are<B: Backend>(device: &B::Device) {
     for normalize in [false, true] {
         let config = BitcodesConfig::reference(FEATURES, 1).with_normalize(normalize);
         let pair = Tensor::cat(vec![direction.zeros_like(), direction.clone()], 0);
-        let quantizer = Bitcodes::from_codebook(pair, &config).expect("it fits");
+        let quantizer = config.try_init_from_codebook(pair).expect("it fits");
         let packed = quantizer
             .encode_packed(x.clone())
             .expect("the device works");
@@ -134,8 +134,8 @@ fn packed_codes_are_rounded_as_bits_are<B: Backend>(device: &B::Device) {
 fn training_without_a_mask_is_that_with_all_valid<B: Backend>(device: &B::Device) {
     for (features, num_bits, vectors) in [(5, 19, 33), (64, 32, 700), (130, 3, 90)] {
         let config = BitcodesConfig::reference(features, num_bits)
-            .with_noise(0.0)
-            .with_temperature(2.0);
+            .with_noise_scale(0.0)
+            .with_assignment(Independent::new().with_temperature(2.0));
         let quantizer = with_numbers::<Autodiff<B>>(&config, device);
         let x = numbers::<B, 3>(2, [1, vectors, features], device);
         let target = numbers::<B, 3>(3, [1, vectors, features], device);
@@ -187,7 +187,7 @@ fn a_frozen_codebook_has_no_gradient_and_its_vectors_have<B: Backend>(device: &B
 fn vectors_without_a_gradient_and_apart_in_memory_train_the_codebook<B: Backend>(
     device: &B::Device,
 ) {
-    let config = BitcodesConfig::reference(5, 19).with_noise(0.0);
+    let config = BitcodesConfig::reference(5, 19).with_noise_scale(0.0);
     let quantizer = with_numbers::<Autodiff<B>>(&config, device);
     let all = numbers::<Autodiff<B>, 2>(4, [12, 40], device);
     let gradient = |x: Tensor<Autodiff<B>, 2>| {

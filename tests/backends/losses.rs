@@ -126,7 +126,7 @@ fn large_logits_give_finite_losses_and_gradients<B: Backend>(device: &B::Device)
 
 fn losses_are_off_unless_they_are_given_a_weight<B: Backend>(device: &B::Device) {
     let x = normal::<Autodiff<B>, 2>([8, 5], device);
-    let config = BitcodesConfig::reference(5, 7).with_noise(0.0);
+    let config = BitcodesConfig::reference(5, 7).with_noise_scale(0.0);
     let plain = config.init::<Autodiff<B>>(device);
     assert!(plain.forward(x.clone()).loss.is_none());
     let none = Tensor::<_, 2>::zeros([0, 5], device);

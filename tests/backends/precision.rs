@@ -56,7 +56,7 @@ fn half_precision_decides_as_single_does<B: Backend>(device: &B::Device) {
         let codebook = Tensor::<B, 2>::random([66, 96], normal, device);
         let (codebook_numbers, codebook) = rounded(codebook, dtype);
         let config = BitcodesConfig::reference(96, 33);
-        let quantizer = Bitcodes::from_codebook(codebook, &config).unwrap();
+        let quantizer = config.try_init_from_codebook(codebook).unwrap();
         let out = quantizer.forward(x.clone());
         assert_eq!(out.quantized.dtype(), dtype);
         assert_eq!(quantizer.quantize(x.clone()).dtype(), dtype);
@@ -121,7 +121,7 @@ fn mixed_precision_quantizes_to_what_the_codes_decode_to<B: Backend>(device: &B:
                 let x = x.cast(FloatDType::from(of_x));
                 let codebook = Tensor::<B, 2>::random([22, 5], normal, device);
                 let codebook = codebook.cast(FloatDType::from(of_codebook));
-                let quantizer = Bitcodes::from_codebook(codebook, &config).unwrap();
+                let quantizer = config.try_init_from_codebook(codebook).unwrap();
                 let out = quantizer.forward(x.clone());
                 assert_eq!(out.quantized.dtype(), of_x);
                 let decoded = quantizer.decode(out.bits.clone());
@@ -151,7 +151,9 @@ fn double_precision_decides_in_double<B: Backend>(device: &B::Device) {
     }
     let double = |values: [[f64; 2]; 2]| Tensor::<B, 2>::from_data(values, (device, DType::F64));
     let config = BitcodesConfig::reference(2, 1);
-    let quantizer = Bitcodes::from_codebook(double([[0.0, 0.0], [1.0, 1.0]]), &config).unwrap();
+    let quantizer = config
+        .try_init_from_codebook(double([[0.0, 0.0], [1.0, 1.0]]))
+        .unwrap();
     let x = double([[1.0 + 1e-12, -1.0], [1.0 - 1e-12, -1.0]]);
     let bits: Vec<u8> = quantizer.encode(x.clone()).into_data().iter().collect();
     assert_eq!(bits, [1, 0]);
@@ -160,7 +162,7 @@ fn double_precision_decides_in_double<B: Backend>(device: &B::Device) {
     assert_eq!(quantizer.quantize(x.clone()).dtype(), DType::F64);
     // Also with a codebook of singles.
     let single = quantizer.codebook.val().cast(FloatDType::F32);
-    let quantizer = Bitcodes::from_codebook(single, &config).unwrap();
+    let quantizer = config.try_init_from_codebook(single).unwrap();
     let out = quantizer.forward(x);
     assert_eq!(out.quantized.dtype(), DType::F64);
     assert_eq!(

@@ -90,7 +90,9 @@ impl Case {
     fn quantizer<B: Backend>(&self, config: &BitcodesConfig, device: &B::Device) -> Bitcodes<B> {
         let shape = [2 * self.num_bits, self.features];
         let codebook = TensorData::new(self.codebook.clone(), shape);
-        Bitcodes::from_codebook(Tensor::from_data(codebook, device), config).unwrap()
+        config
+            .try_init_from_codebook(Tensor::from_data(codebook, device))
+            .unwrap()
     }
 
     fn config(&self) -> BitcodesConfig {
@@ -225,7 +227,7 @@ struct Step {
 fn step<B: Backend>(case: &Case, device: &B::Device) -> Step {
     let config = case
         .config()
-        .with_noise(0.0)
+        .with_noise_scale(0.0)
         .with_commitment_weight(0.25)
         .with_entropy_weight(0.1);
     let quantizer = case.quantizer::<Autodiff<B>>(&config, device);

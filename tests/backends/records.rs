@@ -29,12 +29,12 @@ fn the_record_of_version_0_1_loads<B: Backend>(device: &B::Device) {
     for (name, step) in [("quantizer.mpk", 7), ("quantizer-without-step.mpk", 0)] {
         let bytes = golden_record(name);
         let config = BitcodesConfig::reference(golden.features, golden.num_bits)
-            .with_noise(Schedule::linear(1.0, 0.0, 14));
+            .with_noise_scale(Schedule::linear(1.0, 0.0, 14));
         let loaded = record::load(&config.init::<B>(device), &bytes, device).unwrap();
         let found = codebook(&loaded).to_vec::<f32>().unwrap();
         assert_eq!(found, golden.floats("codebook"));
         assert_eq!(loaded.step(), step);
-        assert_eq!(loaded.noise(), 1.0 - step as f64 / 14.0);
+        assert_eq!(loaded.noise_scale(), 1.0 - step as f64 / 14.0);
 
         // As Burn itself loads it, too.
         let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();

@@ -2,7 +2,7 @@
 //! normalization before them.
 
 use bitcodes_core::record::{self, RecordError};
-use bitcodes_core::{Assignment, Bitcodes, BitcodesConfig, Checkpoint, PackedCodes};
+use bitcodes_core::{Assignment, Bitcodes, BitcodesConfig, Checkpoint, Joint, PackedCodes};
 use bitcodes_workspace::golden::{Golden, record as golden_record};
 use bitcodes_workspace::on_every_backend;
 use bitcodes_workspace::residual::{Decided, PlainResidual};
@@ -36,7 +36,7 @@ fn quantizer<B: Backend>(
     device: &B::Device,
 ) -> (Bitcodes<B>, Tensor<B, 2>) {
     let x = random::<B, 2>([60, config.features], device) * 2.0 + 3.0;
-    let mut quantizer = config.init_from_sample(x.clone()).unwrap();
+    let mut quantizer = config.try_init_from_sample(x.clone()).unwrap();
     // So that pairs have means, and directions are not orthogonal.
     quantizer.codebook = quantizer
         .codebook
@@ -61,7 +61,7 @@ fn configs() -> impl Iterator<Item = (BitcodesConfig, usize)> {
     sizes.into_iter().flat_map(|(features, num_bits)| {
         [(1, true), (2, false), (8, true)].map(|(beam, normalize)| {
             let config = BitcodesConfig::new(features, num_bits)
-                .with_assignment(Assignment::Residual { beam })
+                .with_assignment(Joint::new().with_beam(beam))
                 .with_normalize(normalize);
             (config, beam)
         })
@@ -173,7 +173,7 @@ fn equal_pairs_and_what_is_no_number_give_finite_outputs<B: Backend>(device: &B:
     let codebook =
         Tensor::<B, 2>::from_data([[1.0, 2.0], [1.0, 2.0], [0.0, 0.0], [1.0, -1.0]], device);
     let config = BitcodesConfig::new(2, 2).with_normalize(false);
-    let quantizer = Bitcodes::from_codebook(codebook, &config).unwrap();
+    let quantizer = config.try_init_from_codebook(codebook).unwrap();
     let x = [
         [1.5, 1.5],
         [f32::NAN, 0.0],
@@ -194,7 +194,7 @@ fn equal_pairs_and_what_is_no_number_give_finite_outputs<B: Backend>(device: &B:
 
 fn a_record_keeps_how_bits_are_decided<B: Backend>(device: &B::Device) {
     for beam in [1, 8] {
-        let config = BitcodesConfig::new(4, 6).with_assignment(Assignment::Residual { beam });
+        let config = BitcodesConfig::new(4, 6).with_assignment(Joint::new().with_beam(beam));
         let (saved, x) = quantizer::<B>(&config, device);
         let wanted = saved.encode(x.clone()).into_data();
         let bytes = record::save::<B, _>(&saved).unwrap();
@@ -215,12 +215,12 @@ fn a_record_keeps_how_bits_are_decided<B: Backend>(device: &B::Device) {
 
 /// `tests/golden/README.md` says how it was made.
 fn the_record_of_version_0_1_loads<B: Backend>(device: &B::Device) {
-    let bytes = golden_record("residual.mpk");
+    let bytes = golden_record("joint.mpk");
     let golden = Golden::load("words");
     let loaded = Bitcodes::<B>::from_record_bytes(&bytes, device).unwrap();
     let of_config = |config: BitcodesConfig| (config.assignment, config.normalize);
-    let residual = Assignment::Residual { beam: 5 };
-    assert_eq!(of_config(loaded.config()), (residual, true));
+    let joint = Assignment::from(Joint::new().with_beam(5));
+    assert_eq!(of_config(loaded.config()), (joint, true));
     assert_eq!(floats(loaded.codebook.val()), golden.floats("codebook"));
     let normalization = loaded.normalization.expect("it has one");
     let wanted: Vec<f32> = (0..golden.features).map(|at| at as f32 / 8.0).collect();
@@ -229,7 +229,7 @@ fn the_record_of_version_0_1_loads<B: Backend>(device: &B::Device) {
     // Nothing else decides, so a module of other settings takes it over.
     let module = BitcodesConfig::new(golden.features, golden.num_bits).init::<B>(device);
     let module = record::load(&module, &bytes, device).unwrap();
-    assert_eq!(module.assignment(), residual);
+    assert_eq!(module.assignment(), joint);
 }
 
 fn records_that_normalize_and_others_are_told_apart<B: Backend>(device: &B::Device) {

@@ -2,7 +2,7 @@
 //! against finite differences in f64, and what they lead to.
 
 use bitcodes_core::{
-    Assignment, Bitcodes, BitcodesConfig, BitcodesOutput, EntropyLoss, Normalization,
+    Bitcodes, BitcodesConfig, BitcodesOutput, EntropyLoss, Independent, Normalization,
 };
 use bitcodes_workspace::on_every_backend;
 use burn::backend::{Autodiff, NdArray};
@@ -108,13 +108,13 @@ fn mean_square(a: &[f64], b: &[f64], counts: &[bool]) -> f64 {
 fn check(normalize: bool, noise: Option<&[f64]>, valid: [bool; ROWS]) {
     let config = BitcodesConfig::new(FEATURES, BITS)
         .with_normalize(normalize)
-        .with_noise(0.0)
+        .with_noise_scale(0.0)
         .with_commitment_weight(0.4)
         .with_codebook_weight(0.7)
         .with_entropy_weight(0.1);
     let point = Point::new();
     let codebook = tensor(&point.codebook, [2 * BITS, FEATURES]);
-    let mut quantizer = Bitcodes::<Train>::from_codebook(codebook, &config).unwrap();
+    let mut quantizer = config.try_init_from_codebook::<Train>(codebook).unwrap();
     if let Some(Normalization { center, log_scale }) = &mut quantizer.normalization {
         *center = Param::from_tensor(tensor(&point.center, [FEATURES]));
         *log_scale = Param::from_tensor(tensor(&point.log_scale, [1]));
@@ -315,7 +315,7 @@ fn training_finds_where_vectors_lie_and_codes_for_them<B: Backend>(device: &B::D
 
 /// 3 maps of 4 by 5 positions, some of them padding.
 fn a_map_has_the_gradients_of_its_vectors<B: Backend>(device: &B::Device) {
-    let quantizer = BitcodesConfig::new(6, 9).with_noise(0.0);
+    let quantizer = BitcodesConfig::new(6, 9).with_noise_scale(0.0);
     let quantizer = quantizer.init::<Autodiff<B>>(device);
     let normal = Distribution::Normal(1.0, 2.0);
     let x = Tensor::<B, 4>::random([3, 6, 4, 5], normal, device);
@@ -365,7 +365,7 @@ fn a_map_has_the_gradients_of_its_vectors<B: Backend>(device: &B::Device) {
 }
 
 fn a_vector_that_is_no_number_leaves_the_others_as_they_are<B: Backend>(device: &B::Device) {
-    let quantizer = BitcodesConfig::new(3, 7).with_noise(0.0);
+    let quantizer = BitcodesConfig::new(3, 7).with_noise_scale(0.0);
     let quantizer = quantizer.init::<Autodiff<B>>(device);
     let quantized = |second: f32| {
         let x = [[0.3, -0.2, 0.9], [second; 3], [-1.0, 0.4, 0.1]];
@@ -387,8 +387,8 @@ fn parts<B: Backend, const D: usize>(output: BitcodesOutput<B, D>) -> (Tensor<B,
 fn the_entropy_loss_of_independent_bits_is_as_it_was() {
     let config = BitcodesConfig::reference(FEATURES, BITS).with_entropy_weight(1.0);
     let codebook = tensor(&numbers(2 * BITS * FEATURES, 2), [2 * BITS, FEATURES]);
-    let quantizer = Bitcodes::<Train>::from_codebook(codebook, &config).unwrap();
-    assert_eq!(quantizer.assignment(), Assignment::Independent);
+    let quantizer = config.try_init_from_codebook::<Train>(codebook).unwrap();
+    assert_eq!(quantizer.assignment(), Independent::new().into());
     let x = tensor(&numbers(ROWS * FEATURES, 1), [ROWS, FEATURES]);
     let loss = quantizer.forward(x.clone()).loss.expect("it has a weight");
     let wanted = EntropyLoss::new().forward(quantizer.logits(x));

@@ -19,11 +19,11 @@ on_every_backend!(
 fn quantizer<B: Backend>(pair: [[f64; 2]; 2], device: &B::Device) -> Bitcodes<B> {
     let config = BitcodesConfig::new(2, 2)
         .with_normalize(false)
-        .with_noise(0.0)
+        .with_noise_scale(0.0)
         .with_commitment_weight(0.0)
         .with_codebook_weight(0.5);
     let codebook = Tensor::from_data([[-1.0, 0.0], [1.0, 0.0], pair[0], pair[1]], device);
-    Bitcodes::from_codebook(codebook, &config).expect("it fits")
+    config.try_init_from_codebook(codebook).expect("it fits")
 }
 
 fn a_pair_of_which_one_vector_is_used_has_a_loss<B: Backend>(device: &B::Device) {
@@ -69,7 +69,7 @@ fn of_maps_the_loss_is_that_of_their_vectors<B: Backend>(device: &B::Device) {
         ..two.config()
     };
     let pair = Tensor::from_data([[0.0, 8.0], [0.0, 0.0]], device);
-    let one = Bitcodes::from_codebook(pair, &config).expect("it fits");
+    let one = config.try_init_from_codebook(pair).expect("it fits");
     for (quantizer, first) in [(&two, 1.0), (&one, 0.0)] {
         let vector = Tensor::<Autodiff<B>, 1>::from_data([first, 8.0], device);
         for (batch, positions) in [(32, 1), (8, 4), (1, 32), (31, 1), (1, 31)] {

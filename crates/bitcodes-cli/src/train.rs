@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use bitcodes_core::{BitcodesConfig, Schedule};
+use bitcodes_core::{BitcodesConfig, Independent, Schedule};
 use bitcodes_train::data::Images;
 use bitcodes_train::{
     AutoencoderConfig, Execution, Job, Progress, RunError, RunFolder, Summary, TrainConfig, files,
@@ -34,7 +34,7 @@ pub(crate) struct TrainArgs {
     /// What the noise of the quantizer is multiplied by, 0 for none; a number, or linear,
     /// exponential or cosine with :START:END:STEPS [default: 0.05, with --reference 1]
     #[arg(long, allow_hyphen_values = true)]
-    noise: Option<Schedule>,
+    noise_scale: Option<Schedule>,
 
     /// Temperature of the quantizer with --reference: the lower, the more its gradient is the
     /// step's; a number or a schedule as for the noise [default: 1]
@@ -83,14 +83,17 @@ pub(crate) struct TrainArgs {
 
 impl TrainArgs {
     fn quantizer(&self) -> BitcodesConfig {
-        let defaults = match self.reference {
-            true => BitcodesConfig::reference,
-            false => BitcodesConfig::new,
+        let (features, bits) = (AutoencoderConfig::FEATURES, self.bits);
+        let independent = match self.temperature {
+            Some(temperature) => Independent::new().with_temperature(temperature),
+            None => Independent::new(),
         };
-        let defaults = defaults(AutoencoderConfig::FEATURES, self.bits);
+        let defaults = match self.reference {
+            true => BitcodesConfig::reference(features, bits).with_assignment(independent),
+            false => BitcodesConfig::new(features, bits),
+        };
         BitcodesConfig {
-            noise: self.noise.unwrap_or(defaults.noise),
-            temperature: self.temperature.unwrap_or(defaults.temperature),
+            noise_scale: self.noise_scale.unwrap_or(defaults.noise_scale),
             commitment_weight: self.commitment.unwrap_or(defaults.commitment_weight),
             entropy_weight: self.entropy,
             ..defaults

@@ -1,89 +1,63 @@
-//! What a quantizer is made from, checked before it is made.
-
-mod error;
+//! The configuration of a quantizer.
 
 use burn::config::Config;
-use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-pub use self::error::ConfigError;
-use crate::init::{Initializer, Sample};
-use crate::{Assignment, Bitcodes, Normalization, Schedule};
+use crate::assignment::{Assignment, Independent, Method};
+use crate::{ConfigError, Schedule};
 
-/// Configuration of a [`Bitcodes`] quantizer.
+/// The configuration of a [`Bitcodes`](crate::Bitcodes) quantizer.
 ///
-/// [`new`](Self::new) has the defaults that reconstruct best, [`reference`](Self::reference) those
-/// of bitcodes-pytorch. A field that is missing where a configuration is read is the reference's,
-/// so that what earlier versions wrote means what it meant.
+/// [`new`](Self::new) has the settings that reconstruct best, [`reference`](Self::reference) those of
+/// bitcodes-pytorch. In JSON every field has to be there.
 ///
 /// ```
-/// use bitcodes_core::{BitcodesConfig, Schedule};
+/// use bitcodes_core::{BitcodesConfig, Joint, Schedule};
 ///
-/// let config = BitcodesConfig::new(64, 32).with_noise(0.1);
+/// let config = BitcodesConfig::new(64, 32).with_noise_scale(0.1);
 /// assert!(config.validate().is_ok());
 /// assert!(BitcodesConfig::new(64, 0).validate().is_err());
 ///
-/// let annealed = config.with_noise(Schedule::linear(0.1, 0.0, 10_000));
+/// let annealed = config
+///     .with_noise_scale(Schedule::linear(0.1, 0.0, 10_000))
+///     .with_assignment(Joint::new().with_beam(16));
 /// assert!(annealed.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BitcodesConfig {
     /// Length of a vector.
     pub features: usize,
-    /// Bits that a vector is quantized to; the codebook has two rows for each.
+    /// Number of bits that a vector is quantized to. The codebook has two rows for each bit.
     pub num_bits: usize,
-    /// How bits are decided. Default: [`Assignment::Residual`] with a beam of 8; the reference's:
-    /// [`Assignment::Independent`]
-    #[serde(default = "Assignment::of_the_reference")]
+    /// The method of deciding bits, with its settings. Default: [`Assignment::Joint`] with a beam of
+    /// 8; the reference's: [`Assignment::Independent`] with a temperature of 1
     pub assignment: Assignment,
-    /// Whether vectors are normalized first, by a center for each feature and one scale for all
-    /// that are learned with the codebook: what is quantized then lies around the origin, with a
-    /// standard deviation of 1/2 over all features, and what comes out is in the same units; see
-    /// [`Normalization`](crate::Normalization) for how they learn.
-    /// Default: true; the reference's: false
-    #[serde(default)]
+    /// Whether vectors are normalized first, by a center for each feature and one scale for all, which
+    /// are learned with the codebook. The normalized vectors lie around the origin with a standard
+    /// deviation of 1/2 over all features, and the output is in their units; see
+    /// [`Normalization`](crate::Normalization). Default: true; the reference's: false
     pub normalize: bool,
-    /// Temperature of the sigmoid whose gradient stands in for the step's in training, where bits
-    /// are decided independently. Above zero and finite, also as an f32. Default: 1.0
-    #[serde(default = "one")]
-    pub temperature: Schedule,
-    /// What the noise of training is multiplied by: 1 samples each bit by its logit, 0 makes
-    /// training deterministic. Logits of a residual assignment are in units of half the distance
-    /// of a pair. Default: 0.05; the reference's: 1.0
-    #[serde(default = "one")]
-    pub noise: Schedule,
-    /// How the codebook is drawn. Default: [`Initializer::Orthogonal`]; the reference's:
-    /// [`Initializer::Normal`]
-    #[serde(default)]
-    pub initializer: Initializer,
+    /// Factor of the noise of training: 1 samples independent bits by their logits, 0 makes training
+    /// deterministic. The unit of joint bits' logits is half the distance of a pair. Default: 0.05;
+    /// the reference's: 1.0
+    pub noise_scale: Schedule,
     /// Weight of the [`CommitmentLoss`](crate::CommitmentLoss) in the loss of an output.
     /// Default: 0.3; the reference's: 0.0, off
-    #[serde(default)]
     pub commitment_weight: f64,
-    /// Weight, in the loss of an output, of the codebook's loss: the mean of
-    /// `(stop_gradient(x) - y)^2` over all elements, which pulls the codebook towards the vectors
-    /// ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the second term of equation
-    /// 3). Where bits are decided together, a bit that is the same for all of 32 vectors or more
-    /// adds a tenth of the mean square of its pair's difference, which brings the pair nearer to
-    /// where both are chosen; so a batch should hold vectors of many kinds. Default: 1.0; the
-    /// reference's: 0.0, off
-    #[serde(default)]
+    /// Weight of the codebook's loss in the loss of an output: the mean of `(stop_gradient(x) - y)^2`
+    /// over all elements, which pulls the codebook towards the vectors
+    /// ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the second term of equation 3).
+    ///
+    /// If bits are decided jointly, a bit that is the same for all of 32 vectors or more adds a tenth
+    /// of the mean square of its pair's difference, which brings the pair nearer to where both vectors
+    /// are chosen. So a batch should hold vectors of many kinds. Default: 1.0; the reference's: 0.0,
+    /// off
     pub codebook_weight: f64,
-    /// Weight of the [`EntropyLoss`](crate::EntropyLoss) in the loss of an output.
-    /// Default: 0.0, off
-    #[serde(default)]
+    /// Weight of the [`EntropyLoss`](crate::EntropyLoss) in the loss of an output. Default: 0.0, off
     pub entropy_weight: f64,
-    /// How much the entropy loss asks for balanced bits, against certain ones. Default: 1.0
-    #[serde(default = "one_f64")]
+    /// Weight of balanced bits against certain bits in the entropy loss. Default: 1.0
     pub diversity: f64,
-}
-
-fn one() -> Schedule {
-    Schedule::Constant(1.0)
-}
-
-fn one_f64() -> f64 {
-    1.0
 }
 
 impl Config for BitcodesConfig {}
@@ -92,15 +66,14 @@ impl BitcodesConfig {
     /// The configuration that reconstructs best over the rates and models it was chosen on.
     ///
     /// Its codebook learns from the loss of an output alone: a model has to add
-    /// [`BitcodesOutput::loss`](crate::BitcodesOutput::loss) to its own. Where vectors of a batch
-    /// are at hand, [`init_from_sample`](Self::init_from_sample) starts better than
+    /// [`BitcodesOutput::loss`](crate::BitcodesOutput::loss) to its own loss. If vectors of a batch are
+    /// at hand, [`try_init_from_sample`](Self::try_init_from_sample) starts better than
     /// [`init`](Self::init).
     pub fn new(features: usize, num_bits: usize) -> Self {
         Self {
             assignment: Assignment::default(),
             normalize: true,
-            noise: Schedule::Constant(0.05),
-            initializer: Initializer::Orthogonal,
+            noise_scale: Schedule::Constant(0.05),
             commitment_weight: 0.3,
             codebook_weight: 1.0,
             ..Self::reference(features, num_bits)
@@ -112,11 +85,9 @@ impl BitcodesConfig {
         Self {
             features,
             num_bits,
-            assignment: Assignment::Independent,
+            assignment: Independent::new().into(),
             normalize: false,
-            temperature: one(),
-            noise: one(),
-            initializer: Initializer::Normal,
+            noise_scale: Schedule::Constant(1.0),
             commitment_weight: 0.0,
             codebook_weight: 0.0,
             entropy_weight: 0.0,
@@ -124,9 +95,19 @@ impl BitcodesConfig {
         }
     }
 
-    /// Sets the [`assignment`](Self::assignment).
-    pub fn with_assignment(mut self, assignment: Assignment) -> Self {
-        self.assignment = assignment;
+    /// The configuration whose default is this method: [`new`](Self::new) for joint bits,
+    /// [`reference`](Self::reference) for independent ones.
+    #[cfg(feature = "std")]
+    pub(crate) fn of_method(method: Method, features: usize, num_bits: usize) -> Self {
+        match method {
+            Method::Independent => Self::reference(features, num_bits),
+            Method::Joint => Self::new(features, num_bits),
+        }
+    }
+
+    /// Sets the [`assignment`](Self::assignment): the method of deciding bits, with its settings.
+    pub fn with_assignment(mut self, assignment: impl Into<Assignment>) -> Self {
+        self.assignment = assignment.into();
         self
     }
 
@@ -136,21 +117,9 @@ impl BitcodesConfig {
         self
     }
 
-    /// Sets the [`temperature`](Self::temperature), a number or a [`Schedule`].
-    pub fn with_temperature(mut self, temperature: impl Into<Schedule>) -> Self {
-        self.temperature = temperature.into();
-        self
-    }
-
-    /// Sets the [`noise`](Self::noise), a number or a [`Schedule`].
-    pub fn with_noise(mut self, noise: impl Into<Schedule>) -> Self {
-        self.noise = noise.into();
-        self
-    }
-
-    /// Sets the [`initializer`](Self::initializer).
-    pub fn with_initializer(mut self, initializer: Initializer) -> Self {
-        self.initializer = initializer;
+    /// Sets the [`noise_scale`](Self::noise_scale), a number or a [`Schedule`].
+    pub fn with_noise_scale(mut self, noise_scale: impl Into<Schedule>) -> Self {
+        self.noise_scale = noise_scale.into();
         self
     }
 
@@ -182,7 +151,7 @@ impl BitcodesConfig {
     ///
     /// # Errors
     ///
-    /// The first [`ConfigError`] that applies.
+    /// Returns the first [`ConfigError`] that applies.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.features == 0 {
             return Err(ConfigError::NoFeatures);
@@ -190,27 +159,13 @@ impl BitcodesConfig {
         if self.num_bits == 0 {
             return Err(ConfigError::NoBits);
         }
-        match (self.assignment, self.initializer) {
-            (Assignment::Residual { beam }, _) if !(1..=Assignment::MAX_BEAM).contains(&beam) => {
-                return Err(ConfigError::Beam(beam));
-            }
-            (Assignment::Independent, Initializer::Orthogonal) => return Err(ConfigError::Copies),
-            _ => {}
-        }
-        for end in self.temperature.ends() {
-            let single = end as f32;
-            if !(single.is_normal() && single > 0.0) {
-                return Err(ConfigError::Temperature(end));
-            }
-        }
-        for end in self.noise.ends() {
+        self.assignment.validate()?;
+        for end in self.noise_scale.ends() {
             if !is_weight(end) {
-                return Err(ConfigError::Noise(end));
+                return Err(ConfigError::NoiseScale(end));
             }
         }
-        for schedule in [self.temperature, self.noise] {
-            schedule.validate()?;
-        }
+        self.noise_scale.validate()?;
         for (name, found) in [
             ("commitment weight", self.commitment_weight),
             ("codebook weight", self.codebook_weight),
@@ -221,7 +176,7 @@ impl BitcodesConfig {
                 return Err(ConfigError::Weight { name, found });
             }
         }
-        // In bytes of the widest element, as an allocation may take at most isize::MAX.
+        // Counted in bytes of the widest element, as an allocation may take at most isize::MAX.
         self.num_bits
             .checked_mul(2 * size_of::<f64>())
             .and_then(|row_pair| row_pair.checked_mul(self.features))
@@ -231,72 +186,6 @@ impl BitcodesConfig {
                 num_bits: self.num_bits,
                 features: self.features,
             })
-    }
-
-    /// Makes the quantizer, its codebook drawn by the [`initializer`](Self::initializer).
-    ///
-    /// # Panics
-    ///
-    /// Where [`validate`](Self::validate) gives an error; [`try_init`](Self::try_init) returns it.
-    pub fn init<B: Backend>(&self, device: &B::Device) -> Bitcodes<B> {
-        self.try_init(device)
-            .unwrap_or_else(|error| panic!("BitcodesConfig: {error}"))
-    }
-
-    /// Makes the quantizer, its codebook drawn by the [`initializer`](Self::initializer).
-    ///
-    /// # Errors
-    ///
-    /// Where [`validate`](Self::validate) gives one.
-    pub fn try_init<B: Backend>(&self, device: &B::Device) -> Result<Bitcodes<B>, ConfigError> {
-        self.validate()?;
-        let (bits, features, normalize) = (self.num_bits, self.features, self.normalize);
-        let normalization = normalize.then(|| Normalization::unit(features, device));
-        let codebook = self.initializer.draw(bits, features, normalize, device);
-        Ok(Bitcodes::new(codebook, normalization, self))
-    }
-
-    /// Makes the quantizer from a sample of the vectors that it is to quantize: normalized as they
-    /// are, if at all, and with a codebook made for them; see [`init`](crate::init) for how. The
-    /// [`initializer`](Self::initializer) is not used.
-    ///
-    /// # Shapes
-    ///
-    /// - sample: `[.., features]`, at least two vectors; more than `num_bits` is better
-    ///
-    /// # Errors
-    ///
-    /// Where [`validate`](Self::validate) gives one, and for a sample of other features, of fewer
-    /// than two vectors, or with values that are not finite, which is read back from the device.
-    pub fn init_from_sample<B: Backend, const D: usize>(
-        &self,
-        sample: Tensor<B, D>,
-    ) -> Result<Bitcodes<B>, ConfigError> {
-        self.validate()?;
-        let dims = sample.dims();
-        let (vectors, features) = (dims[..D - 1].iter().product(), dims[D - 1]);
-        if features != self.features {
-            return Err(ConfigError::SampleFeatures {
-                found: features,
-                wanted: self.features,
-            });
-        }
-        if vectors < 2 {
-            return Err(ConfigError::SampleSize(vectors));
-        }
-        let sample = Sample::new(sample.reshape([vectors, features]))?;
-        let (sample, normalization) = match self.normalize {
-            true => {
-                let (sample, normalization) = sample.normalized();
-                (sample, Some(normalization))
-            }
-            false => (sample, None),
-        };
-        let codebook = match self.assignment {
-            Assignment::Independent => sample.mixed(self.num_bits),
-            Assignment::Residual { .. } => sample.along_principal_directions(self.num_bits),
-        };
-        Ok(Bitcodes::new(codebook, normalization, self))
     }
 }
 
@@ -308,6 +197,7 @@ fn is_weight(value: f64) -> bool {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
+    use crate::Joint;
     use alloc::format;
     use burn::backend::Flex;
 
@@ -336,13 +226,14 @@ mod tests {
                 Schedule::from(temperature),
                 Schedule::linear(1.0, temperature, 9),
             ] {
-                let message = message(valid.clone().with_temperature(schedule));
+                let independent = Independent::new().with_temperature(schedule);
+                let message = message(valid.clone().with_assignment(independent));
                 assert!(message.starts_with(&wanted), "{message}");
             }
         }
         for weight in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
             for (config, name) in [
-                (valid.clone().with_noise(weight), "noise"),
+                (valid.clone().with_noise_scale(weight), "noise scale"),
                 (
                     valid.clone().with_commitment_weight(weight),
                     "commitment weight",
@@ -360,21 +251,27 @@ mod tests {
             }
         }
         assert_eq!(
-            message(valid.clone().with_noise(Schedule::cosine(1.0, 0.0, 0))),
+            message(
+                valid
+                    .clone()
+                    .with_noise_scale(Schedule::cosine(1.0, 0.0, 0))
+            ),
             "the schedule cosine:1:0:0 has 0 steps, expected at least 1"
         );
         assert_eq!(
-            message(valid.clone().with_noise(Schedule::exponential(1.0, 0.0, 5))),
+            message(
+                valid
+                    .clone()
+                    .with_noise_scale(Schedule::exponential(1.0, 0.0, 5))
+            ),
             "the schedule exponential:1:0:5 cannot reach 0, expected both ends above 0"
         );
-        let beam = |beam| valid.clone().with_assignment(Assignment::Residual { beam });
+        let beam = |beam| valid.clone().with_assignment(Joint::new().with_beam(beam));
         assert_eq!((beam(1).validate(), beam(256).validate()), (Ok(()), Ok(())));
         assert_eq!(message(beam(0)), "the beam is 0, expected 1 to 256");
         assert_eq!(message(beam(257)), "the beam is 257, expected 1 to 256");
-        assert_eq!(
-            message(valid.clone().with_assignment(Assignment::Independent)),
-            "the initializer is Orthogonal for bits decided independently, expected another"
-        );
+        let independent = valid.clone().with_assignment(Independent::new());
+        assert_eq!(independent.validate(), Ok(()));
         for (features, num_bits) in [(usize::MAX, 1), (1, usize::MAX), (1 << 32, 1 << 31)] {
             let message = message(BitcodesConfig::new(features, num_bits));
             assert!(message.ends_with("too large to address"), "{message}");
@@ -388,9 +285,26 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_of_the_first_fields_alone_is_read_with_the_defaults() {
-        let json = r#"{"features": 16, "num_bits": 8, "temperature": 1.0}"#;
-        let config = BitcodesConfig::load_binary(json.as_bytes()).unwrap();
-        assert_eq!(config, BitcodesConfig::reference(16, 8));
+    fn json_gives_the_same_configuration_and_a_missing_or_unknown_field_is_an_error() {
+        for config in [BitcodesConfig::new(16, 8), BitcodesConfig::reference(3, 2)] {
+            let json = serde_json::to_string(&config).unwrap();
+            let again = BitcodesConfig::load_binary(json.as_bytes()).unwrap();
+            assert_eq!(again, config);
+        }
+        let error = |json: &str| {
+            let error = serde_json::from_str::<BitcodesConfig>(json).unwrap_err();
+            format!("{error}")
+        };
+        let json = serde_json::to_string(&BitcodesConfig::new(16, 8)).unwrap();
+        let missing = error(&json.replace("\"noise_scale\":0.05,", ""));
+        assert!(
+            missing.starts_with("missing field `noise_scale`"),
+            "{missing}"
+        );
+        let unknown = error(&json.replace("noise_scale", "noise"));
+        assert!(unknown.starts_with("unknown field `noise`"), "{unknown}");
+        let of_the_other = error(&json.replace("\"beam\":8", "\"beam\":8,\"temperature\":1.0"));
+        let wanted = "temperature is a setting of the method independent, expected those of the method joint";
+        assert!(of_the_other.starts_with(wanted), "{of_the_other}");
     }
 }

@@ -1,8 +1,8 @@
-//! Why a quantizer cannot be made.
+//! The errors of configurations.
 
-use crate::{Assignment, Schedule};
+use crate::schedule::ScheduleError;
 
-/// A configuration that no quantizer can have.
+/// The error of a configuration that no quantizer can have.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -15,35 +15,34 @@ pub enum ConfigError {
     /// `temperature` is zero, negative, NaN or infinite somewhere, or would be as an f32.
     #[error("temperature is {0}, expected a finite number above 0, in the range of f32")]
     Temperature(f64),
-    /// `noise` is negative, NaN or infinite somewhere, or would be as an f32.
-    #[error("noise is {0}, expected a finite number of at least 0, in the range of f32")]
-    Noise(f64),
-    /// A schedule has no steps.
-    #[error("the schedule {0} has 0 steps, expected at least 1")]
-    NoSteps(Schedule),
-    /// An exponential schedule starts or ends at 0.
-    #[error("the schedule {0} cannot reach 0, expected both ends above 0")]
-    ExponentialToZero(Schedule),
-    /// No beam, or one wider than makes a difference.
-    #[error("the beam is {0}, expected 1 to {max}", max = Assignment::MAX_BEAM)]
-    Beam(usize),
-    /// Bits along the same direction, decided independently, are copies of one another.
-    #[error("the initializer is Orthogonal for bits decided independently, expected another")]
-    Copies,
+    /// `noise_scale` is negative, NaN or infinite somewhere, or would be as an f32.
+    #[error("noise scale is {0}, expected a finite number of at least 0, in the range of f32")]
+    NoiseScale(f64),
+    /// A schedule is no curve.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The beam keeps no candidate, or is wider than makes a difference.
+    #[error("the beam is {found}, expected 1 to {max}")]
+    Beam {
+        /// The beam that was asked for.
+        found: usize,
+        /// The widest beam.
+        max: usize,
+    },
     /// The weight of a loss is negative, NaN or infinite.
     #[error("{name} is {found}, expected a finite number of at least 0, in the range of f32")]
     Weight {
-        /// Which weight.
+        /// Name of the weight.
         name: &'static str,
-        /// What it is.
+        /// The weight that was asked for.
         found: f64,
     },
     /// The codebook would have more elements than can be addressed.
     #[error("a codebook of 2 x {num_bits} bits x {features} features is too large to address")]
     TooLarge {
-        /// Bits that were asked for.
+        /// Number of bits that was asked for.
         num_bits: usize,
-        /// Features that were asked for.
+        /// Number of features that was asked for.
         features: usize,
     },
     /// A codebook has other dimensions than the configuration.
@@ -54,7 +53,7 @@ pub enum ConfigError {
         /// Shape by the configuration.
         wanted: [usize; 2],
     },
-    /// A sample to initialise from has vectors of another length.
+    /// A sample to start from has vectors of another length.
     #[error("the sample has {found} features, expected {wanted}")]
     SampleFeatures {
         /// Length of the sample's vectors.
@@ -62,10 +61,10 @@ pub enum ConfigError {
         /// Features of the configuration.
         wanted: usize,
     },
-    /// A sample to initialise from is too small.
+    /// A sample to start from is too small.
     #[error("the sample has {0} vectors, expected at least 2")]
     SampleSize(usize),
-    /// A sample to initialise from holds NaN or infinite values.
+    /// A sample to start from holds NaN or infinite values.
     #[error("the sample has a mean of {0} somewhere, expected finite numbers")]
     SampleNotFinite(f64),
 }

@@ -61,19 +61,23 @@ mod assignment;
 pub mod backend;
 #[cfg(feature = "safetensors")]
 mod checkpoint;
+mod codebook;
 mod codes;
 mod config;
+mod error;
 pub mod init;
 mod losses;
+mod noise;
+mod normalization;
 mod precision;
 mod quantizer;
 #[cfg(feature = "std")]
 pub mod record;
-mod sampling;
 mod schedule;
 mod statistics;
+mod vectors;
 
-pub use assignment::Assignment;
+pub use assignment::{Assignment, Independent, Joint, Method};
 #[cfg(feature = "safetensors")]
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use codes::{
@@ -81,10 +85,12 @@ pub use codes::{
     pack_words_async, split_bits, split_rows, to_bits, to_bits_async, to_decimal, to_decimal_async,
     unpack_words, unpack_words_async,
 };
-pub use config::{BitcodesConfig, ConfigError};
+pub use config::BitcodesConfig;
+pub use error::ConfigError;
 pub use init::Initializer;
 pub use losses::{CommitmentLoss, EntropyLoss};
-pub use quantizer::{Bitcodes, BitcodesOutput, BitcodesRecord, Normalization};
-pub use sampling::logistic_noise;
-pub use schedule::{Curve, Schedule, ScheduleParseError};
+pub use noise::logistic_noise;
+pub use normalization::Normalization;
+pub use quantizer::{Bitcodes, BitcodesOutput, BitcodesRecord, PlainField};
+pub use schedule::{Curve, Schedule, ScheduleError, ScheduleParseError};
 pub use statistics::{BitStatistics, Estimate};

@@ -1,14 +1,49 @@
-//! The noise of training, and the gradient that passes through a sampled bit.
+//! Noise that training adds to logits.
 
-use burn::tensor::{DType, Distribution, FloatDType, Shape, Tensor, backend::Backend};
+use burn::tensor::{DType, Distribution, Shape, Tensor, backend::Backend};
 
-use crate::precision::sigmoid;
+/// Noise for the logits of a training pass, which lie along axis 1 of a tensor of rank `N`, or
+/// along the last axis where vectors are rows of any rank.
+#[derive(Debug, Clone)]
+pub(crate) enum Noise<B: Backend, const N: usize> {
+    /// No noise is added.
+    None,
+    /// These numbers are added, in the shape of the logits.
+    Given(Tensor<B, N>),
+    /// Draws of the logistic distribution are added, multiplied by this scale.
+    Logistic(f64),
+}
+
+impl<B: Backend, const N: usize> Noise<B, N> {
+    /// Changes the tensor of noise that is given.
+    pub fn map_given<const M: usize>(
+        self,
+        change: impl FnOnce(Tensor<B, N>) -> Tensor<B, M>,
+    ) -> Noise<B, M> {
+        match self {
+            Self::None => Noise::None,
+            Self::Given(noise) => Noise::Given(change(noise)),
+            Self::Logistic(scale) => Noise::Logistic(scale),
+        }
+    }
+
+    /// The noise as a tensor of the logits' shape, drawn where it has to be.
+    pub fn into_tensor(self, logits: [usize; N], device: &B::Device) -> Option<Tensor<B, N>> {
+        match self {
+            Self::None => None,
+            Self::Given(noise) => Some(noise),
+            Self::Logistic(1.0) => Some(logistic_noise(logits, device)),
+            Self::Logistic(scale) => Some(logistic_noise(logits, device) * scale),
+        }
+    }
+}
 
 /// Draws from the standard logistic distribution, in f32.
 ///
-/// `ln(u / (1 - u))` with `u` uniform: the difference of the two Gumbel draws with which the
-/// reference perturbs a pair, at half the draws. `logits + noise > 0` is then 1 with probability
-/// `sigmoid(logits)` ([Maddison et al. 2017](https://arxiv.org/abs/1611.00712), appendix B).
+/// A draw is `ln(u / (1 - u))` with `u` uniform: the difference of the two Gumbel draws with which
+/// the reference perturbs a pair, at half the draws. `logits + noise > 0` is then true with
+/// probability `sigmoid(logits)` ([Maddison et al. 2017](https://arxiv.org/abs/1611.00712),
+/// appendix B).
 ///
 /// The values lie in [-16.64, 16.64]: `u` is kept within [2^-24, 1 - 2^-24], whose end is the
 /// largest f32 below 1.
@@ -21,25 +56,4 @@ pub fn logistic_noise<B: Backend, const D: usize>(
     let u =
         Tensor::<B, D>::random(shape, Distribution::Default, options).clamp(NEAREST, 1.0 - NEAREST);
     u.clone().log() - (-u).log1p()
-}
-
-/// Bits that are sampled forward and soft backward, as a float tensor of the logits' shape.
-///
-/// Forward `logits + noise > 0`, exactly 0 or 1; backward the derivative of
-/// `sigmoid((logits + noise) / temperature)`. Without noise both are functions of the logits alone.
-/// NaN logits give 0 and spread as NaN from there, so that a diverged training shows.
-pub(crate) fn sample_straight_through<B: Backend, const N: usize>(
-    logits: Tensor<B, N>,
-    noise: Option<Tensor<B, N>>,
-    temperature: f64,
-) -> Tensor<B, N> {
-    let dtype: FloatDType = logits.dtype().into();
-    let perturbed = match noise {
-        Some(noise) => logits + noise.cast(dtype),
-        None => logits,
-    };
-    let hard = perturbed.clone().detach().greater_elem(0.0).float();
-    let soft = sigmoid(perturbed / temperature);
-    // In this order the forward value is `hard` to the last bit: what is added is zero.
-    hard.cast(dtype) + (soft.clone() - soft.detach())
 }

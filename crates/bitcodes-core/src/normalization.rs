@@ -1,27 +1,31 @@
-//! Vectors as the codebook has them: around the origin, of one size.
+//! Normalization of vectors to those that the codebook quantizes, and back.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
-use super::pass::vectors_first;
-use super::product::along;
-use crate::backend::host::has_values_in_host_memory;
+use crate::backend::known::has_values_in_host_memory;
 use crate::losses::{CommitmentLoss, untracked};
+use crate::vectors::{along, sum_over_vectors, vectors_first};
 
-/// Where vectors lie and how large they are, learned from them.
+/// A center for each feature and one scale for all, which are learned from the vectors.
 ///
-/// `normalized(x) = DEVIATION x / exp(log_scale) - center`. The center follows the mean, and the
-/// scale the deviation from it, by the gradients of the likelihood that a normal distribution gives
-/// the vectors, each with the other held. Both are constants to the encoder: a shift of all vectors,
-/// or their growth, changes neither bits nor output. Parameters rather than running statistics, so
-/// that the optimizer moves them as it does the codebook, from whatever part of a batch or device.
+/// ```text
+/// normalized(x)   = DEVIATION x / exp(log_scale) - center
+/// denormalized(y) = (y + center) exp(log_scale) / DEVIATION
+/// ```
 ///
-/// Vectors that are held to a codebook all move back as the center follows them, and may settle beside
-/// the origin, where some bits are the same for nearly all. So their mean over a pass, which tells
-/// nothing of any one of them, gets less than its gradient in training: of `n` valid vectors,
-/// `n / (n + 32)` of it is left out. And where bits are decided together, the codebook has no gradient
-/// that moves all codes by the same: the sum of its rows is 0 from the start, but for a codebook that
-/// was given, and stays.
+/// The center follows the mean of the vectors, and the scale their deviation from it, by the gradients
+/// of the likelihood that a normal distribution gives the vectors, each with the other held. Both are
+/// constants to the encoder: a shift or a growth of all vectors changes neither bits nor output. They
+/// are parameters rather than running statistics, so that the optimizer moves them as it moves the
+/// codebook, from any part of a batch and on any device.
+///
+/// Vectors that are held to a codebook move back together as the center follows them, and may settle
+/// beside the origin, where some bits are the same for nearly all of them. So in training the mean of
+/// the vectors, which tells nothing about a single vector, gets less than its gradient: of `n` valid
+/// vectors, `n / (n + 32)` of it is left out. And if bits are decided jointly, the codebook has no
+/// gradient that moves all codes by the same vector: the sum of its rows is 0 from the start, unless
+/// the codebook was given, and stays the same.
 #[derive(Module, Debug)]
 pub struct Normalization<B: Backend> {
     /// `[features]`, the mean of the vectors in the codebook's units, where their deviation is
@@ -32,15 +36,15 @@ pub struct Normalization<B: Backend> {
     pub log_scale: Param<Tensor<B, 1>>,
 }
 
-/// Of so many vectors half of their mean's gradient is left out. In training with 256, 8 left bits less
-/// balanced, and 128 was no better.
+/// Number of vectors of which half of the mean's gradient is left out. In training with 256 vectors, 8
+/// left bits less balanced, and 128 was no better.
 const MEAN_VECTORS: f64 = 32.0;
 
 impl<B: Backend> Normalization<B> {
     /// The standard deviation of a feature of normalized vectors, over all features.
     pub const DEVIATION: f64 = 0.5;
 
-    /// Of vectors around the origin with a deviation of 1.
+    /// The normalization of vectors around the origin with a deviation of 1.
     pub(crate) fn unit(features: usize, device: &B::Device) -> Self {
         Self::of(
             Tensor::zeros([features], device),
@@ -55,30 +59,43 @@ impl<B: Backend> Normalization<B> {
         }
     }
 
-    /// Of vectors along axis 1, `[vectors, features]` or `[batch, features, positions]`.
-    pub(super) fn normalized<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
+    /// Normalizes vectors along axis 1, `[vectors, features]` or `[batch, features, positions]`.
+    pub(crate) fn normalized<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
         let dtype = FloatDType::from(x.dtype());
         self.scaled(x, dtype) * Self::DEVIATION - along(self.fixed_center(dtype))
     }
 
-    /// The same values, with the gradient of training; vectors that are not valid are zeros.
-    pub(super) fn normalized_in_training<const N: usize>(
+    /// Brings normalized vectors along axis 1 back to their own units:
+    /// `(y + center) exp(log_scale) / DEVIATION`.
+    pub(crate) fn denormalized<const N: usize>(&self, y: Tensor<B, N>) -> Tensor<B, N> {
+        let dtype = FloatDType::from(y.dtype());
+        let y = y + along(self.fixed_center(dtype));
+        let log_scale = untracked(self.log_scale.val());
+        if has_values_in_host_memory::<B>() {
+            let log_scale: f64 = log_scale.into_data().iter::<f64>().sum();
+            return y * (libm::exp(log_scale) / Self::DEVIATION);
+        }
+        y * along(log_scale.cast(dtype).exp() / Self::DEVIATION)
+    }
+
+    /// Normalizes with the gradient of training; vectors that are not valid have to be zeros.
+    pub(crate) fn normalized_in_training<const N: usize>(
         &self,
         x: Tensor<B, N>,
         valid: &Option<Tensor<B, N, Bool>>,
     ) -> Tensor<B, N> {
         let dtype = FloatDType::from(x.dtype());
         let count = match valid {
-            Some(valid) => of_all_vectors(valid.clone().int().cast(dtype)),
+            Some(valid) => sum_over_vectors(valid.clone().int().cast(dtype)),
             None => {
                 let vectors = x.shape().num_elements() / x.dims()[1];
                 Tensor::full([1; N], vectors as f64, (&x.device(), dtype.into()))
             }
         };
         let x = self.scaled(x, dtype) * Self::DEVIATION;
-        let left_out = of_all_vectors(x.clone()) / (count + MEAN_VECTORS);
+        let left_out = sum_over_vectors(x.clone()) / (count + MEAN_VECTORS);
         let zero = left_out.clone() - left_out.detach();
-        // Of a vector that is no number the others know nothing.
+        // A NaN in one vector does not affect the others.
         let zero = zero.clone().mask_fill(zero.is_nan(), 0.0);
         x - (along(self.fixed_center(dtype)) + zero)
     }
@@ -90,7 +107,7 @@ impl<B: Backend> Normalization<B> {
 
     fn scaled<const N: usize>(&self, x: Tensor<B, N>, dtype: FloatDType) -> Tensor<B, N> {
         let log_scale = untracked(self.log_scale.val());
-        // A number, rather than operations on tensors that a page for browsers has for this alone.
+        // The scale as a number saves a build for browsers tensor operations that it needs nowhere else.
         if has_values_in_host_memory::<B>() {
             let log_scale: f64 = log_scale.into_data().iter::<f64>().sum();
             return x * libm::exp(-log_scale);
@@ -98,9 +115,9 @@ impl<B: Backend> Normalization<B> {
         x * along((-log_scale.cast(dtype)).exp())
     }
 
-    /// The negative logarithm of the likelihood of vectors, less its value: 0, with a gradient, but
-    /// where no vector is valid.
-    pub(super) fn following<const N: usize>(
+    /// The loss `[1]` by which center and scale follow the vectors: the negative logarithm of the
+    /// vectors' likelihood, less its value. It is 0, and has a gradient unless no vector is valid.
+    pub(crate) fn following_loss<const N: usize>(
         &self,
         x: Tensor<B, N>,
         valid: Option<Tensor<B, 2, Bool>>,
@@ -120,9 +137,4 @@ impl<B: Backend> Normalization<B> {
         let loss = square / 2.0 + size;
         loss.clone() - loss.detach()
     }
-}
-
-/// The sum of vectors along axis 1, or of what stands for them.
-fn of_all_vectors<B: Backend, const N: usize>(x: Tensor<B, N>) -> Tensor<B, N> {
-    (0..N).filter(|&axis| axis != 1).fold(x, Tensor::sum_dim)
 }

@@ -8,8 +8,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::ConfigError;
-
 /// A number for each step of a training: the same for all, or along a curve from one to another.
 ///
 /// ```
@@ -62,6 +60,18 @@ pub enum Curve {
 )]
 pub struct ScheduleParseError(String);
 
+/// The error of a schedule that is no curve.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// The schedule has no steps.
+    #[error("the schedule {0} has 0 steps, expected at least 1")]
+    NoSteps(Schedule),
+    /// An exponential schedule starts or ends at 0.
+    #[error("the schedule {0} cannot reach 0, expected both ends above 0")]
+    ExponentialToZero(Schedule),
+}
+
 impl Schedule {
     /// Along a straight line from `start` at step 0 to `end` at step `steps`.
     pub const fn linear(start: f64, end: f64, steps: usize) -> Self {
@@ -110,15 +120,15 @@ impl Schedule {
     }
 
     /// Checks that the curve exists: it has steps, and an exponential one does not reach 0.
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ScheduleError> {
         match *self {
-            Self::Curve { steps: 0, .. } => Err(ConfigError::NoSteps(*self)),
+            Self::Curve { steps: 0, .. } => Err(ScheduleError::NoSteps(*self)),
             Self::Curve {
                 curve: Curve::Exponential,
                 start,
                 end,
                 ..
-            } if start <= 0.0 || end <= 0.0 => Err(ConfigError::ExponentialToZero(*self)),
+            } if start <= 0.0 || end <= 0.0 => Err(ScheduleError::ExponentialToZero(*self)),
             _ => Ok(()),
         }
     }

@@ -269,6 +269,11 @@ mod tests {
         ] {
             assert_eq!(vector(&fields), Err(wanted.into()));
         }
+        let bitcodes = |features: usize, more: &str| {
+            let config = serde_json::to_string(&BitcodesConfig::new(features, 8)).unwrap();
+            let fields = config.strip_suffix('}').unwrap();
+            format!(r#"{{"bitcodes": {fields}{more}}}}}"#)
+        };
         for (settings, wanted) in [
             (
                 r#"{"scalar": {"levels": [3, 1]}}"#,
@@ -278,12 +283,9 @@ mod tests {
                 r#"{"lookup-free": {"num_bits": 16, "commitment": 0, "entropy": 1}}"#,
                 "a: num_bits is 16, expected 1 to 12",
             ),
+            (&bitcodes(3, ""), "a: features is 3, expected 16 to 16"),
             (
-                r#"{"bitcodes": {"features": 3, "num_bits": 8, "temperature": 1}}"#,
-                "a: features is 3, expected 16 to 16",
-            ),
-            (
-                r#"{"bitcodes": {"features": 16, "num_bits": 8, "temperature": 1, "normalise": true}}"#,
+                &bitcodes(16, r#", "normalise": true"#),
                 "there is no field \"normalise\" where it stands",
             ),
         ] {

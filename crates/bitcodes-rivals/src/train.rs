@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use bitcodes_core::Assignment;
 use bitcodes_train::data::{ImageSet, Images};
 use bitcodes_train::psnr_db;
 use burn::lr_scheduler::LrScheduler;
@@ -90,12 +89,12 @@ pub fn train<B: AutodiffBackend>(run: &Run, split: &Split, device: &B::Device) -
         // A fork draws all weights, which are otherwise drawn at their first use.
         let mut model = Autoencoder::new(run.architecture, quantizer, device).fork(device);
         if let Settings::Bitcodes(config) = &contestant.settings
-            && config.assignment != Assignment::Independent
+            && config.assignment.starts_from_sample()
         {
             let (set, range) = &split.train;
             let first: Vec<usize> = range.clone().take(SAMPLE).collect();
             let tokens = model.encode(set.tensor(&first, device));
-            let quantizer = config.init_from_sample(tokens);
+            let quantizer = config.try_init_from_sample(tokens);
             model.quantizer = Quantizer::Bitcodes(quantizer.expect("tokens are finite"));
         }
         model.moments = contestant

@@ -112,7 +112,7 @@ impl AutoencoderConfig {
     }
 
     /// Makes the autoencoder with random weights, and a quantizer that starts from what they make
-    /// of images, see [`BitcodesConfig::init_from_sample`].
+    /// of images, see [`BitcodesConfig::try_init_from_sample`].
     ///
     /// # Shapes
     ///
@@ -132,7 +132,7 @@ impl AutoencoderConfig {
         let autoencoder = self.init(&images.device());
         let tokens = autoencoder.encoder.forward(autoencoder.patches(images));
         Ok(Autoencoder {
-            quantizer: self.quantizer.init_from_sample(tokens)?,
+            quantizer: self.quantizer.try_init_from_sample(tokens)?,
             ..autoencoder
         })
     }
@@ -151,7 +151,7 @@ impl AutoencoderConfig {
             features, num_bits, ..
         } = self.quantizer;
         let codebook = Tensor::zeros([2 * num_bits, features], device);
-        let quantizer = Bitcodes::from_codebook(codebook, &self.quantizer)?;
+        let quantizer = self.quantizer.try_init_from_codebook(codebook)?;
         let position = || Tensor::zeros([self.tokens(), Mixer::<B>::WIDTH], device);
         Ok(self.assemble([position(), position()], quantizer))
     }

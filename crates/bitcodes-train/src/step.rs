@@ -23,7 +23,7 @@ impl<B: AutodiffBackend> TrainStep for Autoencoder<B> {
         let images = batch.parts.iter().map(|part| part.dims()[0]).sum();
         let shape = [images, self.tokens(), self.quantizer.num_bits()];
         let device = batch.parts[0].device();
-        let noise = match self.quantizer.noise() {
+        let noise = match self.quantizer.noise_scale() {
             0.0 => Tensor::zeros(shape, &device),
             scale => logistic_noise(shape, &device) * scale,
         };
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn the_schedules_move_on_with_the_optimizer_and_a_checkpoint_keeps_where_they_are() {
         let device = Default::default();
-        let quantizer = BitcodesConfig::new(16, 8).with_noise(Schedule::linear(1.0, 0.0, 4));
+        let quantizer = BitcodesConfig::new(16, 8).with_noise_scale(Schedule::linear(1.0, 0.0, 4));
         let config = AutoencoderConfig::new(8, 8, quantizer);
         let mut model = config.init::<Train>(&device);
         let mut optimizer = AdamWConfig::new().init::<Train, Autoencoder<Train>>();
@@ -194,13 +194,16 @@ mod tests {
             let output = TrainStep::step(&model, batch);
             model = model.optimize::<Train, _>(&mut optimizer, 1e-3, output.grads);
         }
-        assert_eq!((model.quantizer.step(), model.quantizer.noise()), (3, 0.25));
+        assert_eq!(
+            (model.quantizer.step(), model.quantizer.noise_scale()),
+            (3, 0.25)
+        );
 
         let checkpoint = record::save::<Train, _>(&model).unwrap();
         let resumed = config.init::<Train>(&device);
-        assert_eq!(resumed.quantizer.noise(), 1.0);
+        assert_eq!(resumed.quantizer.noise_scale(), 1.0);
         let resumed = record::load::<Train, _>(&resumed, &checkpoint, &device).unwrap();
-        assert_eq!(resumed.quantizer.noise(), 0.25);
+        assert_eq!(resumed.quantizer.noise_scale(), 0.25);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bitcodes_core::{Assignment, BitcodesConfig, CodesError, ConfigError};
+use bitcodes_core::{BitcodesConfig, CodesError, ConfigError};
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::module::Module;
 use burn::optim::AdamWConfig;
@@ -159,10 +159,9 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
     let (height, width) = images.train().size();
     let model_config = AutoencoderConfig::new(height, width, quantizer.clone());
     B::seed(device, seed::of_epoch(config.seed, 0).random());
-    let model = match quantizer.assignment {
-        // As bitcodes-pytorch starts.
-        Assignment::Independent => model_config.init::<B>(device),
-        _ => {
+    let model = match quantizer.assignment.starts_from_sample() {
+        false => model_config.init::<B>(device),
+        true => {
             let first: Vec<usize> = (0..images.train().len().min(START_IMAGES)).collect();
             model_config.init_from_images(images.train().tensor(&first, device))?
         }

@@ -226,13 +226,13 @@ fn training_takes_schedules_and_losses() {
     place.write_data("data", 24, 8, 8);
     place.succeed(
         "train --data data --epochs 2 --out run --reference --temperature cosine:4:0.5:6 \
-         --noise linear:1:0:6 --commitment 0.25 --entropy 0.1",
+         --noise-scale linear:1:0:6 --commitment 0.25 --entropy 0.1",
     );
     let config = fs::read_to_string(place.path("run/config.json")).unwrap();
     let config: serde_json::Value = serde_json::from_str(&config).unwrap();
     let quantizer = &config["model"]["quantizer"];
-    assert_eq!(quantizer["temperature"]["curve"], "cosine");
-    assert_eq!(quantizer["noise"]["steps"], 6);
+    assert_eq!(quantizer["assignment"]["temperature"]["curve"], "cosine");
+    assert_eq!(quantizer["noise_scale"]["steps"], 6);
     assert_eq!(quantizer["commitment_weight"], 0.25);
     assert_eq!(quantizer["entropy_weight"], 0.1);
     place.succeed("eval --model run --data data");

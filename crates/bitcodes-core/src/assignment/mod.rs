@@ -1,55 +1,404 @@
-//! How the bits of a vector are decided.
+//! The methods of deciding the bits of a vector.
+//!
+//! This file holds the only matches on the method, one in each function; a method's file knows
+//! nothing of the other method.
 
+mod independent;
+mod joint;
+#[cfg(test)]
+mod tests;
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use burn::tensor::{Bool, FloatDType, Int, Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-/// How the bits of a vector are decided, and what gradient training takes through them.
+pub use self::independent::Independent;
+pub use self::joint::Joint;
+use crate::codebook::{Codebook, Pairs};
+use crate::init::{self, Sample};
+use crate::noise::Noise;
+use crate::vectors::along_axis_1;
+use crate::{ConfigError, Initializer, Schedule};
+
+/// The method by which the bits of a vector are decided and trained, with its settings.
 ///
 /// With `mid` the sum of the pairs' means and `h_p = delta_p / 2`, a vector is quantized to
-/// `y = mid + sum_p s_p h_p`, each sign `s_p` -1 for a 0 and 1 for a 1. Which signs come nearest to
-/// a vector is a hard question for many bits; these are two answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// `y = mid + sum_p s_p h_p`, each sign `s_p` being -1 for a 0 and 1 for a 1. It is hard to find the
+/// signs that bring `y` nearest to the vector if there are many bits. The methods are two answers.
+///
+/// In JSON an assignment is its method and the settings of that method: `{"method": "joint", "beam": 8}`
+/// or `{"method": "independent", "temperature": 1.0, "initializer": "normal"}`. A setting that belongs
+/// to the other method is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Settings", into = "Settings")]
 #[non_exhaustive]
 pub enum Assignment {
-    /// Each bit for itself, as the reference does: `logit_p = x . delta_p`.
+    /// Each bit is decided alone, as the reference does: `logit_p = x . delta_p`.
     ///
-    /// In training bit `p` is 1 with probability `sigmoid(logit_p)`, and the gradient is that of
-    /// `sigmoid((logit_p + noise_p) / temperature)`, for vectors (but for their mean where they are
-    /// [normalized](crate::Normalization)) and codebook.
-    Independent,
-    /// Together, so that as little as possible is left of the vector, `r = x - y`.
+    /// In training bit `p` is 1 with probability `sigmoid(logit_p)`. The gradient is that of
+    /// `sigmoid((logit_p + noise_p) / temperature)`, for codebook and vectors; if the vectors are
+    /// [normalized](crate::Normalization), their mean gets less of it.
+    Independent(Independent),
+    /// All bits are decided together, so that the residual `r = x - y` becomes small.
     ///
-    /// A beam search takes one bit after another, and keeps the `beam` ways to decide those so far
-    /// that leave the least; then each bit is decided once more on what all others leave,
-    /// `logit_p = r . h_p / |h_p|^2`. That is how additive quantization encodes
-    /// ([Babenko and Lempitsky 2014](https://doi.org/10.1109/CVPR.2014.124)); with a beam of 1 it is
-    /// residual quantization and one step of coordinate descent. The search takes time in proportion
-    /// to the beam, for one much wider than 8 to its square.
+    /// A beam search takes one bit after another, and keeps the `beam` candidates, the choices of the
+    /// bits so far, that leave the smallest residuals. Then each bit is decided once more on the
+    /// residual that all other bits leave, `logit_p = r . h_p / |h_p|^2`. Additive quantization encodes
+    /// in this way ([Babenko and Lempitsky 2014](https://doi.org/10.1109/CVPR.2014.124)). With a beam of
+    /// 1 it is residual quantization and one step of coordinate descent.
     ///
-    /// The gradient of training is the identity, from the output to the vectors, but for their mean
-    /// where they are [normalized](crate::Normalization); the codebook learns from its loss alone,
-    /// which the model's has to include
-    /// ([`codebook_weight`](crate::BitcodesConfig::codebook_weight)). The temperature has no part
-    /// in it. Noise is added to these logits, which are -1 and 1 at the two vectors of a pair.
-    Residual {
-        /// Ways that are kept, at least 1.
-        beam: usize,
-    },
+    /// In training the gradient from the output to the vectors is the identity; if the vectors are
+    /// [normalized](crate::Normalization), their mean gets less of it. The codebook learns from its own
+    /// loss alone, which the model's loss has to include
+    /// ([`codebook_weight`](crate::BitcodesConfig::codebook_weight)). Noise is added to the logits,
+    /// which are -1 and 1 at the two vectors of a pair.
+    Joint(Joint),
 }
 
 impl Default for Assignment {
-    /// [`Residual`](Self::Residual) with a beam of 8.
+    /// [`Joint`](Self::Joint) with its default settings.
     fn default() -> Self {
-        Self::Residual { beam: 8 }
+        Joint::new().into()
     }
 }
 
-impl Assignment {
-    /// The widest beam that a configuration may ask for: more than make a difference.
-    pub const MAX_BEAM: usize = 256;
+impl From<Independent> for Assignment {
+    fn from(settings: Independent) -> Self {
+        Self::Independent(settings)
+    }
+}
 
-    /// What a configuration of before there was a choice means.
-    pub(crate) fn of_the_reference() -> Self {
-        Self::Independent
+impl From<Joint> for Assignment {
+    fn from(settings: Joint) -> Self {
+        Self::Joint(settings)
+    }
+}
+
+/// A method of deciding bits, without its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Method {
+    /// The method of [`Assignment::Independent`].
+    Independent,
+    /// The method of [`Assignment::Joint`].
+    Joint,
+}
+
+impl Method {
+    /// The name of the method, as configurations and records hold it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Independent => "independent",
+            Self::Joint => "joint",
+        }
+    }
+
+    /// The method with its default settings.
+    pub(crate) fn with_defaults(self) -> Assignment {
+        match self {
+            Self::Independent => Independent::new().into(),
+            Self::Joint => Joint::new().into(),
+        }
+    }
+}
+
+/// The part of an assignment that a record holds. Schedules and starts are the configuration's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignmentRecord {
+    pub(crate) method: Method,
+    pub(crate) beam: Option<usize>,
+}
+
+impl Assignment {
+    /// The method, without its settings.
+    pub fn method(&self) -> Method {
+        match self {
+            Self::Independent(_) => Method::Independent,
+            Self::Joint(_) => Method::Joint,
+        }
+    }
+
+    /// Whether the codebook should be made from a sample of the vectors where one is at hand. It should
+    /// be for joint bits; independent bits start as the reference's do.
+    pub fn starts_from_sample(&self) -> bool {
+        match self {
+            Self::Independent(_) => false,
+            Self::Joint(_) => true,
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Independent(settings) => settings.validate(),
+            Self::Joint(settings) => settings.validate(),
+        }
+    }
+
+    pub(crate) fn record(&self) -> AssignmentRecord {
+        let beam = match self {
+            Self::Independent(_) => None,
+            Self::Joint(settings) => Some(settings.beam),
+        };
+        AssignmentRecord {
+            method: self.method(),
+            beam,
+        }
+    }
+
+    /// The assignment of a record. Settings that a record does not hold stay as they are if the method
+    /// is the same, and are the method's defaults otherwise.
+    pub(crate) fn with_record(self, record: AssignmentRecord) -> Self {
+        let same = match self.method() == record.method {
+            true => self,
+            false => record.method.with_defaults(),
+        };
+        match (same, record.beam) {
+            (Self::Joint(settings), Some(beam)) => {
+                // Records come from outside.
+                Self::Joint(settings.with_beam(beam.clamp(1, Joint::MAX_BEAM)))
+            }
+            (same, _) => same,
+        }
+    }
+
+    /// Draws a codebook `[2 * num_bits, features]` that knows nothing of the vectors.
+    pub(crate) fn draw_codebook<B: Backend>(
+        &self,
+        num_bits: usize,
+        features: usize,
+        normalized: bool,
+        device: &B::Device,
+    ) -> Tensor<B, 2> {
+        match self {
+            Self::Independent(Independent { initializer, .. }) => {
+                initializer.draw(num_bits, features, normalized, device)
+            }
+            Self::Joint(_) => init::draw_grid(num_bits, features, normalized, device),
+        }
+    }
+
+    /// Makes a codebook `[2 * num_bits, features]` for a sample of the vectors.
+    pub(crate) fn codebook_for<B: Backend>(
+        &self,
+        sample: Sample<B>,
+        num_bits: usize,
+    ) -> Tensor<B, 2> {
+        match self {
+            Self::Independent(_) => sample.mixed(num_bits),
+            Self::Joint(_) => sample.along_principal_directions(num_bits),
+        }
+    }
+
+    /// The logits `[vectors, num_bits]` whose signs are the bits of `x`.
+    pub(crate) fn logits<B: Backend, const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        codebook: &Codebook<B>,
+    ) -> Tensor<B, 2> {
+        match self {
+            Self::Independent(_) => independent::logits(x, codebook),
+            Self::Joint(settings) => {
+                let pairs = codebook.pairs(x.dtype().into());
+                settings.logits(x, None, &pairs)
+            }
+        }
+    }
+
+    /// The bits of `x` without noise, along axis 1.
+    pub(crate) fn encode<B: Backend, const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        codebook: &Codebook<B>,
+    ) -> Tensor<B, N, Int> {
+        match self {
+            Self::Independent(_) => independent::encode(x, codebook),
+            Self::Joint(_) => {
+                let shape = x.dims();
+                along_axis_1(self.logits(x, codebook).greater_elem(0.0).int(), shape)
+            }
+        }
+    }
+
+    /// The bits of `x` without noise, packed by a kernel, if there is one that takes these vectors.
+    pub(crate) fn encode_packed<B: Backend>(
+        &self,
+        x: &Tensor<B, 2>,
+        codebook: &Codebook<B>,
+    ) -> Option<Vec<u8>> {
+        match self {
+            Self::Independent(_) => independent::encode_packed(x, codebook),
+            Self::Joint(_) => None,
+        }
+    }
+
+    /// The quantized vectors of `x` in its type, and their bits along axis 1, without noise.
+    pub(crate) fn quantize<B: Backend, const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        codebook: &Codebook<B>,
+    ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
+        match self {
+            Self::Independent(_) => independent::quantize(x, codebook),
+            Self::Joint(_) => {
+                let dtype = FloatDType::from(x.dtype());
+                let bits = self.encode(x, codebook);
+                (codebook.decode(bits.clone()).cast(dtype), bits)
+            }
+        }
+    }
+
+    /// The pairs as training differentiates them.
+    pub(crate) fn pairs_in_training<B: Backend>(
+        &self,
+        pairs: Pairs<B>,
+        normalized: bool,
+    ) -> Pairs<B> {
+        match self {
+            // The center says where normalized vectors lie. With both trained, vectors settled
+            // anywhere beside the origin, held to `mid` by the commitment as it followed them, and
+            // some bits were the same for nearly all.
+            Self::Joint(_) if normalized => pairs.with_mid_held(),
+            _ => pairs,
+        }
+    }
+
+    /// Quantizes `x` with noise, and with the gradients of training, at a step of the schedules.
+    pub(crate) fn train<B: Backend, const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        noise: Noise<B, N>,
+        pairs: &Pairs<B>,
+        step: usize,
+    ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
+        match self {
+            Self::Independent(settings) => {
+                independent::train(x, noise, pairs, settings.temperature.value(step))
+            }
+            Self::Joint(settings) => settings.train(x, noise, pairs),
+        }
+    }
+
+    /// Does the same as [`train`](Self::train) for vectors along the last axis, by a kernel, if
+    /// there is one that takes them.
+    pub(crate) fn train_by_kernel<B: Backend, const D: usize>(
+        &self,
+        x: &Tensor<B, D>,
+        noise: &Noise<B, D>,
+        codebook: &Codebook<B>,
+        step: usize,
+    ) -> Option<(Tensor<B, D>, Tensor<B, D, Int>)> {
+        match self {
+            Self::Independent(settings) => {
+                independent::train_by_kernel(x, noise, codebook, settings.temperature.value(step))
+            }
+            Self::Joint(_) => None,
+        }
+    }
+
+    /// The part of the codebook's loss that the method adds, `[1]`; of `bits [vectors, num_bits]`.
+    pub(crate) fn codebook_loss<B: Backend>(
+        &self,
+        pairs: &Pairs<B>,
+        bits: Tensor<B, 2>,
+        valid: Option<Tensor<B, 2, Bool>>,
+    ) -> Option<Tensor<B, 1>> {
+        match self {
+            Self::Independent(_) => None,
+            Self::Joint(_) => Some(Joint::codebook_loss(pairs, bits, valid)),
+        }
+    }
+
+    /// The logits of `x` with a gradient, along axis 1, for the entropy loss.
+    pub(crate) fn logits_with_gradient<B: Backend, const N: usize>(
+        &self,
+        pairs: &Pairs<B>,
+        x: Tensor<B, N>,
+        bits: Tensor<B, N>,
+    ) -> Tensor<B, N> {
+        match self {
+            Self::Independent(_) => pairs.logits(x),
+            Self::Joint(_) => Joint::logits_given_bits(pairs, x, bits),
+        }
+    }
+}
+
+/// An assignment as JSON has it: the method, and the settings of one method.
+#[derive(Serialize, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "expected an assignment, as {\"method\": \"joint\", \"beam\": 8}"
+)]
+struct Settings {
+    method: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    temperature: Option<Schedule>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    initializer: Option<Initializer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    beam: Option<usize>,
+}
+
+impl From<Assignment> for Settings {
+    fn from(assignment: Assignment) -> Self {
+        let none = Self {
+            method: assignment.method().name().into(),
+            temperature: None,
+            initializer: None,
+            beam: None,
+        };
+        match assignment {
+            Assignment::Independent(settings) => Self {
+                temperature: Some(settings.temperature),
+                initializer: Some(settings.initializer),
+                ..none
+            },
+            Assignment::Joint(settings) => Self {
+                beam: Some(settings.beam),
+                ..none
+            },
+        }
+    }
+}
+
+impl TryFrom<Settings> for Assignment {
+    type Error = String;
+
+    fn try_from(settings: Settings) -> Result<Self, String> {
+        let Settings {
+            method,
+            temperature,
+            initializer,
+            beam,
+        } = settings;
+        let missing = |name: &str| format!("the method {method} has no {name}, expected one");
+        let foreign = |name: &str, owner: &str, own: &str| {
+            format!(
+                "{name} is a setting of the method {owner}, expected those of the method {method}: {own}"
+            )
+        };
+        match method.as_str() {
+            "independent" => match (beam, temperature, initializer) {
+                (Some(_), ..) => Err(foreign("beam", "joint", "temperature and initializer")),
+                (_, None, _) => Err(missing("temperature")),
+                (.., None) => Err(missing("initializer")),
+                (None, Some(temperature), Some(initializer)) => Ok(Independent::new()
+                    .with_temperature(temperature)
+                    .with_initializer(initializer)
+                    .into()),
+            },
+            "joint" => match (beam, temperature, initializer) {
+                (_, Some(_), _) => Err(foreign("temperature", "independent", "beam")),
+                (.., Some(_)) => Err(foreign("initializer", "independent", "beam")),
+                (None, ..) => Err(missing("beam")),
+                (Some(beam), ..) => Ok(Joint::new().with_beam(beam).into()),
+            },
+            unknown => Err(format!(
+                "the method is {unknown:?}, expected \"independent\" or \"joint\""
+            )),
+        }
     }
 }

@@ -1,8 +1,7 @@
-//! Kernels for tensors that lie in the host's memory. Each gives nothing for tensors that it cannot take,
-//! and the caller does with operations on tensors what they are held to.
+//! Kernels of [`bitcodes_kernels`] for tensors in the host's memory.
 //!
-//! They take vectors and codes along the last axis, in any number of axes before it: on NdArray each
-//! `reshape` copies.
+//! Each function returns `None` for tensors that no kernel takes, and its one caller goes on with
+//! tensor operations, which are the specification of the kernel.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -12,20 +11,21 @@ use bitcodes_kernels::layout::row_bytes;
 use bitcodes_kernels::{Decoder, Encoder};
 use burn::tensor::{DType, Element, Int, Tensor, TensorData, backend::Backend};
 
-use super::host::{Integers, has_values_in_host_memory, lend_integers, lend_rows};
+use super::known::has_values_in_host_memory;
+use super::lend::{Integers, lend_integers, lend_rows};
 
-/// What computes the bits of independent decisions and what bits stand for.
+/// The path that computes independent bits, and vectors from bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
-    /// Kernels of [`bitcodes_kernels`] on the host's memory, for f32; on a backend that differentiates
-    /// for `forward` without normalization, losses and mask. Tensors of other types, and maps with
-    /// their channels first, take the other path.
+    /// Kernels of [`bitcodes_kernels`] compute in the host's memory, in f32. On a backend that
+    /// differentiates they compute `forward` without normalization, losses and mask. Tensors of
+    /// other types, and channel-first maps, take the other path.
     Kernels,
-    /// The backend's operations on tensors.
+    /// The backend's tensor operations compute.
     Tensors,
 }
 
-/// Which path a backend takes.
+/// The path that a backend takes.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -42,30 +42,30 @@ pub fn path<B: Backend>() -> Path {
     }
 }
 
-/// The bits of `x [.., features]`, decided independently by `codebook [2 * num_bits, features]`;
-/// `[.., num_bits]`.
+/// Decides the bits `[.., num_bits]` of `x [.., features]` independently, with
+/// `codebook [2 * num_bits, features]`.
 pub(crate) fn encode<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
 ) -> Option<Tensor<B, D, Int>> {
     bits(
         &encode_packed(x, codebook)?,
-        codes_of(x, codebook),
+        shape_of_bits(x, codebook),
         &x.device(),
     )
 }
 
-/// [`encode`], and what the bits stand for, `[.., features]`.
+/// Decides bits as [`encode`] does, and decodes them to `[.., features]`.
 pub(crate) fn quantize<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
 ) -> Option<(Tensor<B, D>, Tensor<B, D, Int>)> {
     let packed = encode_packed(x, codebook)?;
-    let bits = bits(&packed, codes_of(x, codebook), &x.device())?;
+    let bits = bits(&packed, shape_of_bits(x, codebook), &x.device())?;
     Some((decode_packed(&packed, x.dims(), codebook)?, bits))
 }
 
-/// What `bits [.., num_bits]` stand for, `[.., features]`; none where one is not 0 or 1.
+/// Decodes `bits [.., num_bits]` to `[.., features]`. Returns `None` if an element is not 0 or 1.
 pub(crate) fn decode<B: Backend, const D: usize>(
     bits: &Tensor<B, D, Int>,
     codebook: &Tensor<B, 2>,
@@ -83,7 +83,7 @@ pub(crate) fn decode<B: Backend, const D: usize>(
     are_bits.then(|| vectors_of(&decoder, &packed, shape, &codebook.device()))
 }
 
-/// The bits of [`encode`], packed.
+/// Decides bits as [`encode`] does, and leaves them packed.
 pub(crate) fn encode_packed<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
@@ -96,18 +96,14 @@ pub(crate) fn encode_packed<B: Backend, const D: usize>(
     })
 }
 
-/// What packed bits stand for, of the shape `[.., features]`.
+/// Decodes packed bits to vectors of the shape `[.., features]`.
 pub(crate) fn decode_packed<B: Backend, const D: usize>(
     packed: &[u8],
     shape: [usize; D],
     codebook: &Tensor<B, 2>,
 ) -> Option<Tensor<B, D>> {
-    Some(vectors_of(
-        &decoder(codebook)?,
-        packed,
-        shape,
-        &codebook.device(),
-    ))
+    let decoder = decoder(codebook)?;
+    Some(vectors_of(&decoder, packed, shape, &codebook.device()))
 }
 
 fn vectors_of<B: Backend, const D: usize>(
@@ -120,36 +116,36 @@ fn vectors_of<B: Backend, const D: usize>(
     Tensor::from_data(data, (device, DType::F32))
 }
 
-/// The bits of `x [.., features]`, sampled with noise of the bits' shape.
+/// Decides the bits of `x [.., features]` independently, with noise added to their logits, and
+/// computes the slopes that the backward pass needs.
 #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
 pub(super) fn sample<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
-    noise: super::training::Noise<Tensor<B, D>>,
+    noise: crate::noise::Noise<B, D>,
     seed: impl FnOnce() -> u64,
     temperature: f64,
 ) -> Option<bitcodes_kernels::Sampled> {
-    use super::training;
-    use bitcodes_kernels::Noise;
+    use bitcodes_kernels::Noise as OfKernels;
+
+    use crate::noise::Noise;
 
     let encoder = encoder(codebook)?;
     lend_rows(x, |x| {
-        let sample = |noise: Noise<'_>| encoder.sample(x, noise, temperature as f32);
+        let sample = |noise: OfKernels<'_>| encoder.sample(x, noise, temperature as f32);
         match noise {
-            training::Noise::None => sample(Noise::None),
-            training::Noise::Logistic(scale) => sample(Noise::Logistic {
+            Noise::None => sample(OfKernels::None),
+            Noise::Logistic(scale) => sample(OfKernels::Logistic {
                 seed: seed(),
                 scale: scale as f32,
             }),
-            training::Noise::Given(noise) => {
-                super::host::with_rows(&noise, |noise| match noise.as_slice() {
-                    Some(noise) => sample(Noise::Given(noise)),
-                    None => {
-                        let noise: Vec<f32> = noise.iter().flatten().copied().collect();
-                        sample(Noise::Given(&noise))
-                    }
-                })
-            }
+            Noise::Given(noise) => super::lend::with_rows(&noise, |noise| match noise.as_slice() {
+                Some(noise) => sample(OfKernels::Given(noise)),
+                None => {
+                    let noise: Vec<f32> = noise.iter().flatten().copied().collect();
+                    sample(OfKernels::Given(&noise))
+                }
+            }),
         }
     })
 }
@@ -168,14 +164,16 @@ fn encoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Encoder> {
     })?
 }
 
-/// The shape of the bits of `x`.
-fn codes_of<B: Backend, const D: usize>(x: &Tensor<B, D>, codebook: &Tensor<B, 2>) -> [usize; D] {
+fn shape_of_bits<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
+    codebook: &Tensor<B, 2>,
+) -> [usize; D] {
     let mut shape = x.dims();
     shape[D - 1] = codebook.dims()[0] / 2;
     shape
 }
 
-/// As integers of the type that comparisons give.
+/// Unpacks bits to integers of the type that the backend's comparisons give.
 pub(super) fn bits<B: Backend, const D: usize>(
     packed: &[u8],
     shape: [usize; D],
@@ -202,18 +200,18 @@ mod tests {
     use super::*;
     use burn::backend::Flex;
 
-    /// Where kernels gave nothing, all else would go on, slower.
+    /// If kernels took nothing, everything else would go on, slower.
     #[test]
-    fn kernels_take_what_they_are_for() {
+    fn kernels_take_contiguous_and_strided_rows_of_f32() {
         let device = Default::default();
         let codebook = Tensor::<Flex, 2>::ones([6, 5], &device);
-        let x = Tensor::<Flex, 3>::ones([2, 4, 7], &device).narrow(2, 1, 5);
+        let x = Tensor::<Flex, 2>::ones([8, 7], &device).narrow(1, 1, 5);
         let bits = encode(&x, &codebook).expect("f32 in rows");
-        assert_eq!(bits.dims(), [2, 4, 3]);
+        assert_eq!(bits.dims(), [8, 3]);
         assert!(quantize(&x, &codebook).is_some());
         assert!(decode(&bits, &codebook).is_some());
         assert!(decode(&bits.mul_scalar(3).add_scalar(2), &codebook).is_none());
         assert!(encode(&x.clone().cast(DType::F64), &codebook).is_none());
-        assert!(encode(&x.swap_dims(1, 2), &Tensor::ones([6, 4], &device)).is_none());
+        assert!(encode(&x.transpose(), &Tensor::ones([6, 8], &device)).is_none());
     }
 }

@@ -1,27 +1,29 @@
-//! Tensors that lie in the host's memory.
+//! Tensors in the host's memory, whose elements are lent to kernels without a copy.
 
 use alloc::vec::Vec;
-use core::any::{Any, TypeId};
+use core::any::Any;
 
 use bitcodes_kernels::Rows;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, Element, Int, Tensor, TensorData};
 
-/// Joins parts `[rows of the part, columns]` to `[rows, columns]`.
+use super::known::Known;
+
+/// Joins parts `[rows of the part, columns]` to `[rows, columns]`, as `Tensor::cat` does.
 ///
-/// As `Tensor::cat`, but in host memory a part is freed once it is appended, where `cat` holds all
-/// of them beside the whole. `slice_assign` would do as well, did Burn's Flex not copy the whole
-/// tensor each time.
+/// In host memory a part is freed once it is appended, where `cat` holds all parts beside the whole.
+/// `slice_assign` would do as well if Burn's Flex did not copy the whole tensor each time.
 pub(crate) fn concatenate<B: Backend>(
     parts: impl Iterator<Item = Tensor<B, 2>>,
     [rows, columns]: [usize; 2],
     dtype: DType,
     device: &B::Device,
 ) -> Tensor<B, 2> {
+    let in_host_memory = Known::of::<B>().is_some_and(Known::is_in_host_memory);
     match dtype {
-        DType::F32 if in_host_memory::<B>() => append::<B, f32>(parts, [rows, columns], device),
-        DType::F64 if in_host_memory::<B>() => append::<B, f64>(parts, [rows, columns], device),
+        DType::F32 if in_host_memory => append::<B, f32>(parts, [rows, columns], device),
+        DType::F64 if in_host_memory => append::<B, f64>(parts, [rows, columns], device),
         _ => Tensor::cat(parts.collect(), 0),
     }
 }
@@ -38,34 +40,20 @@ fn append<B: Backend, E: Element>(
     Tensor::from_data(TensorData::new(elements, shape), (device, E::dtype()))
 }
 
-/// Whether the backend's tensors lie there.
-pub(super) fn in_host_memory<B: Backend>() -> bool {
-    let tensor = TypeId::of::<FloatTensor<B>>();
-    macro_rules! any_of {
-        ($($feature:literal $Backend:ident),*) => { $(
-            #[cfg(feature = $feature)]
-            if tensor == TypeId::of::<FloatTensor<burn::backend::$Backend>>() {
-                return true;
-            }
-        )* };
-    }
-    any_of!("flex" Flex, "ndarray" NdArray);
-    let _ = tensor;
-    false
-}
-
-/// Integers one after the other.
+/// Integers in the host's memory, one after the other.
 #[cfg_attr(
     not(any(feature = "flex", feature = "ndarray")),
-    expect(dead_code, reason = "no backend has any there")
+    expect(dead_code, reason = "no backend lends integers there")
 )]
 pub(super) enum Integers<'a> {
     I32(&'a [i32]),
     I64(&'a [i64]),
 }
 
-/// Lends vectors of f32 along the last axis there, or gives none where they are not, or their elements
-/// are apart, or they are at different distances.
+/// Lends vectors of f32 along the last axis to `read`.
+///
+/// Returns `None` if they do not lie in host memory, if the elements of a vector lie apart, or if
+/// the distances between vectors differ.
 pub(super) fn lend_rows<B: Backend, const D: usize, R>(
     vectors: &Tensor<B, D>,
     read: impl FnOnce(Rows<'_>) -> R,
@@ -77,7 +65,7 @@ pub(super) fn lend_rows<B: Backend, const D: usize, R>(
     #[cfg(feature = "flex")]
     if let Some(tensor) = tensor.downcast_ref::<FloatTensor<burn::backend::Flex>>()
         && tensor.dtype() == DType::F32
-        && let Some(stride) = distance(&dims, tensor.layout().strides())
+        && let Some(stride) = row_stride(&dims, tensor.layout().strides())
     {
         let data = &tensor.storage::<f32>()[tensor.layout().start_offset()..];
         return Some(read(Rows::strided(data, count, features, stride)));
@@ -92,7 +80,7 @@ pub(super) fn lend_rows<B: Backend, const D: usize, R>(
     None
 }
 
-/// As [`lend_rows`], of a copy where they cannot be lent.
+/// Lends vectors as [`lend_rows`] does, or a copy of them if they cannot be lent.
 #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
 pub(super) fn with_rows<B: Backend, const D: usize, R>(
     vectors: &Tensor<B, D>,
@@ -107,30 +95,30 @@ pub(super) fn with_rows<B: Backend, const D: usize, R>(
     once(Rows::new(&copy, vectors.dims()[D - 1])).expect("it was not lent")
 }
 
-/// The distance of vectors along the last axis that lie one after the other.
+/// Distance between the starts of consecutive vectors along the last axis, if it is the same
+/// everywhere and the elements of a vector lie side by side.
 #[cfg(feature = "flex")]
-fn distance(dims: &[usize], strides: &[isize]) -> Option<usize> {
+fn row_stride(dims: &[usize], strides: &[isize]) -> Option<usize> {
     let ([leading @ .., features], [leading_strides @ .., 1]) = (dims, strides) else {
         return None;
     };
     let [.., last] = leading_strides else {
         return Some(*features);
     };
-    let distance = usize::try_from(*last)
+    let stride = usize::try_from(*last)
         .ok()
         .filter(|last| last >= features)?;
-    let axes = leading.iter().zip(leading_strides).rev();
-    let mut wanted = distance;
-    for (&dim, &stride) in axes {
-        if usize::try_from(stride) != Ok(wanted) {
+    let mut wanted = stride;
+    for (&dim, &found) in leading.iter().zip(leading_strides).rev() {
+        if usize::try_from(found) != Ok(wanted) {
             return None;
         }
         wanted *= dim;
     }
-    Some(distance)
+    Some(stride)
 }
 
-/// Lends integers there, or gives none where they are not, or are apart.
+/// Lends integers to `read`. Returns `None` if they do not lie in host memory, or lie apart.
 pub(super) fn lend_integers<B: Backend, const D: usize, R>(
     integers: &Tensor<B, D, Int>,
     read: impl FnOnce(Integers<'_>) -> R,
@@ -163,23 +151,66 @@ pub(super) fn lend_integers<B: Backend, const D: usize, R>(
     None
 }
 
-/// Whether what a tensor holds, beside its graph, lies there: also inside of `Autodiff`.
-pub(crate) fn has_values_in_host_memory<B: Backend>() -> bool {
-    #[cfg(feature = "autodiff")]
+/// `Tensor::reshape`, without the copy that burn-ndarray makes of every tensor.
+pub(crate) fn reshaped_floats<B: Backend, const D: usize, const D2: usize>(
+    tensor: Tensor<B, D>,
+    shape: [usize; D2],
+) -> Tensor<B, D2> {
+    #[cfg(feature = "ndarray")]
+    use burn::tensor::TensorPrimitive;
+    #[cfg(feature = "ndarray")]
+    if Known::of::<B>() == Some(Known::NdArray)
+        && let TensorPrimitive::Float(mut primitive) = tensor.clone().into_primitive()
+        && ndarray_reshape(&mut primitive, &shape)
     {
-        let tensor = TypeId::of::<FloatTensor<B>>();
-        macro_rules! any_of {
-            ($($feature:literal $Backend:ident),*) => { $(
-                #[cfg(feature = $feature)]
-                if tensor == TypeId::of::<FloatTensor<burn::backend::Autodiff<burn::backend::$Backend>>>() {
-                    return true;
-                }
-            )* };
-        }
-        any_of!("flex" Flex, "ndarray" NdArray);
-        let _ = tensor;
+        return Tensor::from_primitive(TensorPrimitive::Float(primitive));
     }
-    in_host_memory::<B>()
+    tensor.reshape(shape)
+}
+
+/// [`reshaped_floats`] for integers.
+pub(crate) fn reshaped_integers<B: Backend, const D: usize, const D2: usize>(
+    tensor: Tensor<B, D, Int>,
+    shape: [usize; D2],
+) -> Tensor<B, D2, Int> {
+    #[cfg(feature = "ndarray")]
+    if Known::of::<B>() == Some(Known::NdArray) {
+        let mut primitive = tensor.clone().into_primitive();
+        if ndarray_reshape(&mut primitive, &shape) {
+            return Tensor::from_primitive(primitive);
+        }
+    }
+    tensor.reshape(shape)
+}
+
+/// Reshapes a tensor of burn-ndarray whose elements lie in the order of its axes. Returns whether
+/// it did.
+#[cfg(feature = "ndarray")]
+fn ndarray_reshape(tensor: &mut dyn Any, shape: &[usize]) -> bool {
+    use burn_ndarray::NdArrayTensor;
+
+    let Some(tensor) = tensor.downcast_mut::<NdArrayTensor>() else {
+        return false;
+    };
+    macro_rules! reshape {
+        ($($DType:ident),*) => {
+            match tensor {
+                $(
+                    NdArrayTensor::$DType(storage) if storage.view().is_standard_layout() => {
+                        // A clone of the handle: the elements are shared.
+                        let array = storage.clone().into_shared();
+                        match array.into_shape_with_order(shape.to_vec()) {
+                            Ok(array) => *tensor = array.into(),
+                            Err(_) => return false,
+                        }
+                    }
+                )*
+                _ => return false,
+            }
+        };
+    }
+    reshape!(F32, F64, I32, I64);
+    true
 }
 
 #[cfg(all(test, feature = "flex"))]
@@ -189,7 +220,7 @@ mod tests {
 
     #[test]
     fn parts_are_joined_in_their_order() {
-        assert!(in_host_memory::<Flex>());
+        assert_eq!(Known::of::<Flex>(), Some(Known::Flex));
         let device = Default::default();
         for dtype in [DType::F32, DType::F64, DType::F16] {
             let whole = Tensor::<Flex, 1, burn::tensor::Int>::arange(0..35, &device);

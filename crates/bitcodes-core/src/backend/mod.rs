@@ -2,8 +2,9 @@
 
 #[cfg(feature = "autodiff")]
 pub(crate) mod autodiff;
-pub(crate) mod host;
 pub(crate) mod kernels;
+pub(crate) mod known;
+pub(crate) mod lend;
 #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
 pub(crate) mod training;
 #[cfg(feature = "wgpu")]

@@ -1,11 +1,9 @@
-//! Training on the host's memory: the pass of independent bits as one operation of the graph.
+//! The training pass of independent bits in the host's memory, as one operation of the graph.
 //!
-//! It keeps the vectors and the codebook, which it shares, a bit and a number for each logit; the
-//! tensors' operations keep ten times as much.
+//! The operation keeps the vectors and the codebook, which it shares, and a bit and a slope for each
+//! logit. The tensor operations keep ten times as much.
 
 use alloc::sync::Arc;
-use core::any::TypeId;
-
 use bitcodes_kernels::{self as slices, Sampled};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
@@ -15,58 +13,62 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{DType, Distribution, Int, Tensor, TensorData, TensorPrimitive};
 
-use super::autodiff::same;
-use super::host::with_rows;
 use super::kernels;
+use super::known::{Known, OnKnown, same};
+use super::lend::with_rows;
+use crate::noise::Noise;
 
-/// Noise for logits.
-pub(crate) enum Noise<T> {
-    /// None.
-    None,
-    /// A tensor, of the shape of the bits.
-    Given(T),
-    /// Draws of the logistic distribution times this.
-    Logistic(f64),
-}
-
-impl<T> Noise<T> {
-    fn map<U>(self, given: impl FnOnce(T) -> U) -> Noise<U> {
-        match self {
-            Self::None => Noise::None,
-            Self::Given(noise) => Noise::Given(given(noise)),
-            Self::Logistic(scale) => Noise::Logistic(scale),
-        }
-    }
-}
-
-/// The output of training `[.., features]` for `x [.., features]` with its gradients, and the bits
-/// `[.., num_bits]`; none where the kernels cannot compute it.
-pub(crate) fn sampled<B: Backend, const D: usize>(
+/// Computes the output `[.., features]` of training for `x [.., features]`, with its gradients, and
+/// the bits `[.., num_bits]`. Returns `None` if the kernels cannot compute it.
+pub(crate) fn quantize<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
-    noise: Noise<&Tensor<B, D>>,
+    noise: &Noise<B, D>,
     temperature: f64,
 ) -> Option<(Tensor<B, D>, Tensor<B, D, Int>)> {
-    let tensor = TypeId::of::<FloatTensor<B>>();
-    macro_rules! of {
-        ($($feature:literal $Inner:ident),*) => { $(
-            #[cfg(feature = $feature)]
-            if tensor == TypeId::of::<FloatTensor<Autodiff<burn::backend::$Inner>>>() {
-                let (y, bits) = on::<burn::backend::$Inner, D>(
-                    same(x.clone().into_primitive().tensor()),
-                    same(codebook.clone().into_primitive().tensor()),
-                    noise.map(|noise| same(noise.clone().into_primitive().tensor())),
-                    temperature,
-                )?;
-                let y: FloatTensor<B> = same(y);
-                let bits: IntTensor<B> = same(bits);
-                let y = Tensor::from_primitive(TensorPrimitive::Float(y));
-                return Some((y, Tensor::from_primitive(bits)));
+    let known = Known::inside_autodiff::<B>()?;
+    known.run_in_host_memory(Quantize {
+        x,
+        codebook,
+        noise,
+        temperature,
+    })?
+}
+
+struct Quantize<'a, B: Backend, const D: usize> {
+    x: &'a Tensor<B, D>,
+    codebook: &'a Tensor<B, 2>,
+    noise: &'a Noise<B, D>,
+    temperature: f64,
+}
+
+impl<B: Backend, const D: usize> OnKnown for Quantize<'_, B, D> {
+    type Output = Option<(Tensor<B, D>, Tensor<B, D, Int>)>;
+
+    fn run<K: Backend>(self) -> Self::Output {
+        let tracked = |tensor: &Tensor<B, D>| -> Tracked<K> {
+            same(tensor.clone().into_primitive().tensor())
+        };
+        let noise = match self.noise {
+            Noise::None => Noise::None,
+            Noise::Logistic(scale) => Noise::Logistic(*scale),
+            Noise::Given(noise) => {
+                let noise = tracked(noise);
+                // The kernel computes no gradient of the noise.
+                if !noise.node.requirement.is_none() {
+                    return None;
+                }
+                Noise::Given(inner::<K, D>(&noise.primitive))
             }
-        )* };
+        };
+        let x = tracked(self.x);
+        let codebook = same(self.codebook.clone().into_primitive().tensor());
+        let (y, bits) = on::<K, D>(x, codebook, noise, self.temperature)?;
+        let y: FloatTensor<B> = same(y);
+        let bits: IntTensor<B> = same(bits);
+        let y = Tensor::from_primitive(TensorPrimitive::Float(y));
+        Some((y, Tensor::from_primitive(bits)))
     }
-    of!("flex" Flex, "ndarray" NdArray);
-    None
 }
 
 type Tracked<K> = FloatTensor<Autodiff<K>>;
@@ -74,18 +76,14 @@ type Tracked<K> = FloatTensor<Autodiff<K>>;
 fn on<K: Backend, const D: usize>(
     x: Tracked<K>,
     codebook: Tracked<K>,
-    noise: Noise<Tracked<K>>,
+    noise: Noise<K, D>,
     temperature: f64,
 ) -> Option<(Tracked<K>, IntTensor<K>)> {
     let of_x = inner::<K, D>(&x.primitive);
     let of_codebook = inner::<K, 2>(&codebook.primitive);
-    let noise = match noise {
-        Noise::Given(noise) if !noise.node.requirement.is_none() => return None,
-        noise => noise.map(|noise| inner::<K, D>(&noise.primitive)),
-    };
     let (seed, device) = (|| seed::<K>(&of_x.device()), of_x.device());
     let sampled = kernels::sample(&of_x, &of_codebook, noise, seed, temperature)?;
-    // Operations on tensors spread it, so that a diverged training shows.
+    // The tensor operations spread a NaN, so that a diverged training shows.
     if !sampled.are_numbers {
         return None;
     }
@@ -94,7 +92,7 @@ fn on<K: Backend, const D: usize>(
     shape[D - 1] = of_codebook.dims()[0] / 2;
     let bits = kernels::bits::<K, D>(&sampled.packed, shape, &device)?;
     let y = y.into_primitive().tensor();
-    let operation = Sampling::<D>
+    let operation = StraightThrough::<D>
         .prepare::<NoCheckpointing>([x.node.clone(), codebook.node.clone()])
         .compute_bound()
         .stateful();
@@ -111,7 +109,7 @@ fn inner<K: Backend, const D: usize>(primitive: &FloatTensor<K>) -> Tensor<K, D>
     Tensor::from_primitive(TensorPrimitive::Float(primitive.clone()))
 }
 
-/// From the backend's own draws, so that its seed repeats it.
+/// Draws a seed from the backend, so that the backend's seed repeats the noise.
 fn seed<K: Backend>(device: &K::Device) -> u64 {
     let draws = Tensor::<K, 1>::random(
         [4],
@@ -124,11 +122,11 @@ fn seed<K: Backend>(device: &K::Device) -> u64 {
         .fold(0, |seed, draw| seed << 16 | draw as u64)
 }
 
-/// The gradients of a pass.
+/// The backward pass, as an operation of the graph.
 #[derive(Debug)]
-struct Sampling<const D: usize>;
+struct StraightThrough<const D: usize>;
 
-impl<K: Backend, const D: usize> Backward<K, 2> for Sampling<D> {
+impl<K: Backend, const D: usize> Backward<K, 2> for StraightThrough<D> {
     type State = (FloatTensor<K>, FloatTensor<K>, Arc<Sampled>);
 
     fn backward(self, ops: Ops<Self::State, 2>, graph: &mut Graph, _: &mut Checkpointer) {
@@ -178,15 +176,15 @@ mod tests {
         let device = Default::default();
         let codebook = Tensor::<B, 2>::ones([6, 5], &device).require_grad();
         let x = Tensor::<B, 3>::full([2, 4, 5], x, &device);
-        let noise = Tensor::<B, 3>::ones([2, 4, 3], &device);
-        let given = sampled(&x, &codebook, Noise::Given(&noise), 1.0);
-        let drawn = sampled(&x, &codebook, Noise::Logistic(1.0), 1.0);
+        let noise = Noise::Given(Tensor::<B, 3>::ones([2, 4, 3], &device));
+        let given = quantize(&x, &codebook, &noise, 1.0);
+        let drawn = quantize(&x, &codebook, &Noise::Logistic(1.0), 1.0);
         assert_eq!(given.is_some(), drawn.is_some());
         given.is_some()
     }
 
     #[test]
-    fn kernels_take_what_they_are_for() {
+    fn kernels_take_finite_vectors_inside_one_autodiff() {
         assert!(takes::<Autodiff<Flex>>(1.0));
         assert!(takes::<Autodiff<Flex, BalancedCheckpointing>>(1.0));
         assert!(!takes::<Autodiff<Flex>>(f32::NAN));

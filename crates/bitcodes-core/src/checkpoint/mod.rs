@@ -306,7 +306,7 @@ impl<'a> Checkpoint<'a> {
         }
         config.validate()?;
         let codebook = Tensor::<B, 2>::from_data(self.numbers::<B>(&name)?, device);
-        let quantizer = Bitcodes::from_codebook(codebook, &config)?.at_step(step);
+        let quantizer = config.try_init_from_codebook(codebook)?.at_step(step);
         if !config.normalize {
             return Ok(quantizer);
         }

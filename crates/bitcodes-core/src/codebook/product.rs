@@ -2,18 +2,12 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::backend::host::has_values_in_host_memory;
-
-/// A vector along axis 1.
-pub(super) fn along<B: Backend, const N: usize>(vector: Tensor<B, 1>) -> Tensor<B, N> {
-    let mut shape = [1; N];
-    shape[1] = vector.dims()[0];
-    vector.reshape(shape)
-}
+use crate::backend::known::has_values_in_host_memory;
+use crate::vectors::along;
 
 /// Multiplies `matrix [out, in]` with each vector along axis 1, `in` elements to `out`, without a
 /// copy of `x`, and adds `offset [out]`.
-pub(super) fn product<B: Backend, const N: usize>(
+pub(crate) fn product<B: Backend, const N: usize>(
     matrix: Tensor<B, 2>,
     x: Tensor<B, N>,
     offset: Option<Tensor<B, 1>>,
@@ -46,17 +40,17 @@ fn plus<B: Backend, const N: usize>(
     }
 }
 
-/// In how many parts, of equal lengths, vectors are multiplied with a matrix of so many elements.
+/// Number of parts of equal length in which `vectors` are multiplied with a matrix of `elements`.
 ///
 /// The gradients of matrix and offset are sums over all vectors, for few elements. Burn's GPU
-/// backends, where they do not tune, give an element's whole sum to one group of threads, unless it
-/// comes in parts: through Vulkan, on an NVIDIA H200, the matrix's for 65,536 vectors of 64 features
-/// and 32 bits took 21 ms, and 0.5 ms in 256 parts. It is one part for a prime number of vectors.
+/// backends, if they do not tune, give the whole sum of an element to one group of threads unless it
+/// comes in parts: through Vulkan, on an NVIDIA H200, the matrix's gradient for 65,536 vectors of 64
+/// features and 32 bits took 21 ms, and 0.5 ms in 256 parts. A prime number of vectors is one part.
 fn parts(vectors: usize, elements: usize) -> usize {
     const MOST: usize = 256;
-    /// In fewer vectors there is nothing to gain.
+    /// Parts of fewer vectors gain nothing.
     const LEAST_VECTORS: usize = 64;
-    /// Of all parts' gradients: a large matrix keeps the GPU busy without parts.
+    /// Most elements in the gradients of all parts: a large matrix keeps the GPU busy without parts.
     const MOST_ELEMENTS: usize = 1 << 21;
     let most = (vectors / LEAST_VECTORS).min(MOST_ELEMENTS / elements);
     let divides = |parts: &usize| vectors.is_multiple_of(*parts);

@@ -4,7 +4,7 @@
 //! `y = mean(codebook pairs) + sum_p (bit_p - 1/2) delta_p`. For bits that are fair and independent
 //! its mean is the sum of the pairs' means and its covariance `1/4 sum_p delta_p delta_p^T`.
 //!
-//! [`BitcodesConfig::init_from_sample`](crate::BitcodesConfig::init_from_sample) chooses both by the
+//! [`BitcodesConfig::try_init_from_sample`](crate::BitcodesConfig::try_init_from_sample) chooses both by the
 //! sample, of mean `m`, normalized if the quantizer does; each pair's mean is a `num_bits`-th of `m`.
 //!
 //! # Bits that are decided together
@@ -17,8 +17,7 @@
 //! ```
 //!
 //! so that along each direction the bits are the digits of a uniform grid. The directions are found
-//! by a few steps of orthogonal iteration. [`Initializer::Orthogonal`] does the same without a
-//! sample, with random directions.
+//! by a few steps of orthogonal iteration. Without a sample the directions are random.
 //!
 //! # Bits that are decided independently
 //!
@@ -42,8 +41,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::sample::Sample;
 use crate::Normalization;
 
-/// The distribution that a codebook is drawn from.
+/// The distribution that the codebook of bits that are decided independently is drawn from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Initializer {
     /// N(0, 1), as the reference: the output's standard deviation is `sqrt(num_bits)`. For normalized
@@ -53,14 +53,11 @@ pub enum Initializer {
     /// N(0, 1 / num_bits): the output's standard deviation is 1 for any number of bits; for normalized
     /// vectors less the rows' mean, which leaves `sqrt(1/2)`.
     UnitOutput,
-    /// A grid along random orthogonal directions, three bits or more a direction, for vectors whose
-    /// features have a standard deviation of 1, or for normalized ones.
-    Orthogonal,
 }
 
 impl Initializer {
-    /// `[2 * num_bits, features]`. For normalized vectors the rows' mean is 0, as theirs is; where bits
-    /// are decided together it stays so.
+    /// Draws a codebook `[2 * num_bits, features]`. For normalized vectors the mean of its rows is 0,
+    /// as the vectors' mean is.
     pub(crate) fn draw<B: Backend>(
         self,
         num_bits: usize,
@@ -68,28 +65,46 @@ impl Initializer {
         normalized: bool,
         device: &B::Device,
     ) -> Tensor<B, 2> {
-        let normal = |rows, deviation| {
-            let normal = Distribution::Normal(0.0, deviation);
-            Tensor::<B, 2>::random([rows, features], normal, device)
+        let deviation = match self {
+            Self::Normal => 1.0,
+            Self::UnitOutput => libm::sqrt(1.0 / num_bits as f64),
         };
-        let centred = |rows: Tensor<B, 2>| match normalized {
+        let rows = normal(2 * num_bits, features, deviation, device);
+        match normalized {
             true => rows.clone() - rows.mean_dim(0),
             false => rows,
-        };
-        match self {
-            Self::Normal => centred(normal(2 * num_bits, 1.0)),
-            Self::UnitOutput => centred(normal(2 * num_bits, libm::sqrt(1.0 / num_bits as f64))),
-            Self::Orthogonal => {
-                let count = grid::directions(num_bits, features);
-                let directions = grid::orthonormal(normal(count, 1.0));
-                let of_a_feature = match normalized {
-                    true => Normalization::<B>::DEVIATION,
-                    false => 1.0,
-                };
-                // That of vectors of this deviation, all in these directions.
-                let deviation = of_a_feature * libm::sqrt(features as f64 / count as f64);
-                grid::codebook(directions * (grid::AMPLITUDE * deviation), None, num_bits)
-            }
         }
     }
+}
+
+/// Draws a codebook `[2 * num_bits, features]` that is a grid along random orthogonal directions,
+/// three bits or more a direction.
+///
+/// It is made for vectors whose features have a standard deviation of 1, or for normalized ones. The
+/// mean of its rows is 0, and stays so in the training of normalized vectors.
+pub(crate) fn draw_grid<B: Backend>(
+    num_bits: usize,
+    features: usize,
+    normalized: bool,
+    device: &B::Device,
+) -> Tensor<B, 2> {
+    let count = grid::directions(num_bits, features);
+    let directions = grid::orthonormal(normal(count, features, 1.0, device));
+    let of_a_feature = match normalized {
+        true => Normalization::<B>::DEVIATION,
+        false => 1.0,
+    };
+    // The deviation of such vectors along a direction if they lie in these directions alone.
+    let deviation = of_a_feature * libm::sqrt(features as f64 / count as f64);
+    grid::codebook(directions * (grid::AMPLITUDE * deviation), None, num_bits)
+}
+
+fn normal<B: Backend>(
+    rows: usize,
+    features: usize,
+    deviation: f64,
+    device: &B::Device,
+) -> Tensor<B, 2> {
+    let normal = Distribution::Normal(0.0, deviation);
+    Tensor::random([rows, features], normal, device)
 }

@@ -25,7 +25,7 @@ use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 use super::{untracked, valid_rows};
 #[cfg(feature = "autodiff")]
 use crate::backend::autodiff::{Derivative, with_derivative};
-use crate::backend::host::concatenate;
+use crate::backend::lend::concatenate;
 use crate::precision::{sigmoid, working};
 
 /// Bits that are certain for each vector and balanced over all of them.

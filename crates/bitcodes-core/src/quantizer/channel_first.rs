@@ -1,12 +1,12 @@
-//! Maps whose features come before their positions, as convolutions have them.
+//! Channel-first maps, whose features come before their positions, as convolutions have them.
 //!
 //! The codebook is multiplied from the left, `delta [num_bits, features]` with
 //! `x [batch, features, positions]`, so that neither the map nor the output is transposed.
 
 use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 
-use super::pass::{Choice, Pass};
 use super::{Bitcodes, BitcodesOutput, assert_leading};
+use crate::noise::Noise;
 use crate::precision::working;
 
 impl<B: Backend> Bitcodes<B> {
@@ -21,10 +21,10 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Panics
     ///
-    /// Where axis 1 of `x` is not `features` long.
+    /// Panics if axis 1 of `x` is not `features` long.
     pub fn forward_channel_first<const D: usize>(&self, x: Tensor<B, D>) -> BitcodesOutput<B, D> {
-        let choice = self.choice(self.flat_bits(&x), &x.device());
-        self.forward_map::<D, 1>(x, choice, None)
+        let noise = self.noise_in_training(&x.device());
+        self.forward_map::<D, 1>(x, noise, None)
     }
 
     /// [`forward_with_noise`](Self::forward_with_noise) for channel-first maps.
@@ -37,7 +37,7 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Panics
     ///
-    /// Where axis 1 of `x` is not `features` long, or `noise` not of the bits' shape.
+    /// Panics if axis 1 of `x` is not `features` long, or if `noise` has another shape than the bits.
     pub fn forward_channel_first_with_noise<const D: usize>(
         &self,
         x: Tensor<B, D>,
@@ -48,12 +48,16 @@ impl<B: Backend> Bitcodes<B> {
             self.bits_of_map(&x),
             "Bitcodes: noise has another shape (left) than the bits (right)"
         );
-        let [batch, num_bits, positions] = self.flat_bits(&x);
-        let noise = match batch * positions {
-            0 => None,
-            _ => Some(noise.reshape([batch, positions, num_bits]).swap_dims(1, 2)),
+        let dims = noise.dims();
+        let positions = dims[1..D - 1].iter().product();
+        let noise = match dims[0] * positions {
+            0 => Noise::None,
+            _ => {
+                let noise = noise.reshape([dims[0], positions, dims[D - 1]]);
+                Noise::Given(noise.swap_dims(1, 2))
+            }
         };
-        self.forward_map::<D, 1>(x, Choice::Trained(noise), None)
+        self.forward_map::<D, 1>(x, Some(noise), None)
     }
 
     /// [`forward_masked`](Self::forward_masked) for channel-first maps.
@@ -76,8 +80,9 @@ impl<B: Backend> Bitcodes<B> {
         let mut vectors = x.dims().to_vec();
         vectors.remove(1);
         assert_leading("x", &vectors, &valid.dims());
-        let choice = self.choice(self.flat_bits(&x), &x.device());
-        self.forward_map(x, choice, Some(valid))
+        self.bits_of_map(&x);
+        let noise = self.noise_in_training(&x.device());
+        self.forward_map(x, noise, Some(valid))
     }
 
     /// [`quantize`](Self::quantize) for channel-first maps.
@@ -89,7 +94,7 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Panics
     ///
-    /// Where axis 1 of `x` is not `features` long.
+    /// Panics if axis 1 of `x` is not `features` long.
     pub fn quantize_channel_first<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
         let dtype = FloatDType::from(x.dtype());
         let bits = self.encode_channel_first(x);
@@ -105,28 +110,30 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Panics
     ///
-    /// Where axis 1 of `x` is not `features` long.
+    /// Panics if axis 1 of `x` is not `features` long.
     pub fn encode_channel_first<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D, Int> {
         let shape = self.bits_of_map(&x);
         if shape[..D - 1].contains(&0) {
             return Tensor::zeros(shape, &x.device());
         }
-        let dtype = working([x.dtype(), self.codebook.val().dtype()]);
+        let codebook = self.stored_codebook();
+        let dtype = working([x.dtype(), codebook.dtype()]);
         let x = self.normalized(flat(x).cast(dtype));
-        self.encoded(x, &self.pairs(dtype)).reshape(shape)
+        let bits = self.assignment().encode(x, &codebook);
+        bits.swap_dims(1, 2).reshape(shape)
     }
 
     /// [`decode`](Self::decode) to a channel-first map.
     ///
     /// # Shapes
     ///
-    /// - bits: `[batch, .., num_bits]`, each 0 or 1; any other value is extrapolated, not checked: see
+    /// - bits: `[batch, .., num_bits]`, each 0 or 1; other values are extrapolated and not checked, see
     ///   [`check_bits`](crate::check_bits)
     /// - output: `[batch, features, ..]`
     ///
     /// # Panics
     ///
-    /// Where the last axis of `bits` is not `num_bits` long.
+    /// Panics if the last axis of `bits` is not `num_bits` long.
     pub fn decode_channel_first<const D: usize>(&self, bits: Tensor<B, D, Int>) -> Tensor<B, D> {
         const { assert!(D >= 3, "a map has at least three axes") };
         let dims = bits.dims();
@@ -140,13 +147,14 @@ impl<B: Backend> Bitcodes<B> {
         }
         let positions = dims[1..D - 1].iter().product();
         let bits = bits.reshape([dims[0], positions, dims[D - 1]]);
-        self.decoded(bits.swap_dims(1, 2)).reshape(shape)
+        let decoded = self.stored_codebook().decode(bits.swap_dims(1, 2));
+        decoded.reshape(shape)
     }
 
     fn forward_map<const D: usize, const M: usize>(
         &self,
         x: Tensor<B, D>,
-        choice: Choice<B, 3>,
+        noise: Option<Noise<B, 3>>,
         valid: Option<Tensor<B, M, Bool>>,
     ) -> BitcodesOutput<B, D> {
         let (shape, bits_shape) = (x.dims(), self.bits_of_map(&x));
@@ -156,22 +164,16 @@ impl<B: Backend> Bitcodes<B> {
         let x = flat(x);
         let [batch, _, positions] = x.dims();
         let valid = valid.map(|valid| valid.reshape([batch, 1, positions]));
-        let Pass {
+        let BitcodesOutput {
             quantized,
             bits,
             loss,
-        } = self.pass(x, choice, valid);
+        } = self.forward_along_axis_1(x, noise, valid);
         BitcodesOutput {
             quantized: quantized.reshape(shape),
             bits: bits.swap_dims(1, 2).reshape(bits_shape),
             loss,
         }
-    }
-
-    /// The shape of the bits of `x` as the arithmetic has them, `[batch, num_bits, positions]`.
-    fn flat_bits<const D: usize>(&self, x: &Tensor<B, D>) -> [usize; 3] {
-        let dims = self.bits_of_map(x);
-        [dims[0], dims[D - 1], dims[1..D - 1].iter().product()]
     }
 
     /// The shape of the bits of `x`; panics unless `x` is `[batch, features, ..]`.
@@ -190,8 +192,10 @@ impl<B: Backend> Bitcodes<B> {
     }
 }
 
-/// `[batch, n, ..]` as `[batch, n, positions]`.
-fn flat<B: Backend, const D: usize, K: BasicOps<B>>(map: Tensor<B, D, K>) -> Tensor<B, 3, K> {
+/// Turns `[batch, n, ..]` into `[batch, n, positions]`.
+pub(super) fn flat<B: Backend, const D: usize, K: BasicOps<B>>(
+    map: Tensor<B, D, K>,
+) -> Tensor<B, 3, K> {
     let dims = map.dims();
     let positions = dims[2..].iter().product();
     map.reshape([dims[0], dims[1], positions])

@@ -2,36 +2,42 @@
 
 use burn::tensor::{FloatDType, Int, Tensor, backend::Backend, read_sync};
 
-use super::{Bitcodes, as_rows, has_no_vectors};
-use crate::backend::kernels::{self, Path, path};
+use super::Bitcodes;
+use crate::backend::kernels;
+use crate::backend::lend::{reshaped_floats, reshaped_integers};
 use crate::precision::working;
-use crate::{Assignment, CodesError, PackedCodes, check_bits_async};
+use crate::vectors::{as_integer_rows, as_rows, has_no_vectors};
+use crate::{CodesError, PackedCodes, check_bits_async};
 
 impl<B: Backend> Bitcodes<B> {
-    /// Quantizes without noise on every backend; the same as `decode(encode(x))`.
+    /// Quantizes vectors without noise on every backend, as `decode(encode(x))` does.
     ///
     /// # Shapes
     ///
     /// - x: `[.., features]`
-    /// - output: `[.., features]`
+    /// - output: `[.., features]`, in the type of `x`
     ///
     /// # Panics
     ///
-    /// Where the last axis of `x` is not `features` long.
+    /// Panics if the last axis of `x` is not `features` long.
     pub fn quantize<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
-        let dtype = FloatDType::from(x.dtype());
-        if self.decides_vectors_as_they_are()
-            && !has_no_vectors(&x)
-            && let Some((quantized, _)) = kernels::quantize(&x, &self.codebook.val())
-        {
-            return quantized;
+        let (shape, dtype) = (x.dims(), FloatDType::from(x.dtype()));
+        self.shape_of_bits(&x);
+        if has_no_vectors(&x) {
+            return x;
         }
-        self.decode(self.encode(x)).cast(dtype)
+        let codebook = self.stored_codebook();
+        let (quantized, _) = self.assignment().quantize(self.rows(x), &codebook);
+        // Decoded vectors have the codebook's type first, as those of `decode` do.
+        let quantized = quantized.cast(FloatDType::from(codebook.dtype()));
+        reshaped_floats(quantized.cast(dtype), shape)
     }
 
-    /// How decided each bit is, in f32 or f64; see [`Assignment`](crate::Assignment) for what it is
-    /// for each bit. Where bits are decided together it is the logit by which each was decided
-    /// last, on what the others leave, and has no gradient.
+    /// The logits of the bits, in f32 or f64: a bit is 1 if its logit is above 0.
+    ///
+    /// The [`Assignment`](crate::Assignment) says how a method computes them. Logits of joint bits are
+    /// those by which each bit is decided last, on the residual that the other bits leave, and have no
+    /// gradient.
     ///
     /// # Shapes
     ///
@@ -40,19 +46,20 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Panics
     ///
-    /// Where the last axis of `x` is not `features` long.
+    /// Panics if the last axis of `x` is not `features` long.
     pub fn logits<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
-        let shape = self.with_last(&x, self.num_bits());
-        let dtype = working([x.dtype(), self.codebook.val().dtype()]);
+        let shape = self.shape_of_bits(&x);
         if has_no_vectors(&x) {
+            let dtype = working([x.dtype(), self.codebook.val().dtype()]);
             return Tensor::zeros(shape, (&x.device(), dtype.into()));
         }
-        let rows = as_rows(x).cast(dtype);
-        self.decided(self.normalized(rows), &self.pairs(dtype))
-            .reshape(shape)
+        let logits = self
+            .assignment()
+            .logits(self.rows(x), &self.stored_codebook());
+        reshaped_floats(logits, shape)
     }
 
-    /// The bits of each vector, without noise: `logits > 0`, so that a tie and NaN give 0.
+    /// Decides the bits of vectors without noise: `logits > 0`, so that a tie and a NaN give 0.
     ///
     /// # Shapes
     ///
@@ -61,24 +68,20 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Panics
     ///
-    /// Where the last axis of `x` is not `features` long.
+    /// Panics if the last axis of `x` is not `features` long.
     pub fn encode<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D, Int> {
-        let shape = self.with_last(&x, self.num_bits());
+        let shape = self.shape_of_bits(&x);
         if has_no_vectors(&x) {
             return Tensor::zeros(shape, &x.device());
         }
-        if self.decides_vectors_as_they_are()
-            && let Some(bits) = kernels::encode(&x, &self.codebook.val())
-        {
-            return bits;
-        }
-        let dtype = working([x.dtype(), self.codebook.val().dtype()]);
-        let rows = self.normalized(as_rows(x).cast(dtype));
-        self.encoded(rows, &self.pairs(dtype)).reshape(shape)
+        let bits = self
+            .assignment()
+            .encode(self.rows(x), &self.stored_codebook());
+        reshaped_integers(bits, shape)
     }
 
-    /// [`encode`](Self::encode) to packed codes on the host, at less than to encode and pack apart; in
-    /// a browser use [`encode_packed_async`](Self::encode_packed_async).
+    /// Encodes vectors to packed codes on the host, which takes less time than to encode and to pack
+    /// apart. In a browser use [`encode_packed_async`](Self::encode_packed_async).
     ///
     /// # Shapes
     ///
@@ -86,11 +89,11 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Errors
     ///
-    /// [`CodesError::Device`] where the device fails.
+    /// Returns [`CodesError::Device`] if the device fails.
     ///
     /// # Panics
     ///
-    /// Where the last axis of `x` is not `features` long.
+    /// Panics if the last axis of `x` is not `features` long.
     pub fn encode_packed<const D: usize>(
         &self,
         x: Tensor<B, D>,
@@ -98,7 +101,7 @@ impl<B: Backend> Bitcodes<B> {
         read_sync(self.encode_packed_async(x))
     }
 
-    /// [`encode_packed`](Self::encode_packed) where reading back has to be waited for.
+    /// [`encode_packed`](Self::encode_packed), for devices that are read asynchronously.
     ///
     /// # Errors
     ///
@@ -111,30 +114,20 @@ impl<B: Backend> Bitcodes<B> {
         &self,
         x: Tensor<B, D>,
     ) -> Result<PackedCodes, CodesError> {
-        let shape = self.with_last(&x, self.num_bits());
-        if self.assignment() == Assignment::Independent
-            && path::<B>() == Path::Kernels
-            && !has_no_vectors(&x)
-        {
-            let codebook = self.codebook.val();
-            let lent = match self.decides_vectors_as_they_are() {
-                true => kernels::encode_packed(&x, &codebook),
-                false => None,
-            };
-            // As `encode` does: the tensors' product would round some logits otherwise.
-            let bytes = lent.or_else(|| {
-                let dtype = working([x.dtype(), codebook.dtype()]);
-                let rows = self.normalized(as_rows(x.clone()).cast(dtype));
-                kernels::encode_packed(&rows, &codebook)
-            });
-            if let Some(bytes) = bytes {
-                return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
-            }
+        let shape = self.shape_of_bits(&x);
+        if has_no_vectors(&x) {
+            return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), [].into());
         }
-        PackedCodes::from_logits_async(self.logits(x)).await
+        let (rows, codebook) = (self.rows(x), self.stored_codebook());
+        if let Some(bytes) = self.assignment().encode_packed(&rows, &codebook) {
+            return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
+        }
+        let logits = self.assignment().logits(rows, &codebook);
+        PackedCodes::from_logits_async(reshaped_floats(logits, shape)).await
     }
 
-    /// The vectors that packed codes stand for, on the device and in the type of the codebook.
+    /// Decodes packed codes to vectors, on the device and in the type of the codebook. They are in the
+    /// units of normalized vectors if the quantizer normalizes.
     ///
     /// # Shapes
     ///
@@ -142,8 +135,8 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Panics
     ///
-    /// Where codes do not have `num_bits` bits, or `D` is not one more than their
-    /// [`dims`](PackedCodes::dims) are.
+    /// Panics if codes do not have `num_bits` bits, or if `D` is not one more than the number of their
+    /// [`dims`](PackedCodes::dims).
     pub fn decode_packed<const D: usize>(&self, codes: &PackedCodes) -> Tensor<B, D> {
         self.assert_num_bits(codes.num_bits());
         let codebook = self.codebook.val();
@@ -162,33 +155,32 @@ impl<B: Backend> Bitcodes<B> {
         self.decode(codes.to_bits(&codebook.device()))
     }
 
-    /// The vectors that bits stand for, in the type of the codebook.
+    /// Decodes bits to vectors, in the type of the codebook. They are in the units of normalized vectors
+    /// if the quantizer normalizes; [`reconstruct`](Self::reconstruct) gives the units of `x`.
     ///
     /// # Shapes
     ///
-    /// - bits: `[.., num_bits]`, each 0 or 1; any other value is extrapolated, not checked: see
+    /// - bits: `[.., num_bits]`, each 0 or 1; other values are extrapolated and not checked, see
     ///   [`try_decode`](Self::try_decode)
     /// - output: `[.., features]`
     ///
     /// # Panics
     ///
-    /// Where the last axis of `bits` is not `num_bits` long.
+    /// Panics if the last axis of `bits` is not `num_bits` long.
     #[doc(alias = "from_bits")]
     pub fn decode<const D: usize>(&self, bits: Tensor<B, D, Int>) -> Tensor<B, D> {
         let mut shape = bits.dims();
         self.assert_num_bits(shape[D - 1]);
         shape[D - 1] = self.features();
-        let stored = self.codebook.val().dtype();
         if has_no_vectors(&bits) {
+            let stored = self.codebook.val().dtype();
             return Tensor::zeros(shape, (&bits.device(), stored));
         }
-        if let Some(decoded) = kernels::decode(&bits, &self.codebook.val()) {
-            return decoded;
-        }
-        self.decoded(as_rows(bits)).reshape(shape)
+        let decoded = self.stored_codebook().decode(as_integer_rows(bits));
+        reshaped_floats(decoded, shape)
     }
 
-    /// [`decode`](Self::decode), or an error for bits that are not 0 or 1.
+    /// Decodes bits as [`decode`](Self::decode) does, and checks that they are 0 or 1.
     ///
     /// # Shapes
     ///
@@ -197,11 +189,11 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Errors
     ///
-    /// [`CodesError::OutOfRange`] as [`check_bits`](crate::check_bits).
+    /// Returns [`CodesError::OutOfRange`] as [`check_bits`](crate::check_bits) does.
     ///
     /// # Panics
     ///
-    /// Where the last axis of `bits` is not `num_bits` long.
+    /// Panics if the last axis of `bits` is not `num_bits` long.
     pub fn try_decode<const D: usize>(
         &self,
         bits: Tensor<B, D, Int>,
@@ -209,7 +201,7 @@ impl<B: Backend> Bitcodes<B> {
         read_sync(self.try_decode_async(bits))
     }
 
-    /// [`try_decode`](Self::try_decode) where reading back has to be waited for, as in a browser.
+    /// [`try_decode`](Self::try_decode), for devices that are read asynchronously, as in a browser.
     ///
     /// # Errors
     ///
@@ -224,5 +216,11 @@ impl<B: Backend> Bitcodes<B> {
     ) -> Result<Tensor<B, D>, CodesError> {
         check_bits_async(&bits).await?;
         Ok(self.decode(bits))
+    }
+
+    /// Vectors along the last axis as normalized rows, in the type that is computed in.
+    fn rows<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, 2> {
+        let dtype = working([x.dtype(), self.codebook.val().dtype()]);
+        self.normalized(as_rows(x).cast(dtype))
     }
 }

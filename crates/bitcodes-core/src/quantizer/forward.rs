@@ -1,23 +1,40 @@
-//! Vectors to quantized vectors and bits.
+//! Vectors to quantized vectors, bits and losses.
+//!
+//! Public functions take vectors along the last axis. The arithmetic sees them along axis 1, as it
+//! sees channel-first maps: see [`vectors`](crate::vectors).
 
-use burn::tensor::{Bool, Tensor, backend::Backend};
+use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
-use super::pass::{Choice, Pass};
-use super::{Bitcodes, BitcodesOutput, as_rows, assert_leading, has_no_vectors};
-use crate::backend::kernels;
-#[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
-use crate::backend::training::{self, Noise};
-use crate::sampling::logistic_noise;
+use super::{Bitcodes, BitcodesOutput, assert_leading};
+use crate::backend::lend::{reshaped_floats, reshaped_integers};
+use crate::noise::Noise;
+use crate::precision::working;
+use crate::vectors::{as_rows, fill_padding, has_no_vectors};
 
 impl<B: Backend> Bitcodes<B> {
-    /// Quantizes; in training with noise, so that the bits are sampled.
+    /// Quantizes vectors; in training with noise.
     ///
     /// On a backend that differentiates (`Autodiff<..>`) bits are decided by the sum of
-    /// [`logits`](Self::logits) and logistic noise, and gradients pass straight through, each as the
+    /// [`logits`](Self::logits) and logistic noise, and gradients pass as the
     /// [`Assignment`](crate::Assignment) says. The configuration's
-    /// [`noise`](crate::BitcodesConfig::noise) scales the noise; at 0 none is drawn and the bits are
-    /// [`encode`](Self::encode)'s. On any other backend, and after Burn's `valid()`, this is
-    /// [`quantize`](Self::quantize) with its bits.
+    /// [`noise_scale`](crate::BitcodesConfig::noise_scale) multiplies the noise; at 0 none is drawn and
+    /// the bits are those of [`encode`](Self::encode). On any other backend, and after Burn's
+    /// `valid()`, this is [`quantize`](Self::quantize) with its bits.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "flex", feature = "autodiff"))] {
+    /// use bitcodes_core::BitcodesConfig;
+    /// use bitcodes_core::burn::{backend::{Autodiff, Flex}, tensor::{Distribution, Tensor}};
+    ///
+    /// let device = Default::default();
+    /// let bitcodes = BitcodesConfig::new(8, 4).init::<Autodiff<Flex>>(&device);
+    /// let x = Tensor::<Autodiff<Flex>, 3>::random([1, 6, 8], Distribution::Default, &device);
+    /// let out = bitcodes.forward(x.clone().require_grad());
+    /// let loss = (out.quantized - x).powi_scalar(2).mean() + out.loss.unwrap();
+    /// let gradients = loss.backward();
+    /// assert!(bitcodes.codebook.val().grad(&gradients).is_some());
+    /// # }
+    /// ```
     ///
     /// # Shapes
     ///
@@ -26,19 +43,16 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Panics
     ///
-    /// Where the last axis of `x` is not `features` long.
+    /// Panics if the last axis of `x` is not `features` long.
     pub fn forward<const D: usize>(&self, x: Tensor<B, D>) -> BitcodesOutput<B, D> {
-        let bits = self.with_last(&x, self.num_bits());
-        #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
-        if let Some(output) = self.sampled_on_host(&x, None) {
-            return output;
-        }
-        let choice = self.choice(bits, &x.device());
-        self.forward_as::<D, 1>(x, choice, None)
+        let noise = self.noise_in_training(&x.device());
+        self.forward_rows::<D, 1>(x, noise, None)
     }
 
-    /// [`forward`](Self::forward) for vectors of which some are padding: their output and bits
-    /// are zeros, they get no gradient and have no part in a loss, whatever they hold.
+    /// [`forward`](Self::forward) for vectors of which some are padding.
+    ///
+    /// The output and the bits of padding are zeros. Padding gets no gradient and has no part in a
+    /// loss, whatever it holds.
     ///
     /// # Shapes
     ///
@@ -49,23 +63,25 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Panics
     ///
-    /// Where the last axis of `x` is not `features` long, or `valid` not of its leading axes.
+    /// Panics if the last axis of `x` is not `features` long, or if `valid` has other axes than the
+    /// leading ones of `x`.
     pub fn forward_masked<const D: usize, const M: usize>(
         &self,
         x: Tensor<B, D>,
         valid: Tensor<B, M, Bool>,
     ) -> BitcodesOutput<B, D> {
         const { assert!(M + 1 == D, "M is D - 1") };
-        let choice = self.choice(self.with_last(&x, self.num_bits()), &x.device());
+        self.shape_of_bits(&x);
         assert_leading("x", &x.dims()[..D - 1], &valid.dims());
-        self.forward_as(x, choice, Some(valid))
+        let noise = self.noise_in_training(&x.device());
+        self.forward_rows(x, noise, Some(valid))
     }
 
     /// The forward pass of training with the noise given, so that it can be replayed.
     ///
-    /// Draws from the logistic distribution ([`logistic_noise`]) make it sample; zeros make it
-    /// deterministic. It is the same on every backend, with gradients on those that differentiate,
-    /// and takes the noise as it is, whatever the configuration scales its own by.
+    /// Draws from the logistic distribution ([`logistic_noise`](crate::logistic_noise)) make it
+    /// sample; zeros make it deterministic. It is the same on every backend, with gradients on those
+    /// that differentiate. The configuration's noise scale does not multiply the noise.
     ///
     /// # Shapes
     ///
@@ -75,7 +91,8 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Panics
     ///
-    /// Where the last axis of `x` is not `features` long, or `noise` not of the bits' shape.
+    /// Panics if the last axis of `x` is not `features` long, or if `noise` has another shape than the
+    /// bits.
     pub fn forward_with_noise<const D: usize>(
         &self,
         x: Tensor<B, D>,
@@ -83,69 +100,39 @@ impl<B: Backend> Bitcodes<B> {
     ) -> BitcodesOutput<B, D> {
         assert_eq!(
             noise.dims(),
-            self.with_last(&x, self.num_bits()),
+            self.shape_of_bits(&x),
             "Bitcodes: noise has another shape (left) than the bits (right)"
         );
-        #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
-        if let Some(output) = self.sampled_on_host(&x, Some(&noise)) {
-            return output;
-        }
-        self.forward_as::<D, 1>(x, Choice::Trained(Some(noise)), None)
+        self.forward_rows::<D, 1>(x, Some(Noise::Given(noise)), None)
     }
 
-    /// The pass of training by kernels, with the noise that is given or with its own.
-    #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
-    fn sampled_on_host<const D: usize>(
+    /// The noise that `forward` adds; `None` if it does not train.
+    pub(super) fn noise_in_training<const N: usize>(
         &self,
-        x: &Tensor<B, D>,
-        noise: Option<&Tensor<B, D>>,
-    ) -> Option<BitcodesOutput<B, D>> {
-        if has_no_vectors(x) || !self.decides_vectors_as_they_are() || self.has_loss() {
-            return None;
-        }
-        let noise = match noise {
-            Some(noise) => Noise::Given(noise),
-            None if self.noise() == 0.0 => Noise::None,
-            None => Noise::Logistic(self.noise()),
-        };
-        let codebook = self.codebook.val();
-        let (quantized, bits) = training::sampled(x, &codebook, noise, self.temperature())?;
-        let loss = None;
-        Some(BitcodesOutput {
-            quantized,
-            bits,
-            loss,
+        device: &B::Device,
+    ) -> Option<Noise<B, N>> {
+        B::ad_enabled(device).then(|| match self.noise_scale() {
+            0.0 => Noise::None,
+            scale => Noise::Logistic(scale),
         })
     }
 
-    /// How `forward` chooses bits of this shape.
-    pub(super) fn choice<const D: usize>(
-        &self,
-        bits: [usize; D],
-        device: &B::Device,
-    ) -> Choice<B, D> {
-        match (B::ad_enabled(device), self.noise()) {
-            (false, _) => Choice::Decided,
-            (true, 0.0) => Choice::Trained(None),
-            (true, 1.0) => Choice::Trained(Some(logistic_noise(bits, device))),
-            (true, scale) => Choice::Trained(Some(logistic_noise(bits, device) * scale)),
-        }
-    }
-
-    fn forward_as<const D: usize, const M: usize>(
+    /// Quantizes vectors along the last axis; with noise, as in training, if there is any.
+    fn forward_rows<const D: usize, const M: usize>(
         &self,
         x: Tensor<B, D>,
-        choice: Choice<B, D>,
+        noise: Option<Noise<B, D>>,
         valid: Option<Tensor<B, M, Bool>>,
     ) -> BitcodesOutput<B, D> {
-        let (shape, bits_shape) = (x.dims(), self.with_last(&x, self.num_bits()));
+        let (shape, shape_of_bits) = (x.dims(), self.shape_of_bits(&x));
         if has_no_vectors(&x) {
-            return self.no_vectors(x, bits_shape);
+            return self.no_vectors(x, shape_of_bits);
         }
-        if let (Choice::Decided, None) = (&choice, &valid)
-            && self.decides_vectors_as_they_are()
+        if let (Some(noise), None, None) = (&noise, &valid, &self.normalization)
             && !self.has_loss()
-            && let Some((quantized, bits)) = kernels::quantize(&x, &self.codebook.val())
+            && let Some((quantized, bits)) =
+                self.assignment()
+                    .train_by_kernel(&x, noise, &self.stored_codebook(), self.step())
         {
             let loss = None;
             return BitcodesOutput {
@@ -154,22 +141,69 @@ impl<B: Backend> Bitcodes<B> {
                 loss,
             };
         }
-        let choice = match choice {
-            Choice::Decided => Choice::Decided,
-            Choice::Trained(noise) => Choice::Trained(noise.map(as_rows)),
-        };
         let valid = valid.map(|valid| {
             let vectors = valid.dims().iter().product();
             valid.reshape([vectors, 1])
         });
-        let Pass {
+        let noise = noise.map(|noise| noise.map_given(as_rows));
+        let BitcodesOutput {
             quantized,
             bits,
             loss,
-        } = self.pass(as_rows(x), choice, valid);
+        } = self.forward_along_axis_1(as_rows(x), noise, valid);
         BitcodesOutput {
-            quantized: quantized.reshape(shape),
-            bits: bits.reshape(bits_shape),
+            quantized: reshaped_floats(quantized, shape),
+            bits: reshaped_integers(bits, shape_of_bits),
+            loss,
+        }
+    }
+
+    /// Quantizes vectors along axis 1; with noise, as in training, if there is any. The bits of the
+    /// output lie along axis 1. `valid` has one element along axis 1, true where a vector counts.
+    pub(super) fn forward_along_axis_1<const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        noise: Option<Noise<B, N>>,
+        valid: Option<Tensor<B, N, Bool>>,
+    ) -> BitcodesOutput<B, N> {
+        let (codebook, assignment) = (self.stored_codebook(), self.assignment());
+        let given_dtype = FloatDType::from(x.dtype());
+        let dtype = working([x.dtype(), codebook.dtype()]);
+        let padding = valid.as_ref().map(|valid| valid.clone().bool_not());
+        // Filled first, as NaN times 0 would leak.
+        let given = fill_padding(x.cast(dtype), &padding);
+        let x = match (&noise, &self.normalization) {
+            (_, None) => given.clone(),
+            (None, Some(normalization)) => normalization.normalized(given.clone()),
+            (Some(_), Some(normalization)) => {
+                normalization.normalized_in_training(given.clone(), &valid)
+            }
+        };
+        let pairs =
+            || assignment.pairs_in_training(codebook.pairs(dtype), self.normalization.is_some());
+        let (quantized, bits, pairs) = match noise {
+            None => {
+                let (quantized, bits) = assignment.quantize(x.clone(), &codebook);
+                (quantized, bits, self.has_loss().then(pairs))
+            }
+            Some(noise) => {
+                let pairs = pairs();
+                let (quantized, bits) = assignment.train(x.clone(), noise, &pairs, self.step());
+                (quantized, bits, Some(pairs))
+            }
+        };
+        let quantized = fill_padding(quantized, &padding);
+        let loss = pairs.and_then(|pairs| self.loss(&pairs, given, x, &bits, valid));
+        let bits = match padding {
+            Some(padding) => {
+                let padding = padding.expand(bits.dims());
+                bits.mask_fill(padding, 0)
+            }
+            None => bits,
+        };
+        BitcodesOutput {
+            quantized: quantized.cast(given_dtype),
+            bits,
             loss,
         }
     }

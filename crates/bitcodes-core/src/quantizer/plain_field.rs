@@ -9,39 +9,86 @@ use burn::module::{
 };
 use burn::record::{PrecisionSettings, Record};
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use serde::{Serialize, de::DeserializeOwned};
 
-use crate::Assignment;
+use crate::assignment::{Assignment, AssignmentRecord};
 
-/// A value in the record of a module.
-///
-/// A module of its own because Burn saves no plain field.
+/// The type of container under which a [`PlainField`] names its method to visitors of a module.
+pub(crate) const METHOD: &str = "Method";
+
+/// A plain value in the record of a module. It is a module of its own, as Burn saves no plain field.
 #[derive(Debug)]
-pub struct Kept<B: Backend, T> {
+pub struct PlainField<B: Backend, T> {
     pub(crate) value: T,
     backend: PhantomData<B>,
 }
 
-/// What can be kept.
-pub trait Plain<B: Backend>: Record<B> + Copy + Debug + Send + Sync {
-    /// The value where a record has none, as an earlier version wrote it.
-    fn of_earlier_record(self) -> Self;
-}
+/// A value that can be a [`PlainField`].
+pub trait Plain: Copy + Debug + Send + Sync {
+    /// The part of the value that a record holds.
+    type Stored: Serialize + DeserializeOwned + Clone + Debug + Send + Sync;
 
-/// The step: it stays as it is.
-impl<B: Backend> Plain<B> for usize {
-    fn of_earlier_record(self) -> Self {
-        self
+    /// The part for a record.
+    fn stored(&self) -> Self::Stored;
+
+    /// The value with the part of a record.
+    fn with_stored(self, stored: Self::Stored) -> Self;
+
+    /// The name of the method, if the value is an assignment, so that a visitor can compare it.
+    fn method_name(&self) -> Option<&'static str> {
+        None
     }
 }
 
-/// There was no choice then.
-impl<B: Backend> Plain<B> for Assignment {
-    fn of_earlier_record(self) -> Self {
-        Self::of_the_reference()
+/// The step of the schedules.
+impl Plain for usize {
+    type Stored = Self;
+
+    fn stored(&self) -> Self {
+        *self
+    }
+
+    fn with_stored(self, stored: Self) -> Self {
+        stored
     }
 }
 
-impl<B: Backend, T> Kept<B, T> {
+impl Plain for Assignment {
+    type Stored = AssignmentRecord;
+
+    fn stored(&self) -> AssignmentRecord {
+        self.record()
+    }
+
+    fn with_stored(self, stored: AssignmentRecord) -> Self {
+        self.with_record(stored)
+    }
+
+    fn method_name(&self) -> Option<&'static str> {
+        Some(self.method().name())
+    }
+}
+
+/// The record of a [`PlainField`].
+#[derive(Debug, Clone)]
+pub struct PlainRecord<T>(T);
+
+impl<B: Backend, T> Record<B> for PlainRecord<T>
+where
+    T: Serialize + DeserializeOwned + Clone + Send,
+{
+    type Item<S: PrecisionSettings> = T;
+
+    fn into_item<S: PrecisionSettings>(self) -> T {
+        self.0
+    }
+
+    fn from_item<S: PrecisionSettings>(item: T, _: &B::Device) -> Self {
+        Self(item)
+    }
+}
+
+impl<B: Backend, T> PlainField<B, T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
             value,
@@ -50,24 +97,29 @@ impl<B: Backend, T> Kept<B, T> {
     }
 }
 
-impl<B: Backend, T: Copy> Clone for Kept<B, T> {
+impl<B: Backend, T: Copy> Clone for PlainField<B, T> {
     fn clone(&self) -> Self {
         Self::new(self.value)
     }
 }
 
-impl<B: Backend, T: Plain<B>> Module<B> for Kept<B, T> {
-    type Record = Option<T>;
+impl<B: Backend, T: Plain> Module<B> for PlainField<B, T> {
+    type Record = PlainRecord<T::Stored>;
 
     fn into_record(self) -> Self::Record {
-        Some(self.value)
+        PlainRecord(self.value.stored())
     }
 
     fn load_record(self, record: Self::Record) -> Self {
-        Self::new(record.unwrap_or(self.value.of_earlier_record()))
+        Self::new(self.value.with_stored(record.0))
     }
 
-    fn visit<V: ModuleVisitor<B>>(&self, _: &mut V) {}
+    fn visit<V: ModuleVisitor<B>>(&self, visitor: &mut V) {
+        if let Some(method) = self.value.method_name() {
+            visitor.enter_module(method, METHOD);
+            visitor.exit_module(method, METHOD);
+        }
+    }
 
     fn map<M: ModuleMapper<B>>(self, _: &mut M) -> Self {
         self
@@ -86,11 +138,11 @@ impl<B: Backend, T: Plain<B>> Module<B> for Kept<B, T> {
     }
 }
 
-impl<B: AutodiffBackend, T: Plain<B> + Plain<B::InnerBackend>> AutodiffModule<B> for Kept<B, T> {
-    type InnerModule = Kept<B::InnerBackend, T>;
+impl<B: AutodiffBackend, T: Plain> AutodiffModule<B> for PlainField<B, T> {
+    type InnerModule = PlainField<B::InnerBackend, T>;
 
     fn valid(&self) -> Self::InnerModule {
-        Kept::new(self.value)
+        PlainField::new(self.value)
     }
 
     fn from_inner(module: Self::InnerModule) -> Self {
@@ -98,28 +150,10 @@ impl<B: AutodiffBackend, T: Plain<B> + Plain<B::InnerBackend>> AutodiffModule<B>
     }
 }
 
-impl<B: Backend, T: Debug> ModuleDisplayDefault for Kept<B, T> {
+impl<B: Backend, T: Debug> ModuleDisplayDefault for PlainField<B, T> {
     fn content(&self, content: Content) -> Option<Content> {
         content.add_debug_attribute("value", &self.value).optional()
     }
 }
 
-impl<B: Backend, T: Debug> ModuleDisplay for Kept<B, T> {}
-
-impl<B: Backend> Record<B> for Assignment {
-    type Item<S: PrecisionSettings> = Self;
-
-    fn into_item<S: PrecisionSettings>(self) -> Self {
-        self
-    }
-
-    /// With a beam that a configuration may have.
-    fn from_item<S: PrecisionSettings>(item: Self, _: &B::Device) -> Self {
-        match item {
-            Self::Independent => item,
-            Self::Residual { beam } => Self::Residual {
-                beam: beam.clamp(1, Self::MAX_BEAM),
-            },
-        }
-    }
-}
+impl<B: Backend, T: Debug> ModuleDisplay for PlainField<B, T> {}

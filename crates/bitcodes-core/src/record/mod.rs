@@ -274,18 +274,22 @@ impl<B: Backend> Bitcodes<B> {
         let size = |dim: u64| usize::try_from(dim).unwrap_or(usize::MAX);
         let normalizes = get(&item, "normalization").is_some_and(Value::is_map);
         // How an Assignment is stored: an independent one as a name, others with what they hold.
-        let defaults = match get(&item, "assignment").is_some_and(Value::is_map) {
-            true => BitcodesConfig::new,
-            false => BitcodesConfig::reference,
+        let method = match get(&item, "assignment")
+            .and_then(|a| get(a, "method"))
+            .and_then(Value::as_str)
+        {
+            Some("joint") => crate::Method::Joint,
+            _ => crate::Method::Independent,
         };
-        let config = defaults(size(features), size(rows / 2)).with_normalize(normalizes);
+        let config = BitcodesConfig::of_method(method, size(features), size(rows / 2))
+            .with_normalize(normalizes);
         config.validate()?;
         // Before a codebook of that size is drawn.
         codebook
             .and_then(Stored::of)
             .map_or(Ok(()), |stored| stored.check_bytes(|| "codebook".into()))?;
         let codebook = Tensor::zeros([2 * config.num_bits, config.features], device);
-        load(&Self::from_codebook(codebook, &config)?, bytes, device)
+        load(&config.try_init_from_codebook(codebook)?, bytes, device)
     }
 }
 

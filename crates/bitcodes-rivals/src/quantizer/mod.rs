@@ -53,7 +53,7 @@ impl<B: Backend> Quantizer<B> {
             Self::Identity(_) => unquantized(rows),
             Self::Bitcodes(bitcodes) => {
                 let noise = logistic([rows.dims()[0], bitcodes.num_bits()], random);
-                let noise = Tensor::from_data(noise, &rows.device()) * bitcodes.noise();
+                let noise = Tensor::from_data(noise, &rows.device()) * bitcodes.noise_scale();
                 let output = bitcodes.forward_with_noise(rows, noise);
                 bitcodes.advance();
                 Quantized {

@@ -1,30 +1,29 @@
-//! Bits that are the same for all vectors.
+//! The loss of bits that are the same for all vectors.
 
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
 use crate::losses::untracked;
 
-/// Fewer vectors say little of how a bit is used.
+/// Fewer vectors tell little about the use of a bit.
 const LEAST_VECTORS: usize = 32;
 
-/// What the mean square of an unused pair's difference counts, beside that of what is left of the
-/// vectors.
+/// Weight of the mean square of a constant pair's difference, beside the mean square of the residual.
 const WEIGHT: f64 = 0.1;
 
-/// A loss that brings the two vectors of an unused pair together, `[1]`:
+/// Computes a loss `[1]` that brings the two vectors of a constant bit's pair together:
 ///
 /// ```text
-/// 0.1 sum_p mean(delta_p^2)        p over the bits that no vector has, or all have
+/// 0.1 sum_p mean(delta_p^2)        p over the bits that are 0 for all vectors, or 1 for all
 /// ```
 ///
-/// of `delta [num_bits, features]` and `bits [vectors, num_bits]`, 0 or 1; 0 where fewer than 32
-/// vectors are valid.
+/// Takes `delta [num_bits, features]` and `bits [vectors, num_bits]`, 0 or 1. The loss is 0 if fewer
+/// than 32 vectors are valid.
 ///
-/// A vector that is never chosen has none to learn from. As the pair comes together, some
-/// choose it: what other quantizers do with dead codes by moving them to a vector
-/// ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312), section III-C), here without a count
-/// that would have to be kept.
-pub(super) fn unused_loss<B: Backend>(
+/// A codebook vector that is never chosen has no vectors to learn from. As its pair comes together,
+/// some vectors choose it. Other quantizers move dead codes to a vector
+/// ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312), section III-C), for which they keep a
+/// count of use.
+pub(super) fn constant_bits_loss<B: Backend>(
     delta: Tensor<B, 2>,
     bits: Tensor<B, 2>,
     valid: Option<Tensor<B, 2, Bool>>,

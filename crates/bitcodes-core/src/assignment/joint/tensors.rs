@@ -1,79 +1,44 @@
-//! Bits that are decided together, by [`bitcodes_kernels::residual`] in the host's
-//! memory and by the same steps on tensors elsewhere.
+//! The beam search by tensor operations, for backends whose tensors do not lie in host memory.
 
 use alloc::vec::Vec;
 
-use bitcodes_kernels::residual::{Real, decide};
-use burn::tensor::{DType, Element, FloatDType, Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{FloatDType, Int, Tensor, backend::Backend};
 
-use super::product::along;
-use crate::backend::host::has_values_in_host_memory;
-use crate::losses::untracked;
+use super::squares;
+use crate::vectors::along;
 
-/// The logits, noise included, by which each bit is decided last, `[vectors, num_bits]`, without a
-/// gradient; of `products [vectors, num_bits]` with `half [num_bits, features]`, half of each
-/// pair's difference.
-pub(super) fn decided<B: Backend>(
+/// Decides bits as [`bitcodes_kernels::residual::decide`] does.
+///
+/// Takes `products [vectors, num_bits]` of the vectors with the halves `half [num_bits, features]`,
+/// and the halves' products with one another, `gram [num_bits, num_bits]`. Returns the logits, noise
+/// included, by which each bit is decided last.
+pub(super) fn decide<B: Backend>(
     products: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
     half: Tensor<B, 2>,
-    beam: usize,
-) -> Tensor<B, 2> {
-    let (products, half) = (untracked(products), untracked(half));
-    let noise = noise.map(untracked);
-    let gram = half.clone().matmul(half.clone().transpose());
-    // In this order a build for the host alone, as for browsers without WebGPU, leaves the rest out.
-    if !has_values_in_host_memory::<B>() {
-        let squares = squares(half);
-        return on_tensors(
-            products / along(squares.clone()),
-            noise,
-            squares.clone(),
-            gram / along(squares),
-            beam,
-            MOST_ELEMENTS,
-        );
-    }
-    match products.dtype() {
-        DType::F64 => on_host::<B, f64>(products, noise, gram, beam),
-        _ => on_host::<B, f32>(products, noise, gram, beam),
-    }
-}
-
-/// `|h_p|^2 [num_bits]`, not 0, so that a pair of equal vectors has finite logits.
-pub(super) fn squares<B: Backend>(half: Tensor<B, 2>) -> Tensor<B, 1> {
-    let squares = half.powi_scalar(2).sum_dim(1);
-    squares
-        .flatten::<1>(0, 1)
-        .clamp_min(f64::from(f32::MIN_POSITIVE))
-}
-
-fn on_host<B: Backend, R: Real + Element>(
-    products: Tensor<B, 2>,
-    noise: Option<Tensor<B, 2>>,
     gram: Tensor<B, 2>,
     beam: usize,
 ) -> Tensor<B, 2> {
-    let (shape, device) = (products.dims(), products.device());
-    let host = |tensor: Tensor<B, 2>| -> Vec<R> {
-        tensor
-            .into_data()
-            .into_vec()
-            .expect("computed in f32 or f64")
-    };
-    let mut logits = host(products);
-    let noise = noise.map(host);
-    decide(&mut logits, noise.as_deref(), &host(gram), shape[1], beam);
-    Tensor::from_data(TensorData::new(logits, shape), (&device, R::dtype()))
+    let squares = squares(half);
+    decide_in_parts(
+        products / along(squares.clone()),
+        noise,
+        squares.clone(),
+        gram / along(squares),
+        beam,
+        MOST_ELEMENTS,
+    )
 }
 
-/// Elements of a tensor of the search, which has a few such: one binding of WebGPU takes twice as many.
+/// Most elements of a tensor of the search, which has a few such tensors. One binding of WebGPU takes
+/// twice as many.
 const MOST_ELEMENTS: usize = 1 << 24;
 
-/// Of each bit's logit alone `[vectors, num_bits]`, `squares [num_bits]`, and
-/// `coupling [num_bits, num_bits]`, what the vector of the row's bit has in the logit of the column's;
-/// so many vectors at a time that no tensor has more than `most` elements.
-fn on_tensors<B: Backend>(
+/// Searches for so many vectors at a time that no tensor has more than `most` elements.
+///
+/// Takes the logit of each bit alone, `logits [vectors, num_bits]`, `squares [num_bits]`, and
+/// `coupling [num_bits, num_bits]`: the change of the column's logit by the row's half.
+fn decide_in_parts<B: Backend>(
     logits: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
     squares: Tensor<B, 1>,
@@ -82,13 +47,13 @@ fn on_tensors<B: Backend>(
     most: usize,
 ) -> Tensor<B, 2> {
     let [vectors, num_bits] = logits.dims();
-    let of_vector = beam * num_bits.max(4 * beam);
-    let part = (most / of_vector).max(1);
+    let elements_of_a_vector = beam * num_bits.max(4 * beam);
+    let part = (most / elements_of_a_vector).max(1);
     let part_from = |start: usize| {
         let count = part.min(vectors - start);
         let cut = |tensor: &Tensor<B, 2>| tensor.clone().narrow(0, start, count);
         let noise = noise.as_ref().map(cut);
-        part_on_tensors(cut(&logits), noise, &squares, &coupling, beam)
+        decide_part(cut(&logits), noise, &squares, &coupling, beam)
     };
     match vectors <= part {
         true => part_from(0),
@@ -96,7 +61,7 @@ fn on_tensors<B: Backend>(
     }
 }
 
-fn part_on_tensors<B: Backend>(
+fn decide_part<B: Backend>(
     logits: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
     squares: &Tensor<B, 1>,
@@ -127,7 +92,7 @@ fn part_on_tensors<B: Backend>(
     Tensor::cat(decided, 1)
 }
 
-/// The signs `[vectors, num_bits]` that a beam search finds, see [`decide`].
+/// Finds the signs `[vectors, num_bits]` by a beam search.
 fn search<B: Backend>(
     logits: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
@@ -138,26 +103,30 @@ fn search<B: Backend>(
     let [vectors, num_bits] = logits.dims();
     let dtype = FloatDType::from(logits.dtype());
     let one_hot = Tensor::<B, 2, Int>::eye(num_bits, &logits.device()).equal_elem(1);
-    // A bit's vector in the logits of the bits after it alone.
+    // Each bit changes the logits of the bits after it.
     let later = coupling.triu(1);
-    // Of each way the signs of the bits that are decided, then the logits of the others.
-    let mut ways: Tensor<B, 3> = logits.unsqueeze_dim(1);
-    let mut costs: Tensor<B, 2> = ways.clone().narrow(2, 0, 1).squeeze_dim(2).zeros_like();
+    // A candidate is the signs of the bits that are decided, then the logits of the others.
+    let mut candidates: Tensor<B, 3> = logits.unsqueeze_dim(1);
+    let mut costs: Tensor<B, 2> = candidates
+        .clone()
+        .narrow(2, 0, 1)
+        .squeeze_dim(2)
+        .zeros_like();
     for p in 0..num_bits {
         let kept = costs.dims()[1];
-        let mut logit: Tensor<B, 2> = ways.clone().narrow(2, p, 1).squeeze_dim(2);
+        let mut logit: Tensor<B, 2> = candidates.clone().narrow(2, p, 1).squeeze_dim(2);
         if let Some(noise) = &noise {
             logit = logit + noise.clone().narrow(1, p, 1);
         }
         let gain = logit * squares.clone().narrow(0, p, 1).unsqueeze();
         let tried = Tensor::stack::<3>(alloc::vec![costs.clone() + gain.clone(), costs - gain], 2);
         let tried = tried.reshape([vectors, 2 * kept]);
-        let best = least(tried.clone(), beam.min(2 * kept));
+        let best = places_of_least(tried.clone(), beam.min(2 * kept));
         costs = tried.gather(1, best.clone());
-        // In floats: not every backend divides integers.
+        // Computed in floats, as not every backend divides integers.
         let half = best.unsqueeze_dim::<3>(2).cast(dtype) * 0.5;
-        let way = half.clone().floor();
-        let sign = (half - way.clone()) * 4.0 - 1.0;
+        let parent = half.clone().floor();
+        let sign = (half - parent.clone()) * 4.0 - 1.0;
         let shape = [vectors, costs.dims()[1], num_bits];
         let place = one_hot
             .clone()
@@ -165,15 +134,15 @@ fn search<B: Backend>(
             .unsqueeze::<3>()
             .expand(shape);
         let vector = later.clone().narrow(0, p, 1).unsqueeze::<3>();
-        let left = ways.gather(1, way.int().expand(shape)) - sign.clone() * vector;
-        ways = left.mask_where(place, sign.expand(shape));
+        let left = candidates.gather(1, parent.int().expand(shape)) - sign.clone() * vector;
+        candidates = left.mask_where(place, sign.expand(shape));
     }
-    ways.narrow(1, 0, 1).squeeze_dim(1)
+    candidates.narrow(1, 0, 1).squeeze_dim(1)
 }
 
-/// Of each row `[rows, n]` the places of the `count` least, the least first and of equal ones the
-/// first; without a sort, for which some backends read back.
-fn least<B: Backend>(values: Tensor<B, 2>, count: usize) -> Tensor<B, 2, Int> {
+/// Places of the `count` least values of each row `[rows, n]`, in ascending order; of equal values
+/// the first comes first. Some backends read back to sort, so this does not sort.
+fn places_of_least<B: Backend>(values: Tensor<B, 2>, count: usize) -> Tensor<B, 2, Int> {
     let [rows, n] = values.dims();
     let device = values.device();
     let shape = [rows, n, n];
@@ -187,11 +156,11 @@ fn least<B: Backend>(values: Tensor<B, 2>, count: usize) -> Tensor<B, 2, Int> {
     let places = Tensor::<B, 1, Int>::arange(0..n as i64, &device);
     let has = rank.equal(ranks.unsqueeze::<3>()).int();
     let place = (has * places.reshape([1, n as i32, 1])).sum_dim(1);
-    // NaN has no rank of its own.
+    // A NaN has no rank, so that its place may lie past the end.
     place.squeeze_dim::<2>(1).clamp_max(n as i64 - 1)
 }
 
-/// -1 or 1; a tie and NaN give -1.
+/// The sign of each logit, -1 or 1. A tie and a NaN give -1.
 fn sign<B: Backend>(logits: Tensor<B, 2>) -> Tensor<B, 2> {
     let dtype = FloatDType::from(logits.dtype());
     logits.greater_elem(0.0).int().cast(dtype) * 2.0 - 1.0
@@ -201,13 +170,15 @@ fn sign<B: Backend>(logits: Tensor<B, 2>) -> Tensor<B, 2> {
 mod tests {
     use super::*;
     use burn::backend::Flex;
-    use burn::tensor::Distribution;
+    use burn::tensor::{DType, Distribution};
+
+    use super::super::host;
 
     #[test]
     fn the_host_and_tensors_decide_alike() {
         let device = Default::default();
         let mut later = 0;
-        // All at once, and some at a time, the last of them fewer.
+        // All vectors at once, and parts of them, the last part smaller.
         for (vectors, num_bits, most) in [
             (1, 1, 1 << 24),
             (40, 2, 1 << 24),
@@ -226,16 +197,16 @@ mod tests {
                 let x = random([vectors, 6]) * 2.0;
                 let products = x.matmul(h.clone().transpose());
                 let alone = products.clone() / beside.clone();
-                let coupling = gram / beside;
+                let coupling = gram.clone() / beside;
                 for noise in [None, Some(random([vectors, num_bits]))] {
                     for beam in [1, 2, 8] {
-                        let (products, h) = (products.clone(), h.clone());
-                        let host = decided(products, noise.clone(), h, beam);
+                        let (products, gram) = (products.clone(), gram.clone());
+                        let host = host::decide(products, noise.clone(), gram, beam);
                         let (squares, coupling) = (squares.clone(), coupling.clone());
                         let noise = noise.clone();
                         let tensors =
-                            on_tensors(alone.clone(), noise, squares, coupling, beam, most);
-                        // Rounding, and a bit that it turns, which turns others.
+                            decide_in_parts(alone.clone(), noise, squares, coupling, beam, most);
+                        // Rounding may turn a bit, which turns others.
                         let apart = (host.clone() - tensors).abs().lower_elem(1e-4).bool_not();
                         let apart = apart.int().sum_dim(1).greater_elem(0).int().sum();
                         let apart: i32 = apart.into_scalar();
@@ -266,7 +237,7 @@ mod tests {
             [f32::NAN; 4],
         ];
         let values = Tensor::<Flex, 2>::from_data(values, &Default::default());
-        let found: Vec<i64> = least(values, 3).into_data().iter().collect();
+        let found: Vec<i64> = places_of_least(values, 3).into_data().iter().collect();
         assert_eq!(found[..9], [1, 3, 2, 0, 1, 2, 2, 1, 3]);
         assert!(
             found[9..].iter().all(|place| (0..4).contains(place)),

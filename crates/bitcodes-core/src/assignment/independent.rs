@@ -1,0 +1,171 @@
+//! Bits that are decided independently, as the reference decides them.
+//!
+//! Kernels compute rows of f32 in host memory, tensor operations everything else.
+
+use alloc::vec::Vec;
+
+use burn::tensor::{FloatDType, Int, Tensor, backend::Backend};
+
+use crate::backend::kernels;
+use crate::codebook::{Codebook, Pairs};
+use crate::noise::Noise;
+use crate::precision::sigmoid;
+use crate::vectors::{along_axis_1, are_rows, vectors_first};
+use crate::{ConfigError, Initializer, Schedule};
+
+/// Settings of bits that are decided [independently](crate::Assignment::Independent).
+///
+/// ```
+/// use bitcodes_core::{BitcodesConfig, Independent, Schedule};
+///
+/// let annealed = Independent::new().with_temperature(Schedule::cosine(4.0, 0.5, 10_000));
+/// let config = BitcodesConfig::reference(64, 32).with_assignment(annealed);
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Independent {
+    /// Temperature of the sigmoid whose gradient stands in for the step's in training. Above 0 and
+    /// finite, also as an f32. Default: 1.0
+    pub temperature: Schedule,
+    /// Distribution from which the codebook is drawn. Default: [`Initializer::Normal`]
+    pub initializer: Initializer,
+}
+
+impl Default for Independent {
+    fn default() -> Self {
+        Self {
+            temperature: Schedule::Constant(1.0),
+            initializer: Initializer::Normal,
+        }
+    }
+}
+
+impl Independent {
+    /// The default settings, which are the reference's.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the [`temperature`](Self::temperature), a number or a [`Schedule`].
+    pub fn with_temperature(mut self, temperature: impl Into<Schedule>) -> Self {
+        self.temperature = temperature.into();
+        self
+    }
+
+    /// Sets the [`initializer`](Self::initializer).
+    pub fn with_initializer(mut self, initializer: Initializer) -> Self {
+        self.initializer = initializer;
+        self
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        for end in self.temperature.ends() {
+            let single = end as f32;
+            if !(single.is_normal() && single > 0.0) {
+                return Err(ConfigError::Temperature(end));
+            }
+        }
+        Ok(self.temperature.validate()?)
+    }
+}
+
+/// The logits of `x`, `[vectors, num_bits]`.
+pub(super) fn logits<B: Backend, const N: usize>(
+    x: Tensor<B, N>,
+    codebook: &Codebook<B>,
+) -> Tensor<B, 2> {
+    let pairs = codebook.pairs(x.dtype().into());
+    vectors_first(pairs.logits(x))
+}
+
+/// The bits of `x`, along axis 1.
+pub(super) fn encode<B: Backend, const N: usize>(
+    x: Tensor<B, N>,
+    codebook: &Codebook<B>,
+) -> Tensor<B, N, Int> {
+    if are_rows::<N>()
+        && let Some(bits) = kernels::encode(&x, &codebook.rows)
+    {
+        return bits;
+    }
+    let shape = x.dims();
+    along_axis_1(logits(x, codebook).greater_elem(0.0).int(), shape)
+}
+
+/// The packed bits of `x`, if a kernel takes these vectors.
+pub(super) fn encode_packed<B: Backend>(
+    x: &Tensor<B, 2>,
+    codebook: &Codebook<B>,
+) -> Option<Vec<u8>> {
+    kernels::encode_packed(x, &codebook.rows)
+}
+
+/// The quantized vectors of `x` in its type, and their bits along axis 1.
+pub(super) fn quantize<B: Backend, const N: usize>(
+    x: Tensor<B, N>,
+    codebook: &Codebook<B>,
+) -> (Tensor<B, N>, Tensor<B, N, Int>) {
+    if are_rows::<N>()
+        && let Some(quantized) = kernels::quantize(&x, &codebook.rows)
+    {
+        return quantized;
+    }
+    let (shape, dtype) = (x.dims(), FloatDType::from(x.dtype()));
+    let bits = logits(x, codebook).greater_elem(0.0).int();
+    let bits = along_axis_1(bits, shape);
+    (codebook.decode(bits.clone()).cast(dtype), bits)
+}
+
+/// Samples the bits of `x`: bit `p` is 1 with probability `sigmoid(logit_p)` if the noise is logistic.
+///
+/// The gradient passes straight through the bits. Returns the quantized vectors and the bits.
+pub(super) fn train<B: Backend, const N: usize>(
+    x: Tensor<B, N>,
+    noise: Noise<B, N>,
+    pairs: &Pairs<B>,
+    temperature: f64,
+) -> (Tensor<B, N>, Tensor<B, N, Int>) {
+    let logits = pairs.logits(x);
+    let noise = noise.into_tensor(logits.dims(), &logits.device());
+    let bits = straight_through(logits, noise, temperature);
+    let hard = bits.clone().detach().greater_elem(0.5).int();
+    (pairs.decode(bits), hard)
+}
+
+/// Does the same as [`train`] for vectors along the last axis, if a kernel takes them.
+pub(super) fn train_by_kernel<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
+    noise: &Noise<B, D>,
+    codebook: &Codebook<B>,
+    temperature: f64,
+) -> Option<(Tensor<B, D>, Tensor<B, D, Int>)> {
+    #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
+    return crate::backend::training::quantize(x, &codebook.rows, noise, temperature);
+    #[cfg(not(all(feature = "autodiff", any(feature = "flex", feature = "ndarray"))))]
+    {
+        let _ = (x, noise, codebook, temperature);
+        None
+    }
+}
+
+/// Bits that are hard forward and soft backward, as a float tensor of the logits' shape.
+///
+/// Forward they are `logits + noise > 0`, exactly 0 or 1; backward they have the derivative of
+/// `sigmoid((logits + noise) / temperature)`. A NaN gives 0 and spreads as NaN from there, so that a
+/// diverged training shows.
+fn straight_through<B: Backend, const N: usize>(
+    logits: Tensor<B, N>,
+    noise: Option<Tensor<B, N>>,
+    temperature: f64,
+) -> Tensor<B, N> {
+    let dtype: FloatDType = logits.dtype().into();
+    let perturbed = match noise {
+        Some(noise) => logits + noise.cast(dtype),
+        None => logits,
+    };
+    let hard = perturbed.clone().detach().greater_elem(0.0).float();
+    let soft = sigmoid(perturbed / temperature);
+    // In this order the forward value is `hard` to the last bit: the added term is zero.
+    hard.cast(dtype) + (soft.clone() - soft.detach())
+}

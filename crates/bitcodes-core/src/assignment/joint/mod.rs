@@ -1,0 +1,142 @@
+//! Bits that are decided jointly, by a beam search.
+//!
+//! With `mid` the sum of the pairs' means, `h_p` half the difference of bit `p`'s pair, and signs
+//! `s_p` of -1 and 1, a vector is quantized to `y = mid + sum_p s_p h_p`. The search reduces
+//!
+//! ```text
+//! |x - mid - sum_p s_p h_p|^2
+//! ```
+//!
+//! and needs of the vectors only the products `(x - mid) . h_p`, of the codebook only the Gram matrix
+//! `h_q . h_p`. [`host`] searches in the host's memory, [`tensors`] on any other backend.
+
+mod constant_bits;
+mod host;
+mod tensors;
+
+use burn::tensor::{Bool, FloatDType, Int, Tensor, backend::Backend};
+
+use self::constant_bits::constant_bits_loss;
+use crate::ConfigError;
+use crate::backend::known::has_values_in_host_memory;
+use crate::codebook::{Pairs, product};
+use crate::losses::untracked;
+use crate::noise::Noise;
+use crate::vectors::{along, along_axis_1, vectors_first};
+
+/// Settings of bits that are decided [jointly](crate::Assignment::Joint).
+///
+/// ```
+/// use bitcodes_core::{BitcodesConfig, Joint};
+///
+/// let config = BitcodesConfig::new(64, 32).with_assignment(Joint::new().with_beam(16));
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Joint {
+    /// Number of candidates that the beam search keeps, 1 to [`MAX_BEAM`](Self::MAX_BEAM). The time of
+    /// the search is proportional to it, and to its square for a beam much wider than 8. Default: 8
+    pub beam: usize,
+}
+
+impl Default for Joint {
+    fn default() -> Self {
+        Self { beam: 8 }
+    }
+}
+
+impl Joint {
+    /// The widest beam that a configuration may ask for. A wider one makes no difference.
+    pub const MAX_BEAM: usize = 256;
+
+    /// The default settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the [`beam`](Self::beam).
+    pub fn with_beam(self, beam: usize) -> Self {
+        Self { beam }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        match self.beam {
+            1..=Self::MAX_BEAM => Ok(()),
+            found => Err(ConfigError::Beam {
+                found,
+                max: Self::MAX_BEAM,
+            }),
+        }
+    }
+
+    /// The logits by which the bits of `x` are decided, noise included, `[vectors, num_bits]` and
+    /// without a gradient.
+    pub(super) fn logits<B: Backend, const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        noise: Option<Tensor<B, N>>,
+        pairs: &Pairs<B>,
+    ) -> Tensor<B, 2> {
+        let products = vectors_first(pairs.centered_products(untracked(x)));
+        let dtype = FloatDType::from(products.dtype());
+        let noise = noise.map(|noise| vectors_first(noise).cast(dtype));
+        let (products, half) = (untracked(products), untracked(pairs.half()));
+        let noise = noise.map(untracked);
+        let gram = half.clone().matmul(half.clone().transpose());
+        // In this order a build for the host alone, as for browsers without WebGPU, leaves the
+        // tensors' search out.
+        if !has_values_in_host_memory::<B>() {
+            return tensors::decide(products, noise, half, gram, self.beam);
+        }
+        host::decide(products, noise, gram, self.beam)
+    }
+
+    /// Decides the bits of `x` with noise. The gradient of the output is the identity to `x`.
+    pub(super) fn train<B: Backend, const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        noise: Noise<B, N>,
+        pairs: &Pairs<B>,
+    ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
+        let mut shape = x.dims();
+        shape[1] = pairs.num_bits();
+        let noise = noise.into_tensor(shape, &x.device());
+        let dtype = FloatDType::from(x.dtype());
+        let logits = self.logits(x.clone(), noise, pairs);
+        let bits = along_axis_1(logits.greater_elem(0.0).int(), x.dims());
+        let nearest = pairs.decode(bits.clone().cast(dtype)).detach();
+        // The added term is zero, so the value is `nearest` to the last bit.
+        (nearest + (x.clone() - x.detach()), bits)
+    }
+
+    /// The part of the codebook's loss that is the method's own, `[1]`.
+    pub(super) fn codebook_loss<B: Backend>(
+        pairs: &Pairs<B>,
+        bits: Tensor<B, 2>,
+        valid: Option<Tensor<B, 2, Bool>>,
+    ) -> Tensor<B, 1> {
+        constant_bits_loss(pairs.delta.clone(), bits, valid)
+    }
+
+    /// The logit of each bit for the residual that the other bits leave of `x`, with a gradient.
+    pub(super) fn logits_given_bits<B: Backend, const N: usize>(
+        pairs: &Pairs<B>,
+        x: Tensor<B, N>,
+        bits: Tensor<B, N>,
+    ) -> Tensor<B, N> {
+        let signs = bits * 2.0 - 1.0;
+        let half = pairs.half();
+        let gram = half.clone().matmul(half.clone().transpose());
+        let left = pairs.centered_products(x) - product(gram, signs.clone(), None);
+        left / along(squares(half)) + signs
+    }
+}
+
+/// `|h_p|^2 [num_bits]`, kept above 0 so that a pair of equal vectors has finite logits.
+fn squares<B: Backend>(half: Tensor<B, 2>) -> Tensor<B, 1> {
+    let squares = half.powi_scalar(2).sum_dim(1);
+    squares
+        .flatten::<1>(0, 1)
+        .clamp_min(f64::from(f32::MIN_POSITIVE))
+}

@@ -1,0 +1,85 @@
+//! Configurations and records of an assignment.
+
+use alloc::string::ToString;
+
+use super::*;
+
+#[test]
+fn json_has_the_settings_of_one_method() {
+    let annealed = Independent::new()
+        .with_temperature(Schedule::linear(2.0, 1.0, 5))
+        .with_initializer(Initializer::UnitOutput);
+    for (assignment, json) in [
+        (Assignment::default(), r#"{"method":"joint","beam":8}"#),
+        (
+            Independent::new().into(),
+            r#"{"method":"independent","temperature":1.0,"initializer":"normal"}"#,
+        ),
+        (
+            annealed.into(),
+            r#"{"method":"independent","temperature":{"curve":"linear","start":2.0,"end":1.0,"steps":5},"initializer":"unit_output"}"#,
+        ),
+    ] {
+        assert_eq!(serde_json::to_string(&assignment).unwrap(), json);
+        assert_eq!(
+            serde_json::from_str::<Assignment>(json).unwrap(),
+            assignment
+        );
+    }
+}
+
+#[test]
+fn settings_of_another_or_an_unknown_method_are_errors_that_name_both() {
+    for (json, wanted) in [
+        (
+            r#"{"method": "joint", "beam": 8, "temperature": 1}"#,
+            "temperature is a setting of the method independent, expected those of the method joint: beam",
+        ),
+        (
+            r#"{"method": "joint", "beam": 8, "initializer": "normal"}"#,
+            "initializer is a setting of the method independent, expected those of the method joint: beam",
+        ),
+        (
+            r#"{"method": "independent", "temperature": 1, "initializer": "normal", "beam": 8}"#,
+            "beam is a setting of the method joint, expected those of the method independent: temperature and initializer",
+        ),
+        (
+            r#"{"method": "residual", "beam": 8}"#,
+            "the method is \"residual\", expected \"independent\" or \"joint\"",
+        ),
+        (
+            r#"{"method": "joint"}"#,
+            "the method joint has no beam, expected one",
+        ),
+        (
+            r#"{"method": "independent", "temperature": 1}"#,
+            "the method independent has no initializer, expected one",
+        ),
+        (r#"{"beam": 8}"#, "missing field `method`"),
+        (
+            r#"{"method": "joint", "beam": 8, "width": 1}"#,
+            "unknown field `width`",
+        ),
+        (r#""independent""#, "expected an assignment"),
+    ] {
+        let error = serde_json::from_str::<Assignment>(json).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+}
+
+#[test]
+fn a_record_brings_method_and_beam_and_leaves_the_other_settings() {
+    let cold: Assignment = Independent::new().with_temperature(0.5).into();
+    let wide: Assignment = Joint::new().with_beam(16).into();
+    assert_eq!(
+        cold.with_record(Assignment::from(Independent::new()).record()),
+        cold
+    );
+    assert_eq!(cold.with_record(wide.record()), wide);
+    assert_eq!(wide.with_record(cold.record()), Independent::new().into());
+    let broken = AssignmentRecord {
+        method: Method::Joint,
+        beam: Some(0),
+    };
+    assert_eq!(wide.with_record(broken), Joint::new().with_beam(1).into());
+}

@@ -1,0 +1,72 @@
+//! The losses of an output.
+
+use alloc::vec::Vec;
+
+use burn::tensor::{Bool, FloatDType, Int, Tensor, backend::Backend};
+
+use super::{Bitcodes, Weights};
+use crate::codebook::Pairs;
+use crate::losses::{CommitmentLoss, EntropyLoss};
+use crate::vectors::vectors_first;
+
+impl<B: Backend> Bitcodes<B> {
+    /// Whether an output has a loss.
+    pub(super) fn has_loss(&self) -> bool {
+        let Weights {
+            commitment,
+            codebook,
+            entropy,
+            ..
+        } = self.weights;
+        self.normalization.is_some() || [commitment, codebook, entropy].iter().any(|&w| w > 0.0)
+    }
+
+    /// The sum of the losses that the configuration asks for, `[1]`.
+    ///
+    /// Takes the vectors `given` before normalization, and `x` after it. `valid` has one element along
+    /// axis 1.
+    pub(super) fn loss<const N: usize>(
+        &self,
+        pairs: &Pairs<B>,
+        given: Tensor<B, N>,
+        x: Tensor<B, N>,
+        bits: &Tensor<B, N, Int>,
+        valid: Option<Tensor<B, N, Bool>>,
+    ) -> Option<Tensor<B, 1>> {
+        if !self.has_loss() {
+            return None;
+        }
+        let (weights, assignment) = (self.weights, self.assignment());
+        let valid = valid.map(vectors_first);
+        let bits: Tensor<B, N> = bits.clone().cast(FloatDType::from(x.dtype()));
+        let squared = |x: Tensor<B, N>, fixed: Tensor<B, N>| {
+            let [x, fixed] = [x, fixed].map(vectors_first);
+            CommitmentLoss::new().of_rows(x, fixed, valid.clone())
+        };
+        let mut losses = Vec::new();
+        if weights.commitment > 0.0 || weights.codebook > 0.0 {
+            let y = pairs.decode(bits.clone());
+            if weights.commitment > 0.0 {
+                losses.push(squared(x.clone(), y.clone()) * weights.commitment);
+            }
+            if weights.codebook > 0.0 {
+                let mut loss = squared(y, x.clone());
+                let rows = vectors_first(bits.clone());
+                if let Some(own) = assignment.codebook_loss(pairs, rows, valid.clone()) {
+                    loss = loss + own;
+                }
+                losses.push(loss * weights.codebook);
+            }
+        }
+        if weights.entropy > 0.0 {
+            let logits = assignment.logits_with_gradient(pairs, x, bits);
+            let loss = EntropyLoss::new().with_diversity(weights.diversity);
+            let loss = loss.of_rows(vectors_first(logits), valid.clone());
+            losses.push(loss * weights.entropy);
+        }
+        if let Some(normalization) = &self.normalization {
+            losses.push(normalization.following_loss(given, valid));
+        }
+        losses.into_iter().reduce(|sum, loss| sum + loss)
+    }
+}

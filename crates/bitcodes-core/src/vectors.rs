@@ -1,0 +1,85 @@
+//! Vectors along axis 1 of a tensor: rows `[vectors, features]` and channel-first maps
+//! `[batch, features, positions]`, so that the arithmetic is written once for both.
+//!
+//! The same functions take tensors of bits, whose axis 1 has `num_bits` elements.
+
+use burn::tensor::{BasicOps, Bool, Int, Tensor, backend::Backend};
+
+use crate::backend::lend::{reshaped_floats, reshaped_integers};
+
+/// Whether the vectors of a tensor of rank `N` are its rows, and not the positions of a map.
+pub(crate) const fn are_rows<const N: usize>() -> bool {
+    N == 2
+}
+
+/// Reshapes a vector so that it broadcasts along axis 1.
+pub(crate) fn along<B: Backend, const N: usize>(vector: Tensor<B, 1>) -> Tensor<B, N> {
+    let mut shape = [1; N];
+    shape[1] = vector.dims()[0];
+    vector.reshape(shape)
+}
+
+/// Turns `[vectors, n]` and `[batch, n, positions]` into `[vectors, n]`.
+pub(crate) fn vectors_first<B: Backend, const N: usize, K: BasicOps<B>>(
+    tensor: Tensor<B, N, K>,
+) -> Tensor<B, 2, K> {
+    let dims = tensor.dims();
+    let vectors = dims.iter().product::<usize>() / dims[1];
+    tensor.swap_dims(1, N - 1).reshape([vectors, dims[1]])
+}
+
+/// Reverses [`vectors_first`]: `rows [vectors, n]` get the axes of vectors of shape `vectors`.
+pub(crate) fn along_axis_1<B: Backend, const N: usize>(
+    rows: Tensor<B, 2, Int>,
+    vectors: [usize; N],
+) -> Tensor<B, N, Int> {
+    let mut dims = vectors;
+    dims[1] = vectors[N - 1];
+    dims[N - 1] = rows.dims()[1];
+    rows.reshape(dims).swap_dims(1, N - 1)
+}
+
+/// Sums vectors along axis 1 over all other axes, which keep one element each.
+pub(crate) fn sum_over_vectors<B: Backend, const N: usize>(x: Tensor<B, N>) -> Tensor<B, N> {
+    (0..N).filter(|&axis| axis != 1).fold(x, Tensor::sum_dim)
+}
+
+/// Fills the vectors that are padding with zeros; `padding` has one element along axis 1.
+pub(crate) fn fill_padding<B: Backend, const N: usize>(
+    tensor: Tensor<B, N>,
+    padding: &Option<Tensor<B, N, Bool>>,
+) -> Tensor<B, N> {
+    match padding {
+        Some(padding) => {
+            let padding = padding.clone().expand(tensor.dims());
+            tensor.mask_fill(padding, 0.0)
+        }
+        None => tensor,
+    }
+}
+
+/// Turns `[.., last]` into `[rows, last]`.
+pub(crate) fn as_rows<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, 2> {
+    let shape = rows_of(tensor.dims());
+    reshaped_floats(tensor, shape)
+}
+
+/// Turns integers `[.., last]` into `[rows, last]`.
+pub(crate) fn as_integer_rows<B: Backend, const D: usize>(
+    tensor: Tensor<B, D, Int>,
+) -> Tensor<B, 2, Int> {
+    let shape = rows_of(tensor.dims());
+    reshaped_integers(tensor, shape)
+}
+
+fn rows_of<const D: usize>(dims: [usize; D]) -> [usize; 2] {
+    [dims[..D - 1].iter().product(), dims[D - 1]]
+}
+
+/// Whether an axis other than the last is empty. Neither Burn's `reshape` nor the kernels of its
+/// GPU backends take empty tensors.
+pub(crate) fn has_no_vectors<B: Backend, const D: usize, K: BasicOps<B>>(
+    tensor: &Tensor<B, D, K>,
+) -> bool {
+    tensor.dims()[..D - 1].contains(&0)
+}
