@@ -95,13 +95,14 @@ impl BitcodesConfig {
         }
     }
 
-    /// The configuration whose default is this method: [`new`](Self::new) for joint bits,
-    /// [`reference`](Self::reference) for independent ones.
+    /// The default configuration of a method: [`new`](Self::new) or [`reference`](Self::reference),
+    /// whichever decides bits by it.
     #[cfg(feature = "std")]
     pub(crate) fn of_method(method: Method, features: usize, num_bits: usize) -> Self {
-        match method {
-            Method::Independent => Self::reference(features, num_bits),
-            Method::Joint => Self::new(features, num_bits),
+        let new = Self::new(features, num_bits);
+        match new.assignment.method() == method {
+            true => new,
+            false => Self::reference(features, num_bits),
         }
     }
 
