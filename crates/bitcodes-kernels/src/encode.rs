@@ -6,7 +6,7 @@ use crate::layout::row_bytes;
 use crate::level::Level;
 use crate::product::{Keep, Panels, Put};
 use crate::rows::Rows;
-use crate::short;
+use crate::short_vectors;
 use crate::tasks::{Task, part_of, run_in_parts};
 
 /// The differences of a codebook's pairs, laid out for products with many vectors.
@@ -131,7 +131,7 @@ impl Task for Encode<'_> {
     fn run(self) {
         let Self { encoder, x, packed } = self;
         let differences = &encoder.differences;
-        let (x, packed) = short::encode(differences, x, packed);
+        let (x, packed) = short_vectors::encode(differences, x, packed);
         packed.fill(0);
         let row_bytes = row_bytes(encoder.num_bits());
         let signs = Signs {

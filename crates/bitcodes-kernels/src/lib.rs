@@ -6,7 +6,7 @@
 //! feature `threads` on all of its cores. [`plain`] is what they are held to.
 //!
 //! [`layout`] is the one place that says which bit of a code lies where; [`distance`] counts the bits in
-//! which codes differ, [`columns`] how often bits are set, alone and together, [`residual`] decides bits
+//! which codes differ, [`columns`] how often bits are set, alone and together, [`joint`] decides bits
 //! by their logits, [`signs`] packs them, and [`integers`] has one for each bit.
 //!
 //! ```
@@ -26,27 +26,26 @@ extern crate alloc;
 
 mod decode;
 mod encode;
-mod gradient;
 mod level;
 mod math;
 mod memory;
 mod product;
 mod rows;
-mod sample;
-mod short;
+mod short_vectors;
 mod tasks;
+mod training;
 
 pub mod columns;
 pub mod distance;
 pub mod integers;
+pub mod joint;
 pub mod layout;
 pub mod plain;
-pub mod residual;
 pub mod signs;
 
 pub use decode::Decoder;
 pub use encode::Encoder;
-pub use gradient::{Backward, Gradients};
 pub use level::Level;
 pub use rows::Rows;
-pub use sample::{Noise, Sampled};
+pub use training::backward::{Backward, Gradients};
+pub use training::forward::{Noise, Sampled};
