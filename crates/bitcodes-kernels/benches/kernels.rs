@@ -76,7 +76,7 @@ fn kernels(criterion: &mut Criterion) {
     }
 }
 
-/// Times growing numbers of vectors and bits; the time for one bit of one vector should stay the same.
+/// Times growing numbers of vectors and bits; the time per bit should stay the same.
 fn growth(criterion: &mut Criterion) {
     const FEATURES: usize = 16;
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);

@@ -16,9 +16,9 @@ use crate::tasks::{Task, part_vectors_for, run_in_parts};
 
 /// Decoder of packed codes to vectors.
 ///
-/// The vector of a code is the sum of the codebook's vectors that its bits choose, one of each pair.
-/// The decoder holds a table of the sums of four such vectors for every value of four bits, so that it
-/// adds one table entry for every four bits of a code and multiplies nothing.
+/// The vector of a code is the sum of the codebook's vectors that its bits choose, one of each
+/// pair. The decoder holds a table of the sums of four such vectors for every value of four bits,
+/// so that it adds one table entry for every four bits of a code and multiplies nothing.
 #[derive(Debug, Clone)]
 pub struct Decoder {
     level: Level,
@@ -42,7 +42,7 @@ impl Decoder {
         Self::at(Level::best(), codebook)
     }
 
-    /// Makes a decoder for a level, or for a narrower one if a register of that holds a whole vector.
+    /// Makes a decoder for a level, or for a narrower one whose registers hold a whole vector.
     pub fn at(level: Level, codebook: Codebook<'_>) -> Self {
         let (features, num_bits) = (codebook.features(), codebook.num_bits());
         let level = level.narrowed(features);
@@ -108,7 +108,7 @@ impl Decoder {
     /// Panics if `packed` is not whole rows.
     pub fn decoded(&self, packed: &[u8]) -> Vec<f32> {
         let count = packed.len() / row_bytes(self.num_bits) * self.features;
-        // SAFETY: `write` writes each element of each vector, and `count` is one vector for each row.
+        // SAFETY: `write` writes each element, and `count` is one vector for each row.
         #[expect(unsafe_code, reason = "measured to pay")]
         unsafe {
             filled_by(count, |vectors| self.write(packed, vectors))
@@ -214,8 +214,8 @@ impl WithSimd for DecodeTask<'_> {
 /// Number of vectors of a tile: many, because each tile reads the tables of all panels again.
 const TILE_VECTORS: usize = 128;
 
-/// Number of features of the longest vectors that are decoded by tiles: a tile of them fits into the
-/// second-level cache.
+/// Number of features of the longest vectors that are decoded by tiles: a tile of them fits into
+/// the second-level cache.
 const MAX_TILE_FEATURES: usize = 1 << 10;
 
 // for each tile of codes:
@@ -254,13 +254,13 @@ impl DecodeTask<'_> {
             }
             return;
         }
-        // Memory takes whole vectors faster than a panel of each vector, so that a tile is decoded in
-        // the cache and then copied. Its stride is an odd number of registers, because at a stride of a
-        // power of two the vectors share a few places of the cache.
+        // Memory takes whole vectors faster than a panel of each vector, so that a tile is decoded
+        // in the cache and then copied. Its stride is an odd number of registers, because at a
+        // stride of a power of two the vectors share a few places of the cache.
         let stride = ((panels * REGISTERS) | 1) * S::F32_LANES;
         let mut memory = Box::new_uninit_slice(TILE_VECTORS * stride + S::F32_LANES);
-        // Registers are stored at multiples of their size: one that crosses a cache line takes twice as
-        // long.
+        // Registers are stored at multiples of their size: one that crosses a cache line takes
+        // twice as long.
         let skipped = memory
             .as_ptr()
             .align_offset(size_of::<S::f32s>())

@@ -50,8 +50,8 @@ trait Bits: Copy + Send + Sync {
     fn of_bit(bit: u8) -> Self;
 }
 
-// Generic code is compiled in the crate that uses it. These functions are instantiated here, so that
-// they are compiled with this crate's optimizations.
+// Generic code is compiled in the crate that uses it. These functions are instantiated here, so
+// that they are compiled with this crate's optimizations.
 macro_rules! integers {
     ($($Integer:ident),*) => { $(
         impl Integer for $Integer {

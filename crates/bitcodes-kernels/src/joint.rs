@@ -29,16 +29,16 @@ impl Real for f64 {
 
 /// Decides the bits of each row jointly and returns the logits that decided them in `products`.
 ///
-/// A row belongs to a vector `x`, which the codes approximate by `sum_p s_p h_p` with signs `s_p` of -1
-/// or 1. A beam search goes through the bits in order: it tries both signs after each candidate for the
-/// bits before, and keeps the `beam` candidates with the smallest residuals. With a beam of 1, each bit
-/// takes the sign that suits the residual of the bits before it. The best candidate is then refined:
-/// each bit in turn is decided once more given all others. Its logit is `r . h_p / |h_p|^2`, with the
-/// residual `r` of all other bits, and the bit is 1 if logit plus noise is above 0.
+/// A row belongs to a vector `x`, which the codes approximate by `sum_p s_p h_p` with signs `s_p`
+/// of -1 or 1. A beam search goes through the bits in order: it tries both signs after each
+/// candidate for the bits before, and keeps the `beam` candidates with the smallest residuals. With
+/// a beam of 1, each bit takes its sign on the residual of those before. The best candidate is then
+/// refined: each bit is decided once more, and is 1 if logit plus noise is above 0. Its logit is
+/// `r . h_p / |h_p|^2`, with the residual `r` of all other bits.
 ///
-/// Without noise, the refinement never enlarges the final residual. Noise of bit `p` adds
-/// `-2 s_p |h_p|^2 noise_p` to the cost `|x - sum_p s_p h_p|^2` that the search minimizes. A sum of 0
-/// and NaN give the bit 0. Without noise, a bit whose `h_p` is 0 is 0 as well.
+/// Without noise, the refinement never enlarges the residual. Noise of bit `p` adds
+/// `-2 s_p |h_p|^2 noise_p` to the cost `|x - sum_p s_p h_p|^2` of the search. A sum of 0 and NaN
+/// give the bit 0, and so does `h_p = 0` without noise.
 ///
 /// # Shapes
 ///
@@ -101,10 +101,10 @@ struct BeamSearch<R> {
     num_bits: usize,
     /// Number of candidates, at most the length of `best`.
     kept: usize,
-    /// `[beam, num_bits]`: each candidate's signs of the decided bits, then the logits of the other bits
-    /// for its residual.
+    /// `[beam, num_bits]`: each candidate's signs of the decided bits, then the logits of the other
+    /// bits for its residual.
     candidates: Vec<R>,
-    /// Cost of each candidate: half of `|r|^2` with noise, less a term that all candidates share.
+    /// Cost of each candidate, halved and less a term that all candidates share.
     costs: Vec<R>,
     /// Best extensions of the candidates by one bit, in the order of their costs.
     best: Vec<Extension<R>>,
@@ -156,7 +156,7 @@ impl<R: Real> BeamSearch<R> {
 
     /// Finds the best extensions of the candidates by bit `p`.
     ///
-    /// Of two extensions with the same cost, that of the earlier candidate wins, and -1 wins over 1.
+    /// A tie in cost goes to the earlier candidate, then to -1.
     fn find_extensions(&mut self, p: usize, noise: Option<R>, square: R) {
         let mut found = 0;
         let candidates = self.candidates.chunks_exact(self.num_bits);

@@ -1,8 +1,8 @@
 //! The bit order of packed codes: the place of each bit in bytes and words.
 //!
-//! A *row* is the code of one vector, `num_bits` bits. In a packed row, bit `p` is bit `p % 8` of byte
-//! `p / 8`, counted from the least significant bit, and the bits past the last one are zero. Read as
-//! little-endian 32-bit words, bit `p` is bit `p % 32` of word `p / 32`. numpy's
+//! A *row* is the code of one vector, `num_bits` bits. In a packed row, bit `p` is bit `p % 8` of
+//! byte `p / 8`, counted from the least significant bit, and the bits past the last one are zero.
+//! Read as little-endian 32-bit words, bit `p` is bit `p % 32` of word `p / 32`. numpy's
 //! `packbits(.., bitorder="little")` and FAISS's binary vectors have the same order.
 //!
 //! Kernels that pack or unpack inside their vectorized loops repeat this order, and say so there.
@@ -77,8 +77,8 @@ impl core::error::Error for LayoutError {}
 ///
 /// # Errors
 ///
-/// Returns [`LayoutError::RowBytes`] if `packed` has another length, and [`LayoutError::NotABit`] if
-/// an element is neither 0 nor 1; the content of `packed` is then unspecified.
+/// Returns [`LayoutError::RowBytes`] if `packed` has another length, and [`LayoutError::NotABit`]
+/// if an element is neither 0 nor 1; the content of `packed` is then unspecified.
 pub fn pack_row(bits: &[u8], packed: &mut [u8]) -> Result<(), LayoutError> {
     check_row_bytes(packed, bits.len())?;
     for (byte, bits) in packed.iter_mut().zip(bits.chunks(8)) {
@@ -105,8 +105,8 @@ pub fn pack_row(bits: &[u8], packed: &mut [u8]) -> Result<(), LayoutError> {
 ///
 /// # Errors
 ///
-/// Returns [`LayoutError::RowBytes`] if `packed` has another length, and [`LayoutError::TailBits`] if
-/// a bit past the last one is set; the content of `bits` is then unspecified.
+/// Returns [`LayoutError::RowBytes`] if `packed` has another length, and [`LayoutError::TailBits`]
+/// if a bit past the last one is set; the content of `bits` is then unspecified.
 pub fn unpack_row(packed: &[u8], bits: &mut [u8]) -> Result<(), LayoutError> {
     check_row(packed, bits.len())?;
     for (bits, byte) in bits.chunks_mut(8).zip(packed) {
@@ -121,8 +121,8 @@ pub fn unpack_row(packed: &[u8], bits: &mut [u8]) -> Result<(), LayoutError> {
 ///
 /// # Errors
 ///
-/// Returns [`LayoutError::RowBytes`] if `packed` has another length than [`row_bytes`] of `num_bits`,
-/// and [`LayoutError::TailBits`] if a bit past the last one is set.
+/// Returns [`LayoutError::RowBytes`] if `packed` has another length than [`row_bytes`] of
+/// `num_bits`, and [`LayoutError::TailBits`] if a bit past the last one is set.
 pub fn check_row(packed: &[u8], num_bits: usize) -> Result<(), LayoutError> {
     check_row_bytes(packed, num_bits)?;
     let used = num_bits % 8;
@@ -151,8 +151,8 @@ pub(crate) fn bit_of_row(packed: &[u8], bit: usize) -> u8 {
 
 /// Sets the bits of a packed row from bit `first` on: bit `p` of `bits` becomes bit `first + p`.
 ///
-/// The row has to be zero there, and `bits` has to be zero past the row's last bit. The number of bits
-/// set at once is a power of two up to 32, and `first` is a multiple of it.
+/// The row has to be zero there, and `bits` has to be zero past the row's last bit. The number of
+/// bits set at once is a power of two up to 32, and `first` is a multiple of it.
 #[inline(always)]
 pub(crate) fn set_bits(bits: u32, first: usize, packed: &mut [u8]) {
     let (byte, shift) = (first / 8, first % 8);

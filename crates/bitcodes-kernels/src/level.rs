@@ -10,7 +10,7 @@ use pulp::{Arch, Simd, WithSimd};
 pub struct Level(Arch);
 
 impl Level {
-    /// Returns the level with the widest registers that this processor has and this crate was built for.
+    /// Returns the widest level that this processor has and this crate was built for.
     ///
     /// Without the feature `std`, it is the level that the crate is compiled for.
     pub fn best() -> Self {
@@ -97,8 +97,8 @@ impl Level {
 
     /// Runs an operation that is compiled for this level.
     ///
-    /// A WebAssembly module that is compiled for simd128 runs only where simd128 exists. A scalar copy
-    /// of each kernel would make the module larger and never run.
+    /// A WebAssembly module that is compiled for simd128 runs only where simd128 exists. A scalar
+    /// copy of each kernel would make the module larger and never run.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
         match self.0 {

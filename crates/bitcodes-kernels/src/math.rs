@@ -2,8 +2,8 @@
 
 /// Computes the natural logarithm of a normal number above 0, within 2 units in the last place.
 ///
-/// With `x = m 2^e` and `m` around 1, `ln(x) = ln(m) + e ln(2)`; the polynomial for `ln(m)` is that of
-/// `logf` in the Cephes library.
+/// With `x = m 2^e` and `m` around 1, `ln(x) = ln(m) + e ln(2)`; the polynomial for `ln(m)` is that
+/// of `logf` in the Cephes library.
 #[inline(always)]
 pub fn ln(x: f32) -> f32 {
     const SQRT_HALF: u32 = 0x3f35_04f3;
@@ -37,8 +37,8 @@ const LN_2_LOW: f32 = -2.121_944_4e-4;
 
 /// Computes `e^x` within 2 units in the last place, with `x` clamped to [-87, 87]; NaN gives NaN.
 ///
-/// With `x = n ln(2) + r` and whole `n`, `e^x = 2^n e^r`; the polynomial for `e^r` is that of `expf` in
-/// the Cephes library.
+/// With `x = n ln(2) + r` and whole `n`, `e^x = 2^n e^r`; the polynomial for `e^r` is that of
+/// `expf` in the Cephes library.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     /// `1.5 * 2^23`: adding it rounds a small number to a whole one, which the sum's low bits hold.

@@ -34,8 +34,8 @@ pub unsafe fn filled_by<T: Copy>(
 ///
 /// The caller may write only initialized values there.
 pub unsafe fn as_uninit<T: Copy>(memory: &mut [T]) -> &mut [MaybeUninit<T>] {
-    // SAFETY: `MaybeUninit<T>` has the memory layout of `T`, and the caller promises that the elements
-    // stay initialized.
+    // SAFETY: `MaybeUninit<T>` has the memory layout of `T`, and the caller promises that the
+    // elements stay initialized.
     unsafe { &mut *(core::ptr::from_mut(memory) as *mut [MaybeUninit<T>]) }
 }
 
@@ -94,8 +94,8 @@ fn advise_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
     let start = memory.as_mut_ptr().cast::<u8>();
     let skipped = start.align_offset(PAGE_BYTES);
     let length = (bytes - skipped) / PAGE_BYTES * PAGE_BYTES;
-    // SAFETY: the range is whole pages inside `memory`, and the advice does not change their content.
-    // A refusal leaves the pages as they are, so that the result can be ignored.
+    // SAFETY: the range is whole pages inside `memory`, and the advice does not change their
+    // content. A refusal leaves the pages as they are, so that the result can be ignored.
     unsafe { libc::madvise(start.add(skipped).cast(), length, libc::MADV_HUGEPAGE) };
 }
 

@@ -1,10 +1,10 @@
 //! Plain f64 loops that specify the logits of an [`Encoder`](crate::Encoder) and the vectors of a
 //! [`Decoder`](crate::Decoder).
 //!
-//! Tests hold every level to them. They do not specify noise, slopes, gradients or joint bits: those
-//! are defined by the formulas at [`Encoder::encode_with_noise`](crate::Encoder::encode_with_noise),
-//! [`Backward`](crate::Backward) and [`joint::decide`](crate::joint::decide), and tested against loops
-//! of their own.
+//! Tests hold every level to them. They do not specify noise, slopes, gradients or joint bits:
+//! those are defined by the formulas at
+//! [`Encoder::encode_with_noise`](crate::Encoder::encode_with_noise), [`Backward`](crate::Backward)
+//! and [`joint::decide`](crate::joint::decide), and tested against loops of their own.
 
 use alloc::vec::Vec;
 
@@ -12,7 +12,7 @@ use crate::codebook::Codebook;
 use crate::layout::{bit_of_row, row_bytes};
 use crate::rows::Rows;
 
-/// Computes the logit of each bit: the dot product of a vector with the difference of the bit's pair.
+/// Computes the logit of each bit: the dot product of a vector and the difference of a pair.
 ///
 /// # Shapes
 ///
@@ -39,7 +39,7 @@ pub fn logits(codebook: Codebook<'_>, x: Rows<'_>) -> Vec<f64> {
         .collect()
 }
 
-/// Decodes packed codes: a vector is the sum of the vectors that its code chooses, one of each pair.
+/// Decodes packed codes: a vector is the sum of the vectors that its code chooses.
 ///
 /// # Shapes
 ///

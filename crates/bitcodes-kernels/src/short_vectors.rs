@@ -9,11 +9,11 @@ use pulp::{Simd, WithSimd};
 use crate::product::Panels;
 use crate::rows::Rows;
 
-/// Number of features of the longest vectors that are encoded here: for longer ones, products by tiles
-/// take no more time.
+/// Number of features of the longest vectors that are encoded here: for longer ones, products by
+/// tiles take no more time.
 const MAX_FEATURES: usize = 32;
 
-/// Encodes as many whole registers of vectors as there are, if that is faster than products by tiles.
+/// Encodes all vectors that fill whole registers, if that is faster than products by tiles.
 ///
 /// Returns the vectors that are left to encode, and their packed codes.
 pub fn encode<'a>(
@@ -59,9 +59,9 @@ impl WithSimd for EncodeShort<'_> {
 const ELEMENTS: usize = 4;
 
 // for each block of LANES vectors:
-//     logits[0..BITS] = 0                                        // a register for each bit
+//     logits[0..BITS] = 0                                    // a register for each bit
 //     for each feature:
-//         element[lane] = x[block * LANES + lane][feature]       // transposed, four features at a time
+//         element[lane] = x[block * LANES + lane][feature]   // transposed, four features a time
 //         for each bit:
 //             logits[bit] += element * differences[feature][bit]
 //     codes = 0
@@ -69,7 +69,7 @@ const ELEMENTS: usize = 4;
 //         codes |= (logits[bit] > 0) << bit
 //     packed[block] = lowest byte of each lane of codes
 //
-// The bit order is that of `layout`, repeated here because codes are built in the lanes of a register.
+// The bit order is that of `layout`, repeated here to build codes in the lanes of a register.
 impl EncodeShort<'_> {
     #[inline(always)]
     fn encode<S: Simd, const BITS: usize>(self, simd: S) -> usize {
@@ -125,8 +125,8 @@ fn gathered<S: Simd>(x: &[f32], features: usize, element: usize) -> S::f32s {
     elements
 }
 
-/// Returns the elements from `first` on of each vector: a register for each element, a vector in each
-/// lane.
+/// Returns the elements from `first` on of each vector: a register for each element, a vector in
+/// each lane.
 #[inline(always)]
 fn transposed<S: Simd>(simd: S, x: &[f32], features: usize, first: usize) -> [S::f32s; ELEMENTS] {
     let mut rows = [S::f32s::zeroed(); ELEMENTS];
@@ -141,10 +141,10 @@ fn transposed<S: Simd>(simd: S, x: &[f32], features: usize, first: usize) -> [S:
     simd.deinterleave_shfl_f32s(rows)
 }
 
-/// Returns for each lane the slot in memory from which deinterleaving brings a vector into that lane.
+/// Returns for each lane the slot in memory that deinterleaving brings into that lane.
 ///
-/// pulp's deinterleaving permutes the lanes in an order of its own. It is found by deinterleaving the
-/// numbers of the slots.
+/// pulp's deinterleaving permutes the lanes in an order of its own. It is found by deinterleaving
+/// the numbers of the slots.
 #[inline(always)]
 fn slot_of_lanes<S: Simd>(simd: S) -> S::f32s {
     let mut rows = [S::f32s::zeroed(); ELEMENTS];

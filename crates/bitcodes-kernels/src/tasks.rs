@@ -30,8 +30,8 @@ pub const PART_VECTORS: usize = 512;
 
 /// Returns the number of vectors in a part from the number of operations that one vector takes.
 ///
-/// Handing a part to another thread costs thousands of operations, so that cheap vectors form larger
-/// parts.
+/// Handing a part to another thread costs thousands of operations, so that cheap vectors form
+/// larger parts.
 pub fn part_vectors_for(operations: usize) -> usize {
     const OPERATIONS_OF_A_PART: usize = 1 << 19;
     (OPERATIONS_OF_A_PART / operations)

@@ -6,8 +6,8 @@ use bitcodes_kernels::layout::row_bytes;
 use bitcodes_kernels::{Codebook, Decoder, Encoder, Level, Rows, plain};
 use support::numbers;
 
-// These sizes are around those that each level handles at once: vectors of a tile and of a part, lanes
-// of features and of bits.
+// These sizes are around those that each level handles at once: vectors of a tile and of a part,
+// lanes of features and of bits.
 const VECTORS: [usize; 11] = [0, 1, 2, 5, 6, 12, 13, 25, 129, 511, 1101];
 const FEATURES: [usize; 9] = [1, 2, 3, 7, 16, 31, 64, 65, 100];
 const BITS: [usize; 12] = [1, 3, 4, 7, 8, 9, 16, 17, 31, 32, 33, 70];
@@ -65,8 +65,8 @@ fn check_encoding(codebook: Codebook<'_>, x: Rows<'_>) {
                 let at = || format!("{level:?}: bit {bit} of vector {row}, {features} features");
                 match logits.get(bit) {
                     None => assert!(!found, "{} is past the last bit", at()),
-                    // Each term in f32 is below 2, and each term and each sum is off by at most half a
-                    // unit in the last place.
+                    // Each term in f32 is below 2, and each term and each sum is off by at most
+                    // half a unit in the last place.
                     Some(logit) if logit.abs() < (features * features) as f64 * 3e-7 => {}
                     Some(&logit) => assert_eq!(found, logit > 0.0, "{}: logit {logit}", at()),
                 }
@@ -161,8 +161,8 @@ fn check_decoding(features: usize, num_bits: usize, vectors: &[usize]) {
             decoder.decode(&packed, &mut found);
             for (found, wanted) in found.iter().zip(&wanted) {
                 let off = (f64::from(*found) - wanted).abs();
-                // Each of num_bits sums is at most num_bits and off by at most half a unit in its last
-                // place.
+                // Each of num_bits sums is at most num_bits and off by at most half a unit in its
+                // last place.
                 let bound = (num_bits * num_bits) as f64 * 6e-8;
                 assert!(off <= bound, "{level:?}: {found}, expected {wanted}");
             }
@@ -182,8 +182,8 @@ fn check_alone(features: usize, num_bits: usize) {
     let codebook = numbers(2 * num_bits * features, 5);
     let codebook = Codebook::new(&codebook, features);
     let mut x = numbers(1000 * features, 6);
-    // The vectors are made orthogonal to the first difference, up to rounding. Rounding alone then decides
-    // the first bit, so that another order of summing would change it.
+    // The vectors are made orthogonal to the first difference, up to rounding. Rounding alone then
+    // decides the first bit, so that another order of summing would change it.
     let direction: Vec<f32> = codebook.differences().next().expect("a pair").collect();
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     for x in x.chunks_mut(features) {

@@ -122,7 +122,8 @@ fn noise_is_logistic() {
             (rank as f64 / count - wanted).abs()
         });
         let furthest = furthest.fold(0.0, f64::max);
-        // By the Kolmogorov-Smirnov test, a distance above 1.95 / sqrt(n) has the probability 1/1000.
+        // By the Kolmogorov-Smirnov test, a distance above 1.95 / sqrt(n) has the probability
+        // 1/1000.
         assert!(
             furthest < 1.95 / count.sqrt(),
             "the distribution is off by {furthest}"

@@ -12,15 +12,16 @@ pub use epilogue::{AddToRows, Epilogue, StoreRows};
 
 /// A matrix `[inner, columns]`, laid out in panels for products of many vectors with it.
 ///
-/// A panel holds one or two registers of columns. A tile of the product, some vectors by one panel, is
-/// summed in registers over the inner axis, so that the panel is read once for all vectors of the tile.
+/// A panel holds one or two registers of columns. A tile of the product, some vectors by one panel,
+/// is summed in registers over the inner axis, so that the panel is read once for all vectors of
+/// the tile.
 #[derive(Debug, Clone)]
 pub struct Panels {
     level: Level,
     lanes: usize,
     inner: usize,
     columns: usize,
-    /// Panels of consecutive columns, each `[inner][columns of the panel]`, zeros past the last column.
+    /// Panels of consecutive columns, `[inner][columns]` each, zeros past the last column.
     data: AVec<f32>,
 }
 
@@ -284,8 +285,8 @@ impl<X: Vectors, E: Epilogue> WithSimd for Product<'_, X, E> {
 //         for each vector r of the tile:
 //             epilogue(r, panel, sums[r])
 //
-// The vectors that do not fill a tile are tiles of one vector. Their sums have the same order, so that
-// a vector's product does not depend on its neighbors.
+// The vectors that do not fill a tile are tiles of one vector. Their sums have the same order, so
+// that a vector's product does not depend on its neighbors.
 impl<X: Vectors, E: Epilogue> Product<'_, X, E> {
     #[inline(always)]
     fn compute<S: Simd, const ROWS: usize>(mut self, simd: S) {

@@ -12,12 +12,13 @@ use crate::product::{AddToRows, ColumnVectors, Panels, StoreRows};
 use crate::rows::Rows;
 use crate::tasks::{Task, run_in_parts};
 
-/// Inputs of a training backward pass after [`Encoder::encode_with_noise`](crate::Encoder::encode_with_noise).
+/// Inputs of a training backward pass after
+/// [`Encoder::encode_with_noise`](crate::Encoder::encode_with_noise).
 ///
-/// The output of the forward pass is `y = base + b D`, with the pairs' differences
-/// `D [num_bits, features]`, the sum `base` of the pairs' first vectors, and bits `b`. The bits pass
-/// gradients on as if they were `sigmoid((logit + noise) / temperature)`, whose derivatives are the
-/// slopes `s` (the straight-through estimator):
+/// The output of the forward pass is `y = base + b D`, with the pairs' differences `D [num_bits,
+/// features]`, the sum `base` of the pairs' first vectors, and bits `b`. The bits pass gradients on
+/// as if they were `sigmoid((logit + noise) / temperature)`, whose derivatives are the slopes `s`
+/// (the straight-through estimator):
 ///
 /// ```text
 /// l         = (grad_y D^T) * s            gradient of the logits, elementwise product
@@ -201,8 +202,8 @@ impl Task for BackwardTask<'_> {
 
 /// Number of elements of the vectors of a tile.
 ///
-/// The second-level cache holds them four times: the vectors and the gradient of the output, each in
-/// rows and in panels.
+/// The second-level cache holds four times as many: the vectors and the gradient of the output,
+/// each in rows and in panels.
 const TILE_ELEMENTS: usize = 1 << 14;
 
 /// Memory that the tiles of a part share.

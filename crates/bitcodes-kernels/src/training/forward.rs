@@ -36,9 +36,11 @@ pub enum Noise<'a> {
 /// Bits that were decided with noise, and their slopes.
 #[derive(Debug, Clone)]
 pub struct NoisyBits {
-    /// The packed codes, `[vectors, row_bytes(num_bits)]`, in the order of [`layout`](crate::layout).
+    /// The packed codes, `[vectors, row_bytes(num_bits)]`, in the order of
+    /// [`layout`](crate::layout).
     pub packed: Vec<u8>,
-    /// The derivatives of `sigmoid((logit + noise) / temperature)` by the logits, `[vectors, num_bits]`.
+    /// The derivatives of `sigmoid((logit + noise) / temperature)` by the logits, `[vectors,
+    /// num_bits]`.
     pub slopes: Vec<f32>,
     /// False if a sum of logit and noise is NaN; its bit is then 0 and its slope NaN.
     pub are_numbers: bool,
@@ -168,8 +170,8 @@ impl Task for ForwardTask<'_> {
             Noise::Logistic { seed, .. } => seed,
             _ => 0,
         };
-        // Each part has a random stream of its own, which its index in the batch determines, so that the
-        // draws do not depend on the thread that computes them.
+        // The index of a part in the batch determines its random stream, so that the draws do not
+        // depend on the thread that computes them.
         let part = (self.first / PART_VECTORS) as u64;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ part.rotate_left(32));
         let tile = (TILE_LOGITS / num_bits).max(1).min(self.x.len());
