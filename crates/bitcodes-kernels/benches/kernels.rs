@@ -1,14 +1,15 @@
-//! Every kernel on five shapes, and more and more vectors and bits, with all threads:
-//! `cargo bench -p bitcodes-kernels --features threads`.
+//! Times every kernel on five shapes, and encoding and decoding as vectors and bits grow.
+//!
+//! Run with all threads: `cargo bench -p bitcodes-kernels --features threads`.
 
 use bitcodes_kernels::integers::Integer;
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Backward, Decoder, Encoder, Noise, Rows, distance};
+use bitcodes_kernels::{Backward, Codebook, Decoder, Encoder, Noise, Rows, distance};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-/// Vectors, features of a vector, bits of its code.
+/// Shapes: `[vectors, features, num_bits]`.
 const SHAPES: [[usize; 3]; 5] = [
     [65536, 8, 4],
     [65536, 64, 32],
@@ -25,10 +26,11 @@ fn kernels(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("{vectors}x{features}x{num_bits}"));
         group.throughput(Throughput::Elements(vectors as u64));
         let codebook = numbers(2 * num_bits * features);
+        let codebook = Codebook::new(&codebook, features);
         let x = numbers(vectors * features);
         let x = Rows::new(&x, features);
-        let encoder = Encoder::new(&codebook, features);
-        let decoder = Decoder::new(&codebook, features);
+        let encoder = Encoder::new(codebook);
+        let decoder = Decoder::new(codebook);
         let mut packed = vec![0; vectors * row_bytes(num_bits)];
         let mut decoded = vec![0.0; vectors * features];
 
@@ -46,15 +48,15 @@ fn kernels(criterion: &mut Criterion) {
                 },
             ),
         ] {
-            let id = BenchmarkId::new("sample", kind);
-            group.bench_function(id, |b| b.iter(|| encoder.sample(x, noise, 1.0)));
+            let id = BenchmarkId::new("encode_with_noise", kind);
+            group.bench_function(id, |b| b.iter(|| encoder.encode_with_noise(x, noise, 1.0)));
         }
-        let sampled = encoder.sample(x, Noise::None, 1.0);
+        let encoded = encoder.encode_with_noise(x, Noise::None, 1.0);
         let backward = Backward {
-            codebook: &codebook,
+            codebook,
             x,
-            packed: &sampled.packed,
-            slopes: &sampled.slopes,
+            packed: &encoded.packed,
+            slopes: &encoded.slopes,
             output: x,
         };
         group.bench_function("gradients", |b| b.iter(|| backward.gradients()));
@@ -74,7 +76,7 @@ fn kernels(criterion: &mut Criterion) {
     }
 }
 
-/// Vectors a second are to stay the same, however many there are; and bits.
+/// Times growing numbers of vectors and bits; the time per bit should stay the same.
 fn growth(criterion: &mut Criterion) {
     const FEATURES: usize = 16;
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
@@ -85,10 +87,11 @@ fn growth(criterion: &mut Criterion) {
             (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
         };
         let codebook = numbers(2 * num_bits * FEATURES);
+        let codebook = Codebook::new(&codebook, FEATURES);
         let x = numbers(vectors * FEATURES);
         let x = Rows::new(&x, FEATURES);
-        let encoder = Encoder::new(&codebook, FEATURES);
-        let decoder = Decoder::new(&codebook, FEATURES);
+        let encoder = Encoder::new(codebook);
+        let decoder = Decoder::new(codebook);
         let mut packed = vec![0; vectors * row_bytes(num_bits)];
         let mut decoded = vec![0.0; vectors * FEATURES];
 

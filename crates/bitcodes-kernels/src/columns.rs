@@ -1,59 +1,66 @@
-//! Packed rows seen by column: how often each bit is set, and each two of them together.
+//! Statistics of packed codes: how often each bit is set, and each two bits together.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::layout::row_bytes;
+use crate::layout::{bit_of_row, row_bytes};
 
-/// The columns of packed rows: for each bit the rows in which it is set, as a set of bits.
+/// Packed codes transposed: for each bit, the set of codes in which it is 1.
 #[derive(Debug, Clone)]
-pub struct Columns {
-    /// Words of a column.
+pub struct BitColumns {
+    /// Number of 64-bit words of a set.
     words: usize,
-    /// `[num_bits][words]`; row `r` is bit `r % 64` of word `r / 64`.
+    /// `[num_bits][words]`: code `r` is bit `r % 64` of word `r / 64`.
     sets: Vec<u64>,
 }
 
-impl Columns {
-    /// Of packed rows of `num_bits` bits, one after the other.
+impl BitColumns {
+    /// Transposes packed codes of `num_bits` bits.
+    ///
+    /// # Shapes
+    ///
+    /// - `packed`: `[codes, row_bytes(num_bits)]`
     ///
     /// # Panics
     ///
-    /// Where `num_bits` is 0, or the bytes are no whole number of rows.
+    /// Panics if `num_bits` is 0, or if `packed` is not whole rows.
     pub fn of_rows(packed: &[u8], num_bits: usize) -> Self {
-        assert!(num_bits > 0, "Columns: num_bits is 0, expected at least 1");
+        assert!(
+            num_bits > 0,
+            "BitColumns: num_bits is 0, expected at least 1"
+        );
         let bytes = row_bytes(num_bits);
         assert!(
             packed.len().is_multiple_of(bytes),
-            "Columns: {} bytes, expected a multiple of {bytes}",
+            "BitColumns: {} bytes, expected a multiple of {bytes}",
             packed.len()
         );
         let words = (packed.len() / bytes).div_ceil(64);
         let mut sets = vec![0; num_bits * words];
         for (row, packed) in packed.chunks_exact(bytes).enumerate() {
             for (bit, set) in sets.chunks_exact_mut(words).enumerate() {
-                let value = u64::from((packed[bit / 8] >> (bit % 8)) & 1);
+                let value = u64::from(bit_of_row(packed, bit));
                 set[row / 64] |= value << (row % 64);
             }
         }
         Self { words, sets }
     }
 
-    /// In how many rows the bit is set.
+    /// Counts the codes in which a bit is set.
     ///
     /// # Panics
     ///
-    /// Where there is no such bit.
+    /// Panics if there is no such bit.
     pub fn count(&self, bit: usize) -> u64 {
         let set = self.set(bit).iter();
         set.map(|word| u64::from(word.count_ones())).sum()
     }
 
-    /// In how many rows both bits are set.
+    /// Counts the codes in which both bits are set.
     ///
     /// # Panics
     ///
-    /// Where there is no such bit.
+    /// Panics if there is no such bit.
     pub fn count_both(&self, a: usize, b: usize) -> u64 {
         let both = self.set(a).iter().zip(self.set(b));
         both.map(|(a, b)| u64::from((a & b).count_ones())).sum()
@@ -70,7 +77,7 @@ mod tests {
     use crate::layout::pack_row;
 
     #[test]
-    fn counts_are_those_of_the_bits_one_by_one() {
+    fn counts_equal_those_of_single_bits() {
         for num_bits in [1, 7, 8, 9, 33, 70] {
             for rows in [0, 1, 63, 64, 65, 200] {
                 let bit = |row: usize, p: usize| u8::from((row * row + 3 * p * row + p) % 7 < 3);
@@ -79,7 +86,7 @@ mod tests {
                     let bits: Vec<u8> = (0..num_bits).map(|p| bit(row, p)).collect();
                     pack_row(&bits, packed).unwrap();
                 }
-                let columns = Columns::of_rows(&packed, num_bits);
+                let columns = BitColumns::of_rows(&packed, num_bits);
                 for a in 0..num_bits {
                     let wanted = (0..rows).filter(|&row| bit(row, a) == 1).count();
                     assert_eq!(columns.count(a), wanted as u64);

@@ -1,10 +1,10 @@
-//! In how many bits packed codes differ.
+//! Distances between packed codes.
 
-/// The Hamming distance of two packed rows: the number of bits in which they differ.
+/// Counts the bits in which two packed rows differ, their Hamming distance.
 ///
 /// # Panics
 ///
-/// Where the rows have different lengths.
+/// Panics if the rows have different lengths.
 pub fn hamming(a: &[u8], b: &[u8]) -> u32 {
     assert_eq!(
         a.len(),

@@ -1,18 +1,20 @@
-//! Vectors to packed bits.
+//! Encodes vectors to packed codes without noise.
 
 use pulp::Simd;
 
-use crate::layout::row_bytes;
+use crate::codebook::Codebook;
+use crate::layout::{row_bytes, set_bits};
 use crate::level::Level;
-use crate::product::{Keep, Panels, Put};
+use crate::product::{Epilogue, Panels, StoreRows};
 use crate::rows::Rows;
-use crate::short;
-use crate::tasks::{Task, part_of, run_in_parts};
+use crate::short_vectors;
+use crate::tasks::{Task, part_vectors_for, run_in_parts};
 
-/// The differences of a codebook's pairs, laid out for products with many vectors.
+/// Encoder of vectors to packed codes, whose bits are decided independently of one another.
 ///
-/// A tile of logits, some vectors by one or two registers of bits, is summed in registers over the
-/// features, and its signs are packed there: logits are never in memory.
+/// Bit `p` of a vector `x` is 1 if its logit `x . (codebook[2p + 1] - codebook[2p])` is above 0; a
+/// logit of 0 and NaN give 0. The encoder owns a copy of the codebook's differences, laid out for
+/// products with many vectors.
 #[derive(Debug, Clone)]
 pub struct Encoder {
     /// `[features, num_bits]`
@@ -20,68 +22,41 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Of a codebook `[2 * num_bits, features]`.
-    ///
-    /// # Panics
-    ///
-    /// Where it is not whole pairs of vectors.
-    pub fn new(codebook: &[f32], features: usize) -> Self {
-        Self::at(Level::best(), codebook, features)
+    /// Makes an encoder for the best level of this processor.
+    pub fn new(codebook: Codebook<'_>) -> Self {
+        Self::at(Level::best(), codebook)
     }
 
-    /// With other instructions than the best.
-    ///
-    /// # Panics
-    ///
-    /// Where the codebook, `[2 * num_bits, features]`, is not whole pairs of vectors.
-    pub fn at(level: Level, codebook: &[f32], features: usize) -> Self {
-        assert!(
-            features > 0 && !codebook.is_empty() && codebook.len().is_multiple_of(2 * features),
-            "Encoder: a codebook of {} elements, expected pairs of vectors of {features}",
-            codebook.len()
-        );
-        let num_bits = codebook.len() / (2 * features);
-        let mut differences = Panels::new(level, features, num_bits);
-        for (bit, pair) in codebook.chunks_exact(2 * features).enumerate() {
-            let (zero, one) = pair.split_at(features);
-            differences.set_column(bit, zero.iter().zip(one).map(|(zero, one)| one - zero));
+    /// Makes an encoder for a level.
+    pub fn at(level: Level, codebook: Codebook<'_>) -> Self {
+        let mut differences = Panels::new(level, codebook.features(), codebook.num_bits());
+        for (bit, difference) in codebook.differences().enumerate() {
+            differences.set_column(bit, difference);
         }
         Self { differences }
     }
 
-    /// Bits of a code.
+    /// Returns the number of bits of a code.
     pub fn num_bits(&self) -> usize {
         self.differences.columns()
     }
 
-    /// Elements of a vector.
+    /// Returns the number of elements of a vector.
     pub fn features(&self) -> usize {
         self.differences.inner()
     }
 
-    /// The bits of each vector, packed as [`layout`](crate::layout) says: 1 where its product with
-    /// the difference of the bit's pair is above 0, so that a tie and NaN give 0.
+    /// Encodes vectors to packed codes in the order of [`layout`](crate::layout).
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[vectors, features]`
+    /// - `packed`: `[vectors, row_bytes(num_bits)]`, overwritten
     ///
     /// # Panics
     ///
-    /// Where the vectors have other features, or `packed` is not a row for each.
+    /// Panics if `x` has other features than the codebook, or if `packed` has another shape.
     pub fn encode(&self, x: Rows<'_>, packed: &mut [u8]) {
-        run_in_parts(self.task(x, packed));
-    }
-
-    /// The instructions that it was made for.
-    pub(crate) fn level(&self) -> Level {
-        self.differences.level()
-    }
-
-    /// The logits of the vectors, `[vectors, num_bits]`, on this thread.
-    pub(crate) fn logits(&self, x: Rows<'_>, logits: &mut [f32]) {
-        let logits = Put::over(logits, self.num_bits());
-        self.differences.product(x, logits);
-    }
-
-    /// The work of [`encode`](Self::encode).
-    pub(crate) fn task<'a>(&'a self, x: Rows<'a>, packed: &'a mut [u8]) -> Encode<'a> {
         let (features, bytes) = (self.features(), row_bytes(self.num_bits()));
         assert!(
             x.features() == features && packed.len() == x.len() * bytes,
@@ -90,71 +65,91 @@ impl Encoder {
             x.features(),
             packed.len(),
         );
-        Encode {
+        run_in_parts(EncodeTask {
             encoder: self,
             x,
             packed,
-        }
+        });
+    }
+
+    /// Returns the level that the encoder was made for.
+    pub(crate) fn level(&self) -> Level {
+        self.differences.level()
+    }
+
+    /// Writes the logits of vectors, `[vectors, num_bits]`, on this thread.
+    pub(crate) fn logits(&self, x: Rows<'_>, logits: &mut [f32]) {
+        let logits = StoreRows::over(logits, self.num_bits());
+        self.differences.product(x, logits);
     }
 }
 
 /// Vectors to encode.
-pub(crate) struct Encode<'a> {
+struct EncodeTask<'a> {
     encoder: &'a Encoder,
     x: Rows<'a>,
     packed: &'a mut [u8],
 }
 
-impl Task for Encode<'_> {
+impl Task for EncodeTask<'_> {
     type Output = ();
 
     fn vectors(&self) -> usize {
         self.x.len()
     }
 
-    fn part(&self) -> usize {
+    fn part_vectors(&self) -> usize {
         let encoder = self.encoder;
-        // Few bits take as long as a register of them.
-        part_of(encoder.features() * (encoder.num_bits() + 16))
+        // A few bits take as long as a whole register of them, which the 16 accounts for.
+        part_vectors_for(encoder.features() * (encoder.num_bits() + 16))
     }
 
     fn split_at(self, vectors: usize) -> (Self, Self) {
         let encoder = self.encoder;
-        let (x, after) = self.x.split_at(vectors);
+        let (x, x_after) = self.x.split_at(vectors);
         let (packed, packed_after) = self
             .packed
             .split_at_mut(vectors * row_bytes(encoder.num_bits()));
-        let part = |x, packed| Encode { encoder, x, packed };
-        (part(x, packed), part(after, packed_after))
+        let part = |x, packed| EncodeTask { encoder, x, packed };
+        (part(x, packed), part(x_after, packed_after))
     }
 
+    // for each tile of vectors:
+    //     for each panel of bits:
+    //         logits[vector][bit] = 0
+    //         for each feature:
+    //             logits[vector][bit] += x[vector][feature] * differences[feature][bit]
+    //         packed[vector][bit] = logits[vector][bit] > 0
+    //
+    // The logits of a tile and panel are registers and never reach memory. The loop over tiles is
+    // `Panels::product`; `PackSigns` is its last line.
     fn run(self) {
         let Self { encoder, x, packed } = self;
         let differences = &encoder.differences;
-        let (x, packed) = short::encode(differences, x, packed);
+        let (x, packed) = short_vectors::encode(differences, x, packed);
         packed.fill(0);
         let row_bytes = row_bytes(encoder.num_bits());
-        let signs = Signs {
+        let pack_signs = PackSigns {
             level: encoder.level(),
             packed,
             row_bytes,
         };
-        encoder.differences.product(x, signs);
+        encoder.differences.product(x, pack_signs);
     }
 
     fn join((): (), (): ()) {}
 }
 
-/// Their signs, in rows of bytes that are zeros.
-struct Signs<'a> {
+/// Epilogue that packs the signs of logits into rows of zeros.
+struct PackSigns<'a> {
     level: Level,
     packed: &'a mut [u8],
     row_bytes: usize,
 }
 
-impl Keep for Signs<'_> {
+impl Epilogue for PackSigns<'_> {
     #[inline(always)]
-    fn keep<S: Simd, const WIDE: usize>(
+    fn finish<S: Simd, const WIDE: usize>(
         &mut self,
         simd: S,
         vector: usize,
@@ -169,22 +164,10 @@ impl Keep for Signs<'_> {
                 .mask_bits(simd, simd.greater_than_f32s(logits, zero));
             bits |= signs << (register * S::F32_LANES);
         }
-        put(
+        set_bits(
             bits,
             first,
             &mut self.packed[vector * self.row_bytes..][..self.row_bytes],
         );
-    }
-}
-
-/// Puts bits, of which there are at most 32 and those past the row's last are zero, where the
-/// `first` of them belongs.
-#[inline(always)]
-fn put(bits: u32, first: usize, packed: &mut [u8]) {
-    let (byte, shift) = (first / 8, first % 8);
-    // Widths are powers of two: those of less than a byte do not cross its end.
-    let bits = (bits << shift).to_le_bytes();
-    for (packed, bits) in packed[byte..].iter_mut().zip(bits) {
-        *packed |= bits;
     }
 }

@@ -1,32 +1,43 @@
-//! Packed bits to integers, one for each bit, and back.
+//! Packs integers, one for each bit, and unpacks them again.
 
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
 use crate::layout::row_bytes;
 use crate::level::Level;
-use crate::memory::written;
+use crate::memory::filled_by;
 use crate::tasks::{Task, run_in_parts};
 
-/// An integer that is 0 or 1 where it stands for a bit.
+/// Integer type that holds one bit, 0 or 1: `i32` or `i64`.
 pub trait Integer: Sized {
-    /// Unpacks rows to an integer for each bit, `[rows, num_bits]`.
+    /// Unpacks packed codes to one integer for each bit.
+    ///
+    /// # Shapes
+    ///
+    /// - `packed`: `[rows, row_bytes(num_bits)]`
+    /// - output: `[rows, num_bits]`
     ///
     /// # Panics
     ///
-    /// Where `num_bits` is 0, or `packed` is not whole rows.
+    /// Panics if `num_bits` is 0, or if `packed` is not whole rows.
     fn unpack(packed: &[u8], num_bits: usize) -> Vec<Self>;
 
-    /// Packs rows of integers, `[rows, num_bits]`, as [`layout`](crate::layout) says, and tells
-    /// whether all were 0 or 1; otherwise what is packed is their lowest bits.
+    /// Packs the lowest bits of integers in the order of [`layout`](crate::layout).
+    ///
+    /// Returns whether all integers are 0 or 1.
+    ///
+    /// # Shapes
+    ///
+    /// - `integers`: `[rows, num_bits]`
+    /// - `packed`: `[rows, row_bytes(num_bits)]`
     ///
     /// # Panics
     ///
-    /// Where `num_bits` is 0, or there are not as many rows of both.
+    /// Panics if `num_bits` is 0, if the rows are not whole, or if the numbers of rows differ.
     fn pack(integers: &[Self], num_bits: usize, packed: &mut [u8]) -> bool;
 }
 
-/// What the loops need of it.
+/// Operations of an integer type that the loops below use.
 trait Bits: Copy + Send + Sync {
     const ZERO: Self;
 
@@ -39,7 +50,8 @@ trait Bits: Copy + Send + Sync {
     fn of_bit(bit: u8) -> Self;
 }
 
-// Of each type here, so that they are compiled with this crate's optimizations.
+// Generic code is compiled in the crate that uses it. These functions are instantiated here, so
+// that they are compiled with this crate's optimizations.
 macro_rules! integers {
     ($($Integer:ident),*) => { $(
         impl Integer for $Integer {
@@ -83,22 +95,22 @@ fn unpack<I: Bits>(packed: &[u8], num_bits: usize) -> Vec<I> {
     let count = packed.len() / row_bytes(num_bits).max(1) * num_bits;
     assert_rows(packed.len(), num_bits, count);
     let write = |integers: &mut [MaybeUninit<I>]| {
-        run_in_parts(Unpack {
+        run_in_parts(UnpackTask {
             packed,
             num_bits,
             integers,
         });
     };
-    // SAFETY: it writes every bit of every row, of which there are as many as of integers.
+    // SAFETY: the task writes every bit of every row, which is `count` integers.
     #[expect(unsafe_code, reason = "measured to pay")]
     unsafe {
-        written(count, write)
+        filled_by(count, write)
     }
 }
 
 fn pack<I: Bits>(integers: &[I], num_bits: usize, packed: &mut [u8]) -> bool {
     assert_rows(packed.len(), num_bits, integers.len());
-    run_in_parts(Pack {
+    run_in_parts(PackTask {
         integers,
         num_bits,
         packed,
@@ -114,13 +126,14 @@ fn assert_rows(bytes: usize, num_bits: usize, integers: usize) {
     );
 }
 
-struct Unpack<'a, I> {
+/// Packed codes to unpack.
+struct UnpackTask<'a, I> {
     packed: &'a [u8],
     num_bits: usize,
     integers: &'a mut [MaybeUninit<I>],
 }
 
-impl<I: Bits> Task for Unpack<'_, I> {
+impl<I: Bits> Task for UnpackTask<'_, I> {
     type Output = ();
 
     fn vectors(&self) -> usize {
@@ -130,17 +143,23 @@ impl<I: Bits> Task for Unpack<'_, I> {
     fn split_at(self, vectors: usize) -> (Self, Self) {
         let num_bits = self.num_bits;
         let (packed, packed_after) = self.packed.split_at(vectors * row_bytes(num_bits));
-        let (integers, after) = self.integers.split_at_mut(vectors * num_bits);
-        let part = |packed, integers| Unpack {
+        let (integers, integers_after) = self.integers.split_at_mut(vectors * num_bits);
+        let part = |packed, integers| UnpackTask {
             packed,
             num_bits,
             integers,
         };
-        (part(packed, integers), part(packed_after, after))
+        (part(packed, integers), part(packed_after, integers_after))
     }
 
+    // for each row:
+    //     for each byte k of the row:
+    //         for each position in 0..8, or up to the last bit:
+    //             integers[8 * k + position] = byte >> position & 1
+    //
+    // The bit order is that of `layout`, repeated here to write the wider integers in one pass.
     fn run(self) {
-        // Nothing but loops, which are compiled for each level.
+        // The compiler turns these plain loops into vector instructions of the level.
         Level::best().run(
             #[inline(always)]
             move || {
@@ -163,7 +182,7 @@ impl<I: Bits> Task for Unpack<'_, I> {
     fn join((): (), (): ()) {}
 }
 
-/// The lowest bits of eight, which are joined to `all`.
+/// Packs the lowest bits of eight integers into a byte, and joins the integers to `all` by "or".
 #[inline(always)]
 fn byte_of<I: Bits>(eight: &[I; 8], all: &mut I) -> u8 {
     let mut byte = 0;
@@ -174,13 +193,14 @@ fn byte_of<I: Bits>(eight: &[I; 8], all: &mut I) -> u8 {
     byte
 }
 
-struct Pack<'a, I> {
+/// Integers to pack.
+struct PackTask<'a, I> {
     integers: &'a [I],
     num_bits: usize,
     packed: &'a mut [u8],
 }
 
-impl<I: Bits> Task for Pack<'_, I> {
+impl<I: Bits> Task for PackTask<'_, I> {
     type Output = bool;
 
     fn vectors(&self) -> usize {
@@ -189,16 +209,26 @@ impl<I: Bits> Task for Pack<'_, I> {
 
     fn split_at(self, vectors: usize) -> (Self, Self) {
         let num_bits = self.num_bits;
-        let (integers, after) = self.integers.split_at(vectors * num_bits);
+        let (integers, integers_after) = self.integers.split_at(vectors * num_bits);
         let (packed, packed_after) = self.packed.split_at_mut(vectors * row_bytes(num_bits));
-        let part = |integers, packed| Pack {
+        let part = |integers, packed| PackTask {
             integers,
             num_bits,
             packed,
         };
-        (part(integers, packed), part(after, packed_after))
+        (part(integers, packed), part(integers_after, packed_after))
     }
 
+    // all = 0
+    // for each row:
+    //     for each byte k of the row:
+    //         byte = 0
+    //         for each position in 0..8, or up to the last bit:
+    //             byte |= (integers[8 * k + position] & 1) << position
+    //             all  |= integers[8 * k + position]
+    // return all is 0 or 1
+    //
+    // The bit order is that of `layout`, repeated here to read the wider integers in one pass.
     fn run(self) -> bool {
         Level::best().run(
             #[inline(always)]
@@ -215,7 +245,7 @@ impl<I: Bits> Task for Pack<'_, I> {
                         continue;
                     }
                     packed[bytes - 1] = match here[num_bits - rest.len()..].first_chunk() {
-                        // With some of the next row's, which are left out.
+                        // The eight integers reach into the next row, whose bits are masked out.
                         Some(eight) => byte_of(eight, &mut all) & ((1 << rest.len()) - 1),
                         None => {
                             let mut eight = [I::ZERO; 8];
@@ -240,7 +270,7 @@ mod tests {
     use alloc::vec;
 
     #[test]
-    fn packing_gives_pack_rows_bytes_and_unpacking_reverses_it() {
+    fn pack_gives_the_bytes_of_pack_row_and_unpack_reverses_it() {
         for num_bits in [1, 2, 7, 8, 9, 31, 32, 33, 70] {
             for rows in [0, 1, 5, 1200] {
                 let bits: Vec<u8> = (0..rows * num_bits)
@@ -263,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_bit_is_told() {
+    fn pack_reports_an_integer_that_is_not_a_bit() {
         for wrong in [2, -1, i64::MIN] {
             for place in [0, 8, 17, 999 * 18] {
                 let mut integers = vec![1; 1000 * 18];

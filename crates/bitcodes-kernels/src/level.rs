@@ -1,21 +1,23 @@
-//! Which instructions of the processor are used.
+//! Levels: the sets of vector instructions that kernels are compiled for.
 
 use alloc::vec::Vec;
 use core::fmt;
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// A set of vector instructions.
+/// A set of vector instructions that this processor has.
 #[derive(Clone, Copy)]
 pub struct Level(Arch);
 
 impl Level {
-    /// The widest that this processor has and this crate was built with.
+    /// Returns the widest level that this processor has and this crate was built for.
+    ///
+    /// Without the feature `std`, it is the level that the crate is compiled for.
     pub fn best() -> Self {
         Self(Arch::new())
     }
 
-    /// Every one that this processor has and this crate was built with, the widest last.
+    /// Returns every level that this processor has and this crate was built for, the widest last.
     pub fn available() -> Vec<Self> {
         let mut all = Vec::new();
         #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
@@ -32,7 +34,7 @@ impl Level {
         all
     }
 
-    /// Narrower instructions, where a register of theirs holds as many elements.
+    /// Returns a narrower level if one of its registers holds `elements`, else this level.
     pub(crate) fn narrowed(self, elements: usize) -> Self {
         let _ = elements;
         match self.0 {
@@ -45,7 +47,7 @@ impl Level {
         }
     }
 
-    /// Its name.
+    /// Returns the name of the instructions, such as `"AVX2"`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Arch::Scalar => "scalar",
@@ -62,7 +64,7 @@ impl Level {
         }
     }
 
-    /// A bit for each lane of a mask, where `simd` is this level's.
+    /// Converts a mask to bits: bit `p` is set if lane `p` is. `simd` has to be of this level.
     #[inline(always)]
     pub(crate) fn mask_bits<S: Simd>(self, simd: S, mask: S::m32s) -> u32 {
         if const { size_of::<S::m32s>() == size_of::<u16>() } {
@@ -87,18 +89,21 @@ impl Level {
         }
     }
 
+    /// Runs an operation that is compiled for this level.
     #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
         self.0.dispatch(op)
     }
 
-    /// What WebAssembly is compiled for is there, and a second copy of each kernel would be loaded for
-    /// nothing.
+    /// Runs an operation that is compiled for this level.
+    ///
+    /// A WebAssembly module that is compiled for simd128 runs only where simd128 exists. A scalar
+    /// copy of each kernel would make the module larger and never run.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
         match self.0 {
             Arch::Simd128(simd128) => pulp::Simd::vectorize(simd128, op),
-            _ => unreachable!("no other level is made"),
+            _ => unreachable!("simd128 is the only level of this build"),
         }
     }
 }

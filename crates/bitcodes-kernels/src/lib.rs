@@ -1,52 +1,43 @@
-//! The kernels of [Bitcodes](https://docs.rs/bitcodes-core), on plain slices.
+#![doc = include_str!("../README.md")]
 //!
-//! Nothing here knows a tensor library: slices go in, slices come out. An [`Encoder`] packs the bits of
-//! vectors, a [`Decoder`] makes vectors of them again, [`Encoder::sample`] and [`Backward`] are a
-//! training step's; all with the widest instructions that the processor has, a [`Level`], and with the
-//! feature `threads` on all of its cores. [`plain`] is what they are held to.
+//! ## Map
 //!
-//! [`layout`] is the one place that says which bit of a code lies where; [`distance`] counts the bits in
-//! which codes differ, [`columns`] how often bits are set, alone and together, [`residual`] decides bits
-//! by their logits, [`signs`] packs them, and [`integers`] has one for each bit.
-//!
-//! ```
-//! use bitcodes_kernels::{Decoder, Encoder, Rows};
-//!
-//! // Two bits for vectors of three elements: a pair of rows each.
-//! let codebook = [0., 0., 0., 1., 0., 0., 0., 0., 0., 0., 2., 2.];
-//! let x = [0.9, 0.2, -0.1, 0.7, 1.0, 1.5];
-//! let mut packed = [0; 2]; // a byte for each vector
-//! Encoder::new(&codebook, 3).encode(Rows::new(&x, 3), &mut packed);
-//! assert_eq!(packed, [0b11, 0b11]);
-//! assert_eq!(Decoder::new(&codebook, 3).decoded(&packed), [1., 2., 2., 1., 2., 2.]);
-//! ```
+//! - [`Codebook`] checks the shape of a codebook; [`Rows`] views vectors in memory.
+//! - [`Encoder`] and [`Decoder`] encode and decode independent bits.
+//! - [`Encoder::encode_with_noise`] and [`Backward`] are the two passes of a training step.
+//! - [`joint`] decides the bits of a vector together, by beam search.
+//! - [`layout`] defines the bit order of packed codes and packs single rows; [`integers`] packs and
+//!   unpacks many rows.
+//! - [`distance`] and [`columns`] compute distances and statistics of packed codes.
+//! - [`plain`] specifies logits and decoding in plain loops.
+//! - [`Level`] is a set of vector instructions.
 #![no_std]
 
 extern crate alloc;
 
+mod codebook;
 mod decode;
 mod encode;
-mod gradient;
 mod level;
 mod math;
 mod memory;
 mod product;
 mod rows;
-mod sample;
-mod short;
+mod short_vectors;
 mod tasks;
+mod training;
 
 pub mod columns;
 pub mod distance;
 pub mod integers;
+pub mod joint;
 pub mod layout;
 pub mod plain;
-pub mod residual;
-pub mod signs;
 
+pub use codebook::Codebook;
 pub use decode::Decoder;
 pub use encode::Encoder;
-pub use gradient::{Backward, Gradients};
 pub use level::Level;
 pub use rows::Rows;
-pub use sample::{Noise, Sampled};
+pub use training::backward::{Backward, Gradients};
+pub use training::forward::{Noise, NoisyBits};

@@ -1,12 +1,13 @@
-//! Functions of f32 without branches, so that a loop over them becomes vector instructions.
+//! f32 functions without branches, which the compiler turns into vector instructions in a loop.
 
-/// The natural logarithm of a normal number above 0, within 2 units in the last place.
+/// Computes the natural logarithm of a normal number above 0, within 2 units in the last place.
 ///
-/// With the number `m 2^e`, `m` around 1, the polynomial of Cephes' `logf` for `ln(m)`.
+/// With `x = m 2^e` and `m` around 1, `ln(x) = ln(m) + e ln(2)`; the polynomial for `ln(m)` is that
+/// of `logf` in the Cephes library.
 #[inline(always)]
 pub fn ln(x: f32) -> f32 {
     const SQRT_HALF: u32 = 0x3f35_04f3;
-    // So that m is from sqrt(1/2) to sqrt(2).
+    // The shift puts m between sqrt(1/2) and sqrt(2).
     let shifted = x.to_bits().wrapping_sub(SQRT_HALF);
     let exponent = shifted as i32 >> 23;
     let m = f32::from_bits((shifted & 0x007f_ffff).wrapping_add(SQRT_HALF)) - 1.0;
@@ -29,18 +30,20 @@ pub fn ln(x: f32) -> f32 {
     m + y + e * LN_2_HIGH
 }
 
-/// `ln(2)` in two parts, the first with few digits.
+/// High part of `ln(2)`, with so few digits that its products with exponents are exact.
 const LN_2_HIGH: f32 = 0.693_359_4;
+/// Low part of `ln(2)`.
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 
-/// `e^x` for x within [-87, 87], and its value there for x beyond, within 2 units in the last place.
+/// Computes `e^x` within 2 units in the last place, with `x` clamped to [-87, 87]; NaN gives NaN.
 ///
-/// Cephes' `expf`: `x = n ln(2) + r`, a polynomial of `r`, times `2^n`. NaN gives NaN.
+/// With `x = n ln(2) + r` and whole `n`, `e^x = 2^n e^r`; the polynomial for `e^r` is that of
+/// `expf` in the Cephes library.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    /// Added, it leaves a number of this size no digits after the point, and the whole in its bits.
+    /// `1.5 * 2^23`: adding it rounds a small number to a whole one, which the sum's low bits hold.
     const TO_WHOLE: f32 = 12_582_912.0;
-    // In this order NaN stays.
+    // These comparisons are false for NaN, so that NaN stays.
     let x = if x > 87.0 { 87.0 } else { x };
     let x = if x < -87.0 { -87.0 } else { x };
     let shifted = x * core::f32::consts::LOG2_E + TO_WHOLE;
@@ -65,20 +68,20 @@ pub fn exp(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Units in the last place of `wanted`.
-    fn off(found: f32, wanted: f64) -> f64 {
+    /// Returns the error of `found` in units in the last place of `wanted`.
+    fn error_in_units(found: f32, wanted: f64) -> f64 {
         let unit = f64::from((wanted as f32).abs().next_up() - (wanted as f32).abs());
         (f64::from(found) - wanted).abs() / unit
     }
 
     #[test]
-    fn logarithms_of_what_noise_is_drawn_from() {
+    fn logarithms_are_within_2_units() {
         for k in (1..1 << 24).step_by(997).chain((1 << 24) - 3..1 << 24) {
             for x in [k as f32 / (1 << 24) as f32, k as f32] {
                 let wanted = libm::log(f64::from(x));
-                // ln(1) is 0, whose unit is none.
+                // ln(1) is 0, which has no last place.
                 if x != 1.0 {
-                    assert!(off(ln(x), wanted) < 2.0, "ln({x}) is {}", ln(x));
+                    assert!(error_in_units(ln(x), wanted) < 2.0, "ln({x}) is {}", ln(x));
                 }
             }
         }
@@ -86,11 +89,11 @@ mod tests {
     }
 
     #[test]
-    fn exponentials() {
+    fn exponentials_are_within_2_units() {
         for step in -87_000..=87_000 {
             let x = step as f32 / 1000.0;
             let wanted = libm::exp(f64::from(x));
-            assert!(off(exp(x), wanted) < 2.0, "e^{x} is {}", exp(x));
+            assert!(error_in_units(exp(x), wanted) < 2.0, "e^{x} is {}", exp(x));
         }
         assert_eq!(exp(0.0), 1.0);
         assert_eq!([exp(1e9), exp(-1e9)], [exp(87.0), exp(-87.0)]);

@@ -1,6 +1,10 @@
-//! Memory of results, which is written once: to fill it with zeros first takes as long as some
-//! kernels do.
-#![expect(unsafe_code, reason = "measured to pay; each with its contract")]
+//! Uninitialized memory for results, and stores of registers into it.
+//!
+//! Filling the memory with zeros first would take as long as some kernels do.
+#![expect(
+    unsafe_code,
+    reason = "measured to pay; each function states its contract"
+)]
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -8,33 +12,36 @@ use core::mem::MaybeUninit;
 
 use pulp::Simd;
 
-/// What `write` writes.
+/// Runs `write` on uninitialized memory for `count` elements and returns the filled vector.
 ///
 /// # Safety
 ///
 /// `write` has to write every element.
-pub unsafe fn written<T: Copy>(count: usize, write: impl FnOnce(&mut [MaybeUninit<T>])) -> Vec<T> {
+pub unsafe fn filled_by<T: Copy>(
+    count: usize,
+    write: impl FnOnce(&mut [MaybeUninit<T>]),
+) -> Vec<T> {
     let mut memory = Box::new_uninit_slice(count);
-    in_large_pages(&mut memory);
+    advise_large_pages(&mut memory);
     write(&mut memory);
-    // SAFETY: every element is written, as the caller promises.
+    // SAFETY: the caller promises that `write` writes every element.
     unsafe { memory.assume_init() }.into_vec()
 }
 
-/// Elements to be written anew.
+/// Views initialized elements as memory to be overwritten.
 ///
 /// # Safety
 ///
-/// Nothing that is not initialized may be put there.
-pub unsafe fn as_unwritten<T: Copy>(memory: &mut [T]) -> &mut [MaybeUninit<T>] {
-    // SAFETY: `MaybeUninit<T>` lies in memory as `T` does, and stays initialized, as the caller
-    // promises.
+/// The caller may write only initialized values there.
+pub unsafe fn as_uninit<T: Copy>(memory: &mut [T]) -> &mut [MaybeUninit<T>] {
+    // SAFETY: `MaybeUninit<T>` has the memory layout of `T`, and the caller promises that the
+    // elements stay initialized.
     unsafe { &mut *(core::ptr::from_mut(memory) as *mut [MaybeUninit<T>]) }
 }
 
-/// Writes as many elements of registers as there is room for.
+/// Stores registers one after the other, up to the end of `room`.
 #[inline(always)]
-pub fn put<S: Simd, const REGISTERS: usize>(
+pub fn store_registers<S: Simd, const REGISTERS: usize>(
     registers: &[S::f32s; REGISTERS],
     room: &mut [MaybeUninit<f32>],
 ) {
@@ -46,17 +53,18 @@ pub fn put<S: Simd, const REGISTERS: usize>(
         }
         return;
     }
-    // A copy: what this takes part of has to be in memory, and the others are not.
+    // The branch above keeps its registers because this one works on a copy of them: storing a part
+    // of a register needs that register in memory.
     let registers = *registers;
     for (register, room) in registers.iter().zip(room.chunks_mut(lanes)) {
-        put_part(bytemuck::cast_slice(core::slice::from_ref(register)), room);
+        store_part(bytemuck::cast_slice(core::slice::from_ref(register)), room);
     }
 }
 
-/// Writes as many elements as there is room for, by lengths that the compiler knows.
+/// Stores the first elements of a register, up to the end of `room`, in copies of constant length.
 #[inline(always)]
-fn put_part(mut elements: &[f32], mut room: &mut [MaybeUninit<f32>]) {
-    macro_rules! put {
+fn store_part(mut elements: &[f32], mut room: &mut [MaybeUninit<f32>]) {
+    macro_rules! store {
         ($($length:literal),*) => { $(
             if room.len() >= $length {
                 let (here, after) = room.split_at_mut($length);
@@ -65,44 +73,46 @@ fn put_part(mut elements: &[f32], mut room: &mut [MaybeUninit<f32>]) {
             }
         )* };
     }
-    put!(16, 8, 4, 2, 1);
+    store!(16, 8, 4, 2, 1);
     let _ = (elements, room);
 }
 
-/// Asks the system for large pages, where it gives them to who asks: at first touch each page costs
-/// as much as decoding what it holds.
+/// Asks the system for large pages.
+///
+/// The first access to a page costs as much as decoding the vectors that fill it. Linux gives large
+/// pages on request unless it is set up otherwise.
 #[cfg(all(target_os = "linux", not(miri)))]
-fn in_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
-    /// Bytes from which it pays; two large pages of most processors.
-    const LARGE: usize = 1 << 22;
-    const PAGE: usize = 1 << 12;
+fn advise_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
+    /// Size from which large pages pay, two of them on most processors.
+    const LARGE_BYTES: usize = 1 << 22;
+    const PAGE_BYTES: usize = 1 << 12;
 
     let bytes = size_of_val(memory);
-    if bytes < LARGE {
+    if bytes < LARGE_BYTES {
         return;
     }
     let start = memory.as_mut_ptr().cast::<u8>();
-    let skipped = start.align_offset(PAGE);
-    let length = (bytes - skipped) / PAGE * PAGE;
-    // SAFETY: these are whole pages of memory that is ours, and the advice changes nothing that is
-    // read there. Where it is refused, pages are as they were.
+    let skipped = start.align_offset(PAGE_BYTES);
+    let length = (bytes - skipped) / PAGE_BYTES * PAGE_BYTES;
+    // SAFETY: the range is whole pages inside `memory`, and the advice does not change their
+    // content. A refusal leaves the pages as they are, so that the result can be ignored.
     unsafe { libc::madvise(start.add(skipped).cast(), length, libc::MADV_HUGEPAGE) };
 }
 
 #[cfg(not(all(target_os = "linux", not(miri))))]
-fn in_large_pages<T>(_: &mut [MaybeUninit<T>]) {}
+fn advise_large_pages<T>(_: &mut [MaybeUninit<T>]) {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_there() {
+    fn filled_memory_holds_the_elements_that_were_written() {
         for count in [0, 1, 1000, (1 << 20) + 7] {
             let count = if cfg!(miri) { count.min(1000) } else { count };
-            // SAFETY: all elements are written.
+            // SAFETY: the closure writes all elements.
             let numbers = unsafe {
-                written(count, |memory| {
+                filled_by(count, |memory| {
                     for (index, element) in memory.iter_mut().enumerate() {
                         element.write(index as u32);
                     }
@@ -111,8 +121,8 @@ mod tests {
             assert!(numbers.iter().copied().eq(0..count as u32));
         }
         let mut numbers = [1, 2];
-        // SAFETY: a number is put there.
-        let last = unsafe { &mut as_unwritten(&mut numbers)[1] };
+        // SAFETY: only a number is written there.
+        let last = unsafe { &mut as_uninit(&mut numbers)[1] };
         last.write(7);
         assert_eq!(numbers, [1, 7]);
     }

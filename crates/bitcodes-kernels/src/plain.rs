@@ -1,60 +1,69 @@
-//! The specification: what [`Encoder`](crate::Encoder) and [`Decoder`](crate::Decoder) compute, in
-//! loops over f64.
+//! Plain f64 loops that specify the logits of an [`Encoder`](crate::Encoder) and the vectors of a
+//! [`Decoder`](crate::Decoder).
+//!
+//! Tests hold every level to them. They do not specify noise, slopes, gradients or joint bits:
+//! those are defined by the formulas at
+//! [`Encoder::encode_with_noise`](crate::Encoder::encode_with_noise), [`Backward`](crate::Backward)
+//! and [`joint::decide`](crate::joint::decide), and tested against loops of their own.
 
-use crate::layout::row_bytes;
+use alloc::vec::Vec;
+
+use crate::codebook::Codebook;
+use crate::layout::{bit_of_row, row_bytes};
 use crate::rows::Rows;
 
-/// The logit of each bit, `[vectors, num_bits]`: the product of a vector with the difference of the
-/// bit's pair.
+/// Computes the logit of each bit: the dot product of a vector and the difference of a pair.
+///
+/// # Shapes
+///
+/// - `x`: `[vectors, features]`
+/// - output: `[vectors, num_bits]`
 ///
 /// # Panics
 ///
-/// Where the codebook, `[2 * num_bits, features]`, is not whole pairs of the rows' features.
-pub fn logits(codebook: &[f32], x: Rows<'_>) -> alloc::vec::Vec<f64> {
-    let pairs = pairs(codebook, x.features());
-    let of_pair = |x: &[f32], [zero, one]: [&[f32]; 2]| -> f64 {
+/// Panics if `x` has other features than the codebook.
+pub fn logits(codebook: Codebook<'_>, x: Rows<'_>) -> Vec<f64> {
+    assert_eq!(
+        x.features(),
+        codebook.features(),
+        "logits: features of the vectors (left), of the codebook (right)"
+    );
+    let logit = |x: &[f32], [zero, one]: [&[f32]; 2]| -> f64 {
         let terms = x.iter().zip(zero.iter().zip(one));
         terms
             .map(|(&x, (&zero, &one))| f64::from(x) * (f64::from(one) - f64::from(zero)))
             .sum()
     };
     x.iter()
-        .flat_map(|x| pairs.clone().map(move |pair| of_pair(x, pair)))
+        .flat_map(|x| codebook.pairs().map(move |pair| logit(x, pair)))
         .collect()
 }
 
-/// The sum of each code's vectors, `[codes, features]`, of packed rows.
+/// Decodes packed codes: a vector is the sum of the vectors that its code chooses.
+///
+/// # Shapes
+///
+/// - `packed`: `[vectors, row_bytes(num_bits)]`
+/// - output: `[vectors, features]`
 ///
 /// # Panics
 ///
-/// Where the codebook, `[2 * num_bits, features]`, is not whole pairs, or the rows are not whole.
-pub fn decode(codebook: &[f32], features: usize, packed: &[u8]) -> alloc::vec::Vec<f64> {
-    let pairs = pairs(codebook, features);
-    let bytes = row_bytes(pairs.len());
+/// Panics if `packed` is not whole rows.
+pub fn decode(codebook: Codebook<'_>, packed: &[u8]) -> Vec<f64> {
+    let bytes = row_bytes(codebook.num_bits());
     assert!(
         packed.len().is_multiple_of(bytes),
-        "decode: rows of {bytes}"
+        "decode: {} bytes, expected rows of {bytes}",
+        packed.len()
     );
     let element = |row: &[u8], feature: usize| -> f64 {
-        let bits = (0..).map(|bit| usize::from(row[bit / 8] >> (bit % 8) & 1));
-        let chosen = pairs.clone().zip(bits).map(|(pair, bit)| pair[bit]);
+        let bits = (0..).map(|bit| usize::from(bit_of_row(row, bit)));
+        let chosen = codebook.pairs().zip(bits).map(|(pair, bit)| pair[bit]);
         chosen.map(|vector| f64::from(vector[feature])).sum()
     };
     packed
         .chunks_exact(bytes)
-        .flat_map(|row| (0..features).map(move |feature| (row, feature)))
+        .flat_map(|row| (0..codebook.features()).map(move |feature| (row, feature)))
         .map(|(row, feature)| element(row, feature))
         .collect()
-}
-
-/// The vectors of each bit, for 0 and for 1.
-fn pairs(codebook: &[f32], features: usize) -> impl ExactSizeIterator<Item = [&[f32]; 2]> + Clone {
-    assert!(
-        features > 0 && !codebook.is_empty() && codebook.len().is_multiple_of(2 * features),
-        "a codebook of {} elements, expected pairs of vectors of {features}",
-        codebook.len()
-    );
-    codebook
-        .chunks_exact(2 * features)
-        .map(move |pair| [&pair[..features], &pair[features..]])
 }

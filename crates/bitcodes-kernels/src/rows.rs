@@ -1,6 +1,6 @@
-//! Vectors in memory.
+//! Views of vectors in memory.
 
-/// Vectors of equal length, each contiguous, at equal distances.
+/// A borrowed batch of vectors of equal length, each contiguous, at a constant stride.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
     data: &'a [f32],
@@ -10,11 +10,11 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Vectors of `features` elements, one after the other.
+    /// Views a slice as adjacent vectors of `features` elements.
     ///
     /// # Panics
     ///
-    /// Where `features` is 0 or does not divide the elements.
+    /// Panics if `features` is 0 or does not divide the number of elements.
     pub fn new(data: &'a [f32], features: usize) -> Self {
         assert!(
             features > 0 && data.len().is_multiple_of(features),
@@ -24,11 +24,11 @@ impl<'a> Rows<'a> {
         Self::strided(data, data.len() / features, features, features)
     }
 
-    /// `count` vectors of `features` elements, of which the `r`-th begins at `r * stride`.
+    /// Views a slice as `count` vectors of `features` elements; vector `r` begins at `r * stride`.
     ///
     /// # Panics
     ///
-    /// Where `features` is 0 or above the stride, or the last vector ends past the data.
+    /// Panics if `features` is 0 or above the stride, or if the last vector ends past the data.
     pub fn strided(data: &'a [f32], count: usize, features: usize, stride: usize) -> Self {
         assert!(
             0 < features && features <= stride,
@@ -53,54 +53,54 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Vectors.
+    /// Returns the number of vectors.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no vectors.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Elements of a vector.
+    /// Returns the number of elements of a vector.
     pub fn features(&self) -> usize {
         self.features
     }
 
-    /// One vector.
+    /// Returns the vector at an index.
     ///
     /// # Panics
     ///
-    /// Where there is none of this number.
+    /// Panics if `index` is not below [`len`](Self::len).
     pub fn row(&self, index: usize) -> &'a [f32] {
         assert!(index < self.count, "Rows: vector {index} of {}", self.count);
         &self.data[index * self.stride..][..self.features]
     }
 
-    /// All elements, where nothing lies between the vectors.
+    /// Returns all elements as one slice if the vectors are adjacent.
     pub fn as_slice(&self) -> Option<&'a [f32]> {
         (self.stride == self.features).then(|| &self.data[..self.count * self.features])
     }
 
-    /// Every vector.
+    /// Iterates over the vectors.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [f32]> + use<'a> {
         let rows = *self;
         (0..self.count).map(move |index| rows.row(index))
     }
 
-    /// The first vectors, and the others.
+    /// Splits the view into its first `count` vectors and the others.
     ///
     /// # Panics
     ///
-    /// Where there are not so many.
+    /// Panics if there are fewer than `count` vectors.
     pub fn split_at(&self, count: usize) -> (Self, Self) {
         assert!(
             count <= self.count,
             "Rows: {count} vectors of {}",
             self.count
         );
-        // The last vector ends before the next would begin.
+        // The data may end with the last vector, before a whole stride.
         let at = (count * self.stride).min(self.data.len());
         let (first, rest) = self.data.split_at(at);
         let part = |data, count| Self {

@@ -1,41 +1,47 @@
-//! What is done for many vectors, in parts that threads share.
+//! Splits the work on a batch into parts and shares the parts among threads.
 
-/// Work on vectors that can be done in parts.
+/// Work on a batch of vectors that can be split into parts.
 pub trait Task: Sized + Send {
-    /// What it gives.
+    /// Result of a part.
     type Output: Send;
 
-    /// Vectors of the work.
+    /// Returns the number of vectors in the task.
     fn vectors(&self) -> usize;
 
-    /// Vectors of a part.
-    fn part(&self) -> usize {
-        VECTORS
+    /// Returns the number of vectors in a part.
+    fn part_vectors(&self) -> usize {
+        PART_VECTORS
     }
 
-    /// The work on the first vectors, and that on the others.
+    /// Splits the task into one for the first `vectors` and one for the others.
     fn split_at(self, vectors: usize) -> (Self, Self);
 
-    /// Does it.
+    /// Runs the task on this thread.
     fn run(self) -> Self::Output;
 
-    /// What two parts give together.
+    /// Combines the results of two adjacent parts.
     fn join(first: Self::Output, second: Self::Output) -> Self::Output;
 }
 
-/// Vectors of a part: few enough that their codes stay in the cache between two steps.
-pub const VECTORS: usize = 512;
+/// Number of vectors in a part: their codes stay in the cache between two steps.
+///
+/// The draws of a training pass depend on it, because each part has a random stream of its own.
+pub const PART_VECTORS: usize = 512;
 
-/// Vectors of a part, of `operations` each: more of what is done with little, as to hand over a part
-/// costs thousands.
-pub fn part_of(operations: usize) -> usize {
-    const WORTH: usize = 1 << 19;
-    (WORTH / operations).next_power_of_two().max(VECTORS)
+/// Returns the number of vectors in a part from the number of operations that one vector takes.
+///
+/// Handing a part to another thread costs thousands of operations, so that cheap vectors form
+/// larger parts.
+pub fn part_vectors_for(operations: usize) -> usize {
+    const OPERATIONS_OF_A_PART: usize = 1 << 19;
+    (OPERATIONS_OF_A_PART / operations)
+        .next_power_of_two()
+        .max(PART_VECTORS)
 }
 
-/// Does the work, on all threads where there are some.
+/// Runs a task in parts, on all threads if the feature `threads` is enabled.
 pub fn run_in_parts<T: Task>(task: T) -> T::Output {
-    let part = task.part();
+    let part = task.part_vectors();
     let parts = task.vectors().div_ceil(part);
     if parts <= 1 {
         return task.run();

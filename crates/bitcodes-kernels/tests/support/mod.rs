@@ -1,6 +1,6 @@
-//! What several of these tests need.
+//! Functions that several test programs share.
 
-/// Numbers without a pattern, in [-1, 1].
+/// Returns pseudo-random numbers in [-1, 1].
 pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {

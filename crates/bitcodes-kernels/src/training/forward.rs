@@ -1,4 +1,4 @@
-//! Vectors to bits that are sampled, and what training keeps of them.
+//! Training forward pass: encodes vectors with noise and keeps the slopes for the backward pass.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -9,48 +9,61 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
 use crate::encode::Encoder;
-use crate::layout::row_bytes;
+use crate::layout::{pack_signs, row_bytes};
 use crate::math::{exp, ln};
-use crate::memory::written;
+use crate::memory::filled_by;
 use crate::rows::Rows;
-use crate::signs::pack_signs;
-use crate::tasks::{Task, VECTORS, run_in_parts};
+use crate::tasks::{PART_VECTORS, Task, run_in_parts};
 
-/// What is added to logits.
+/// Noise that is added to logits before they decide bits.
 #[derive(Debug, Clone, Copy)]
 pub enum Noise<'a> {
-    /// Nothing.
+    /// No noise.
     None,
-    /// These numbers, as many as logits.
+    /// One number for each logit, `[vectors, num_bits]`.
     Given(&'a [f32]),
-    /// Draws of the logistic distribution, `scale ln(u / (1 - u))`, the same for a seed however many
-    /// threads there are.
+    /// Draws `scale * ln(u / (1 - u))` of the logistic distribution, with `u` uniform in (0, 1).
+    ///
+    /// A seed gives the same draws for any number of threads.
     Logistic {
-        /// Of the draws.
+        /// Seed of the draws.
         seed: u64,
-        /// What they are multiplied by.
+        /// Factor of the draws.
         scale: f32,
     },
 }
 
-/// Bits that were sampled.
+/// Bits that were decided with noise, and their slopes.
 #[derive(Debug, Clone)]
-pub struct Sampled {
-    /// A row for each vector, as [`layout`](crate::layout) says.
+pub struct NoisyBits {
+    /// The packed codes, `[vectors, row_bytes(num_bits)]`, in the order of
+    /// [`layout`](crate::layout).
     pub packed: Vec<u8>,
-    /// The derivatives of `sigmoid((logit + noise) / temperature)` by the logits, `[vectors, num_bits]`.
+    /// The derivatives of `sigmoid((logit + noise) / temperature)` by the logits, `[vectors,
+    /// num_bits]`.
     pub slopes: Vec<f32>,
-    /// Whether no sum of logit and noise is NaN, which gives the bit 0 and the slope NaN.
+    /// False if a sum of logit and noise is NaN; its bit is then 0 and its slope NaN.
     pub are_numbers: bool,
 }
 
 impl Encoder {
-    /// The bits of each vector: 1 where the sum of logit and noise is above 0; and their slopes.
+    /// Encodes vectors with noise and computes the slope of each bit.
+    ///
+    /// ```text
+    /// z_p     = x . (codebook[2p + 1] - codebook[2p]) + noise_p
+    /// bit_p   = z_p > 0
+    /// slope_p = s (1 - s) / temperature          s = sigmoid(z_p / temperature)
+    /// ```
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[vectors, features]`
     ///
     /// # Panics
     ///
-    /// Where the vectors have other features, or there is not a number of noise for each logit.
-    pub fn sample(&self, x: Rows<'_>, noise: Noise<'_>, temperature: f32) -> Sampled {
+    /// Panics if `x` has other features than the codebook, or if [`Noise::Given`] does not have one
+    /// number for each logit.
+    pub fn encode_with_noise(&self, x: Rows<'_>, noise: Noise<'_>, temperature: f32) -> NoisyBits {
         let logits = x.len() * self.num_bits();
         let given = match noise {
             Noise::Given(noise) => noise.len(),
@@ -68,7 +81,7 @@ impl Encoder {
         let mut packed = vec![0; x.len() * row_bytes(self.num_bits())];
         let mut are_numbers = true;
         let write = |slopes: &mut [MaybeUninit<f32>]| {
-            are_numbers = run_in_parts(Sample {
+            are_numbers = run_in_parts(ForwardTask {
                 encoder: self,
                 x,
                 first: 0,
@@ -78,10 +91,10 @@ impl Encoder {
                 slopes,
             });
         };
-        // SAFETY: it writes a slope for each logit.
+        // SAFETY: `write` writes a slope for each logit.
         #[expect(unsafe_code, reason = "measured to pay")]
-        let slopes = unsafe { written(logits, write) };
-        Sampled {
+        let slopes = unsafe { filled_by(logits, write) };
+        NoisyBits {
             packed,
             slopes,
             are_numbers,
@@ -89,14 +102,14 @@ impl Encoder {
     }
 }
 
-/// Logits that are computed at a time: few enough for a core's first cache.
+/// Number of logits of a tile, which fit into the first-level cache.
 const TILE_LOGITS: usize = 1 << 12;
 
-/// Vectors to sample bits of.
-struct Sample<'a> {
+/// Vectors to encode with noise.
+struct ForwardTask<'a> {
     encoder: &'a Encoder,
     x: Rows<'a>,
-    /// The number of the first, of all.
+    /// Index of the first of these vectors in the batch.
     first: usize,
     noise: Noise<'a>,
     temperature: f32,
@@ -104,8 +117,8 @@ struct Sample<'a> {
     slopes: &'a mut [MaybeUninit<f32>],
 }
 
-impl Task for Sample<'_> {
-    /// Whether there is no NaN.
+impl Task for ForwardTask<'_> {
+    /// Whether no sum of logit and noise is NaN.
     type Output = bool;
 
     fn vectors(&self) -> usize {
@@ -120,7 +133,7 @@ impl Task for Sample<'_> {
             ..
         } = self;
         let num_bits = encoder.num_bits();
-        let (x, after) = self.x.split_at(vectors);
+        let (x, x_after) = self.x.split_at(vectors);
         let (noise, noise_after) = match self.noise {
             Noise::Given(noise) => {
                 let (noise, after) = noise.split_at(vectors * num_bits);
@@ -130,7 +143,7 @@ impl Task for Sample<'_> {
         };
         let (packed, packed_after) = self.packed.split_at_mut(vectors * row_bytes(num_bits));
         let (slopes, slopes_after) = self.slopes.split_at_mut(vectors * num_bits);
-        let part = |x, first, noise, packed, slopes| Sample {
+        let part = |x, first, noise, packed, slopes| ForwardTask {
             encoder,
             x,
             first,
@@ -142,7 +155,7 @@ impl Task for Sample<'_> {
         (
             part(x, first, noise, packed, slopes),
             part(
-                after,
+                x_after,
                 first + vectors,
                 noise_after,
                 packed_after,
@@ -157,8 +170,9 @@ impl Task for Sample<'_> {
             Noise::Logistic { seed, .. } => seed,
             _ => 0,
         };
-        // A part begins where one of `VECTORS` does, whoever computes it.
-        let part = (self.first / VECTORS) as u64;
+        // The index of a part in the batch determines its random stream, so that the draws do not
+        // depend on the thread that computes them.
+        let part = (self.first / PART_VECTORS) as u64;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ part.rotate_left(32));
         let tile = (TILE_LOGITS / num_bits).max(1).min(self.x.len());
         let mut logits = vec![0.0; tile * num_bits];
@@ -169,10 +183,10 @@ impl Task for Sample<'_> {
             let (first, after) = rest.split_at(count);
             let logits = &mut logits[..first.slopes.len()];
             first.encoder.logits(first.x, logits);
-            are_numbers &= first.encoder.level().run(Decide {
+            are_numbers &= first.encoder.level().run(DecideTile {
                 logits,
                 random: &mut random,
-                vectors: first,
+                tile: first,
             });
             rest = after;
         }
@@ -184,14 +198,22 @@ impl Task for Sample<'_> {
     }
 }
 
-/// Bits and slopes of these vectors' logits.
-struct Decide<'a> {
+/// Logits of a tile, to which noise is added and from which bits and slopes are made.
+struct DecideTile<'a> {
     logits: &'a mut [f32],
     random: &'a mut Xoshiro256PlusPlus,
-    vectors: Sample<'a>,
+    tile: ForwardTask<'a>,
 }
 
-impl WithSimd for Decide<'_> {
+// for each logit of the tile:
+//     logit += noise
+//     bit   = logit > 0                                  // `pack_signs`
+//     e     = exp(-|logit / temperature|)
+//     slope = e / (1 + e)^2 / temperature                // the sigmoid's derivative is even
+//
+// Each line is a loop over the whole tile. None has a branch, so that the compiler turns them into
+// vector instructions of the level.
+impl WithSimd for DecideTile<'_> {
     type Output = bool;
 
     #[inline(always)]
@@ -199,9 +221,9 @@ impl WithSimd for Decide<'_> {
         let Self {
             logits,
             random,
-            vectors,
+            tile,
         } = self;
-        match vectors.noise {
+        match tile.noise {
             Noise::None => {}
             Noise::Given(noise) => {
                 let each = logits.iter_mut().zip(noise);
@@ -209,12 +231,11 @@ impl WithSimd for Decide<'_> {
             }
             Noise::Logistic { scale, .. } => add_logistic(random, scale, logits),
         }
-        pack_signs(logits, vectors.encoder.num_bits(), vectors.packed);
-        let by = 1.0 / vectors.temperature;
+        pack_signs(logits, tile.encoder.num_bits(), tile.packed);
+        let by = 1.0 / tile.temperature;
         let mut are_numbers = true;
-        for (slope, logit) in vectors.slopes.iter_mut().zip(logits) {
+        for (slope, logit) in tile.slopes.iter_mut().zip(logits) {
             are_numbers &= !logit.is_nan();
-            // The sigmoid's derivative is even.
             let e = exp(-(*logit * by).abs());
             let sum = 1.0 + e;
             slope.write(by * e / (sum * sum));
@@ -223,9 +244,19 @@ impl WithSimd for Decide<'_> {
     }
 }
 
-/// Draws of 24 bits, the least 1: the nearest to 0 and to 1 that the logarithm has.
+/// Number of steps that the interval (0, 1) is divided into for uniform draws.
+///
+/// A draw has 24 bits and is at least 1, so that neither `u` nor `1 - u` is 0.
 const STEPS: f32 = (1 << 24) as f32;
 
+/// Number of draws that are made at a time.
+const DRAWS: usize = 64;
+
+/// Adds logistic noise to logits.
+// for each block of 64 logits:
+//     words = 64 random u32                              // two of each u64 of the stream
+//     draw  = max(word >> 8, 1)                          // u = draw / STEPS
+//     logit += scale * ln(draw / (STEPS - draw))
 #[inline(always)]
 fn add_logistic(random: &mut impl Rng, scale: f32, logits: &mut [f32]) {
     for logits in logits.chunks_mut(DRAWS) {
@@ -244,6 +275,3 @@ fn add_logistic(random: &mut impl Rng, scale: f32, logits: &mut [f32]) {
         }
     }
 }
-
-/// Draws at a time.
-const DRAWS: usize = 64;

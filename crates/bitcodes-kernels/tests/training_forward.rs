@@ -1,42 +1,44 @@
-//! Bits that are sampled, against plain loops, with every set of instructions.
+//! Tests the training forward pass against plain loops, at every level.
 
 mod support;
 
 use bitcodes_kernels::layout::{row_bytes, unpack_row};
-use bitcodes_kernels::{Encoder, Level, Noise, Rows, plain};
+use bitcodes_kernels::{Codebook, Encoder, Level, Noise, Rows, plain};
 use support::numbers;
 
-struct Sampled {
+/// Unpacked bits with their slopes.
+struct BitsAndSlopes {
     bits: Vec<u8>,
     slopes: Vec<f32>,
 }
 
-fn sample(encoder: &Encoder, x: Rows<'_>, noise: Noise<'_>, temperature: f32) -> Sampled {
+fn encode(encoder: &Encoder, x: Rows<'_>, noise: Noise<'_>, temperature: f32) -> BitsAndSlopes {
     let num_bits = encoder.num_bits();
-    let sampled = encoder.sample(x, noise, temperature);
+    let encoded = encoder.encode_with_noise(x, noise, temperature);
     let mut bits = vec![0; x.len() * num_bits];
-    let packed = sampled.packed.chunks(row_bytes(num_bits));
+    let packed = encoded.packed.chunks(row_bytes(num_bits));
     for (packed, bits) in packed.zip(bits.chunks_mut(num_bits)) {
-        unpack_row(packed, bits).expect("nothing is past the last");
+        unpack_row(packed, bits).expect("bits past the last are zero");
     }
-    let slopes = sampled.slopes;
-    Sampled { bits, slopes }
+    let slopes = encoded.slopes;
+    BitsAndSlopes { bits, slopes }
 }
 
 #[test]
-fn bits_and_slopes_are_those_of_logit_and_noise() {
+fn bits_and_slopes_follow_from_logit_plus_noise() {
     for (features, num_bits, vectors) in [(1, 1, 1), (7, 3, 13), (16, 33, 40), (64, 32, 1100)] {
         let codebook = numbers(2 * num_bits * features, 1);
+        let codebook = Codebook::new(&codebook, features);
         let x = numbers(vectors * features, 2);
         let x = Rows::new(&x, features);
-        let logits = plain::logits(&codebook, x);
+        let logits = plain::logits(codebook, x);
         let given: Vec<f32> = numbers(logits.len(), 3).iter().map(|n| 4.0 * n).collect();
         for level in Level::available() {
-            let encoder = Encoder::at(level, &codebook, features);
+            let encoder = Encoder::at(level, codebook);
             for temperature in [0.25f32, 1.0, 10.0] {
                 for noise in [None, Some(&given)] {
                     let kind = noise.map_or(Noise::None, |noise| Noise::Given(noise));
-                    let found = sample(&encoder, x, kind, temperature);
+                    let found = encode(&encoder, x, kind, temperature);
                     for (at, &logit) in logits.iter().enumerate() {
                         let sum = logit + f64::from(noise.map_or(0.0, |noise| noise[at]));
                         let bound = 1e-6 * (features as f64 + 5.0);
@@ -59,52 +61,59 @@ fn bits_and_slopes_are_those_of_logit_and_noise() {
 }
 
 #[test]
-fn a_seed_repeats_its_draws_whatever_the_instructions() {
+fn a_seed_gives_the_same_draws_at_every_level() {
     let (features, num_bits, vectors) = (5, 9, 3000);
     let codebook = numbers(2 * num_bits * features, 1);
+    let codebook = Codebook::new(&codebook, features);
     let x = numbers(vectors * features, 2);
     let x = Rows::new(&x, features);
     let drawn = |encoder: &Encoder, seed| {
         let noise = Noise::Logistic { seed, scale: 1.0 };
-        sample(encoder, x, noise, 1.0)
+        encode(encoder, x, noise, 1.0)
     };
-    let encoder = Encoder::new(&codebook, features);
+    let encoder = Encoder::new(codebook);
     let all = drawn(&encoder, 7);
     for level in Level::available() {
-        let again = drawn(&Encoder::at(level, &codebook, features), 7);
+        let again = drawn(&Encoder::at(level, codebook), 7);
         for (found, wanted) in again.slopes.iter().zip(&all.slopes) {
             assert!(
                 (found - wanted).abs() < 1e-4,
-                "{level:?}: {found}, {wanted}"
+                "{level:?}: slope {found}, expected {wanted}"
             );
         }
     }
-    // In parts of what a thread takes.
     let other = drawn(&encoder, 8);
     let differ = all.bits.iter().zip(&other.bits).filter(|(a, b)| a != b);
-    assert!(differ.count() > vectors, "another seed draws the same");
+    assert!(
+        differ.count() > vectors,
+        "another seed gives nearly the same bits"
+    );
+    // A part of the batch has 512 vectors and a random stream of its own.
     let first = &all.bits[..512 * num_bits];
     assert_ne!(
         first,
         &all.bits[512 * num_bits..][..512 * num_bits],
-        "parts draw the same"
+        "two parts have the same draws"
     );
 }
 
-/// Of zero vectors logits are zeros, and what is left is the noise.
+/// The logits of zero vectors are zeros, so that bits and slopes show the noise alone.
 #[test]
 fn noise_is_logistic() {
     let (num_bits, vectors) = (32, 4096);
-    let encoder = Encoder::new(&vec![0.0; 2 * num_bits * 3], 3);
+    let encoder = Encoder::new(Codebook::new(&vec![0.0; 2 * num_bits * 3], 3));
     let x = vec![0.0; 3 * vectors];
-    // Of so high a temperature that the slope says little, and of one that it tells the magnitude by.
+    // The temperature is the scale, so that the slopes have the same distribution at both scales.
     for scale in [1.0f32, 0.05] {
         let noise = Noise::Logistic { seed: 3, scale };
-        let found = sample(&encoder, Rows::new(&x, 3), noise, scale);
+        let found = encode(&encoder, Rows::new(&x, 3), noise, scale);
         let count = found.bits.len() as f64;
         let ones = found.bits.iter().map(|&bit| f64::from(bit)).sum::<f64>() / count;
-        assert!((ones - 0.5).abs() < 4.0 * 0.5 / count.sqrt(), "{ones}");
-        // scale * slope is u (1 - u) for u uniform: in order, its part below q is
+        assert!(
+            (ones - 0.5).abs() < 4.0 * 0.5 / count.sqrt(),
+            "{ones} of the bits are 1, expected half"
+        );
+        // For a uniform u, scale * slope is u (1 - u), which is below q with the probability
         // 1 - sqrt(1 - 4 q).
         let mut products: Vec<f64> = found.slopes.iter().map(|&s| f64::from(s * scale)).collect();
         products.sort_by(f64::total_cmp);
@@ -113,18 +122,22 @@ fn noise_is_logistic() {
             (rank as f64 / count - wanted).abs()
         });
         let furthest = furthest.fold(0.0, f64::max);
-        // Kolmogorov and Smirnov: beyond 1.95 / sqrt(n) once in a thousand.
-        assert!(furthest < 1.95 / count.sqrt(), "{furthest}");
+        // By the Kolmogorov-Smirnov test, a distance above 1.95 / sqrt(n) has the probability
+        // 1/1000.
+        assert!(
+            furthest < 1.95 / count.sqrt(),
+            "the distribution is off by {furthest}"
+        );
     }
 }
 
 #[test]
-fn what_is_no_number_is_told() {
-    let encoder = Encoder::new(&[0.5; 2 * 9 * 3], 3);
+fn nan_in_a_vector_is_reported() {
+    let encoder = Encoder::new(Codebook::new(&[0.5; 2 * 9 * 3], 3));
     let mut x = vec![1.0; 3 * 2000];
     let are_numbers = |x: &[f32]| {
         encoder
-            .sample(Rows::new(x, 3), Noise::None, 1.0)
+            .encode_with_noise(Rows::new(x, 3), Noise::None, 1.0)
             .are_numbers
     };
     assert!(are_numbers(&x));

@@ -1,5 +1,7 @@
-//! Short vectors to codes of few bits, which would leave most of a register empty: lanes are vectors here,
-//! not bits.
+//! Encodes short vectors to codes of few bits, with vectors in the lanes of registers.
+//!
+//! Codes of few bits would leave most lanes of a register of bits empty. A register here holds one
+//! feature of as many vectors as it has lanes.
 
 use bytemuck::Zeroable;
 use pulp::{Simd, WithSimd};
@@ -7,21 +9,22 @@ use pulp::{Simd, WithSimd};
 use crate::product::Panels;
 use crate::rows::Rows;
 
-/// Features of the longest vectors that are short: of more, products by tiles take no longer.
-const FEATURES: usize = 32;
+/// Number of features of the longest vectors that are encoded here: for longer ones, products by
+/// tiles take no more time.
+const MAX_FEATURES: usize = 32;
 
-/// Encodes the first vectors, as many as fill registers, where this is faster.
+/// Encodes all vectors that fill whole registers, if that is faster than products by tiles.
 ///
-/// Gives what is left to do.
+/// Returns the vectors that are left to encode, and their packed codes.
 pub fn encode<'a>(
     differences: &Panels,
     x: Rows<'a>,
     packed: &'a mut [u8],
 ) -> (Rows<'a>, &'a mut [u8]) {
-    if differences.inner() > FEATURES {
+    if differences.inner() > MAX_FEATURES {
         return (x, packed);
     }
-    let done = differences.level().run(Short {
+    let done = differences.level().run(EncodeShort {
         differences,
         x,
         packed: &mut *packed,
@@ -29,20 +32,21 @@ pub fn encode<'a>(
     (x.split_at(done).1, &mut packed[done..])
 }
 
-struct Short<'a> {
+/// Short vectors to encode, to be run at a level.
+struct EncodeShort<'a> {
     differences: &'a Panels,
     x: Rows<'a>,
-    /// A byte for each vector, of no more bits.
+    /// One byte for each vector: its code has at most 8 bits.
     packed: &'a mut [u8],
 }
 
-impl WithSimd for Short<'_> {
-    /// Vectors that were encoded.
+impl WithSimd for EncodeShort<'_> {
+    /// Number of vectors that were encoded.
     type Output = usize;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> usize {
-        // Bits that fill half a register, or fewer.
+        // Vectors in the lanes pay if bits would fill at most half of a register.
         match self.differences.columns() {
             ..=4 if const { S::F32_LANES >= 8 } => self.encode::<S, 4>(simd),
             ..=8 if const { S::F32_LANES >= 16 } => self.encode::<S, 8>(simd),
@@ -51,10 +55,22 @@ impl WithSimd for Short<'_> {
     }
 }
 
-/// Elements of a vector that are taken at a time.
+/// Number of a vector's elements that are transposed at a time.
 const ELEMENTS: usize = 4;
 
-impl Short<'_> {
+// for each block of LANES vectors:
+//     logits[0..BITS] = 0                                    // a register for each bit
+//     for each feature:
+//         element[lane] = x[block * LANES + lane][feature]   // transposed, four features a time
+//         for each bit:
+//             logits[bit] += element * differences[feature][bit]
+//     codes = 0
+//     for each bit:
+//         codes |= (logits[bit] > 0) << bit
+//     packed[block] = lowest byte of each lane of codes
+//
+// The bit order is that of `layout`, repeated here to build codes in the lanes of a register.
+impl EncodeShort<'_> {
     #[inline(always)]
     fn encode<S: Simd, const BITS: usize>(self, simd: S) -> usize {
         let Some(x) = self.x.as_slice() else {
@@ -66,7 +82,7 @@ impl Short<'_> {
         let encoded = blocks.len() * S::F32_LANES;
         for (x, packed) in blocks.zip(self.packed.chunks_exact_mut(S::F32_LANES)) {
             let mut logits = [simd.splat_f32s(0.0); BITS];
-            let mut add = |x: S::f32s, differences: &[f32]| {
+            let mut add_products = |x: S::f32s, differences: &[f32]| {
                 for (logit, &difference) in logits.iter_mut().zip(differences) {
                     *logit = simd.mul_add_e_f32s(x, simd.splat_f32s(difference), *logit);
                 }
@@ -74,14 +90,14 @@ impl Short<'_> {
             let mut differences = differences.chunks_exact(S::F32_LANES);
             let mut first = 0;
             while first + ELEMENTS <= features {
-                let elements = turned::<S>(simd, x, features, first);
+                let elements = transposed::<S>(simd, x, features, first);
                 for (&element, differences) in elements.iter().zip(&mut differences) {
-                    add(element, differences);
+                    add_products(element, differences);
                 }
                 first += ELEMENTS;
             }
             for (element, differences) in (first..features).zip(differences) {
-                add(one::<S>(x, features, element), differences);
+                add_products(gathered::<S>(x, features, element), differences);
             }
             let mut codes = simd.splat_u32s(0);
             for (bit, &logit) in logits.iter().enumerate() {
@@ -98,9 +114,9 @@ impl Short<'_> {
     }
 }
 
-/// An element of each vector.
+/// Returns one element of each vector, a vector in each lane.
 #[inline(always)]
-fn one<S: Simd>(x: &[f32], features: usize, element: usize) -> S::f32s {
+fn gathered<S: Simd>(x: &[f32], features: usize, element: usize) -> S::f32s {
     let mut elements = S::f32s::zeroed();
     let each: &mut [f32] = bytemuck::cast_slice_mut(core::slice::from_mut(&mut elements));
     for (lane, x) in each.iter_mut().zip(x.chunks_exact(features)) {
@@ -109,11 +125,12 @@ fn one<S: Simd>(x: &[f32], features: usize, element: usize) -> S::f32s {
     elements
 }
 
-/// The elements from `first` on of each vector, a register for each.
+/// Returns the elements from `first` on of each vector: a register for each element, a vector in
+/// each lane.
 #[inline(always)]
-fn turned<S: Simd>(simd: S, x: &[f32], features: usize, first: usize) -> [S::f32s; ELEMENTS] {
+fn transposed<S: Simd>(simd: S, x: &[f32], features: usize, first: usize) -> [S::f32s; ELEMENTS] {
     let mut rows = [S::f32s::zeroed(); ELEMENTS];
-    let slots = slots(simd);
+    let slots = slot_of_lanes(simd);
     let slots: &[f32] = bytemuck::cast_slice(core::slice::from_ref(&slots));
     let each: &mut [[f32; ELEMENTS]] = bytemuck::cast_slice_mut(&mut rows);
     let mut x = x.chunks_exact(features);
@@ -124,9 +141,12 @@ fn turned<S: Simd>(simd: S, x: &[f32], features: usize, first: usize) -> [S::f32
     simd.deinterleave_shfl_f32s(rows)
 }
 
-/// Where a vector has to be for its elements to come into each lane.
+/// Returns for each lane the slot in memory that deinterleaving brings into that lane.
+///
+/// pulp's deinterleaving permutes the lanes in an order of its own. It is found by deinterleaving
+/// the numbers of the slots.
 #[inline(always)]
-fn slots<S: Simd>(simd: S) -> S::f32s {
+fn slot_of_lanes<S: Simd>(simd: S) -> S::f32s {
     let mut rows = [S::f32s::zeroed(); ELEMENTS];
     let each: &mut [[f32; ELEMENTS]] = bytemuck::cast_slice_mut(&mut rows);
     for (slot, elements) in each.iter_mut().enumerate() {

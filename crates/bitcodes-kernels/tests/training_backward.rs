@@ -1,12 +1,12 @@
-//! The gradients of a training pass against plain loops, with every set of instructions.
+//! Tests the training backward pass against plain loops, at every level.
 
 mod support;
 
 use bitcodes_kernels::layout::{pack_row, row_bytes};
-use bitcodes_kernels::{Backward, Level, Rows};
+use bitcodes_kernels::{Backward, Codebook, Level, Rows};
 use support::numbers;
 
-/// A sum, and the sum of its terms' magnitudes.
+/// A sum and the sum of its terms' magnitudes, which bounds the error in f32.
 #[derive(Clone, Copy, Default)]
 struct Sum(f64, f64);
 
@@ -27,7 +27,7 @@ impl Sum {
 }
 
 #[test]
-fn gradients_are_those_of_the_formulas() {
+fn gradients_agree_with_the_formulas() {
     for (features, num_bits, vectors) in [
         (1, 1, 1),
         (3, 2, 7),
@@ -54,12 +54,12 @@ fn gradients_are_those_of_the_formulas() {
             let [zero, one] = [0, 1].map(|b| wide(codebook[(2 * bit + b) * features + feature]));
             one - zero
         };
-        let mut of_x = vec![Sum::default(); vectors * features];
-        let mut of_delta = vec![Sum::default(); num_bits * features];
-        let mut of_base = vec![Sum::default(); features];
+        let mut grad_x = vec![Sum::default(); vectors * features];
+        let mut grad_delta = vec![Sum::default(); num_bits * features];
+        let mut grad_base = vec![Sum::default(); features];
         for vector in 0..vectors {
             for feature in 0..features {
-                of_base[feature].add(wide(output[vector * features + feature]));
+                grad_base[feature].add(wide(output[vector * features + feature]));
             }
             for bit in 0..num_bits {
                 let at = vector * num_bits + bit;
@@ -74,15 +74,15 @@ fn gradients_are_those_of_the_formulas() {
                         sum.0 += logit.0 * slope * factor;
                         sum.1 += logit.1 * (slope * factor).abs();
                     };
-                    by(&mut of_x[place], delta(bit, feature));
-                    let of_delta = &mut of_delta[bit * features + feature];
-                    by(of_delta, wide(x[place]));
-                    of_delta.add(f64::from(bits[at]) * wide(output[place]));
+                    by(&mut grad_x[place], delta(bit, feature));
+                    let grad_delta = &mut grad_delta[bit * features + feature];
+                    by(grad_delta, wide(x[place]));
+                    grad_delta.add(f64::from(bits[at]) * wide(output[place]));
                 }
             }
         }
         let backward = Backward {
-            codebook: &codebook,
+            codebook: Codebook::new(&codebook, features),
             x: Rows::new(&x, features),
             packed: &packed,
             slopes: &slopes,
@@ -90,19 +90,19 @@ fn gradients_are_those_of_the_formulas() {
         };
         for level in Level::available() {
             let found = backward.gradients_at(level);
-            assert_eq!(found.x.len(), of_x.len());
+            assert_eq!(found.x.len(), grad_x.len());
             let terms = features * num_bits;
-            for (found, wanted) in found.x.iter().zip(&of_x) {
-                wanted.check(*found, terms, "a gradient of x");
+            for (found, wanted) in found.x.iter().zip(&grad_x) {
+                wanted.check(*found, terms, "a gradient of a vector");
             }
             for bit in 0..num_bits {
                 for feature in 0..features {
                     let [zero, one] =
                         [0, 1].map(|b| found.codebook[(2 * bit + b) * features + feature]);
-                    let (delta, base) = (of_delta[bit * features + feature], of_base[feature]);
-                    delta.check(one, vectors * features, "a gradient of a 1");
+                    let (delta, base) = (grad_delta[bit * features + feature], grad_base[feature]);
+                    delta.check(one, vectors * features, "a gradient of a vector for 1");
                     let rest = Sum(base.0 - delta.0, base.1 + delta.1);
-                    rest.check(zero, vectors * features, "a gradient of a 0");
+                    rest.check(zero, vectors * features, "a gradient of a vector for 0");
                 }
             }
         }
@@ -110,10 +110,10 @@ fn gradients_are_those_of_the_formulas() {
 }
 
 #[test]
-fn of_no_vectors_nothing_has_a_gradient() {
+fn an_empty_batch_gives_the_codebook_a_gradient_of_zeros() {
     let codebook = numbers(2 * 3 * 4, 1);
     let backward = Backward {
-        codebook: &codebook,
+        codebook: Codebook::new(&codebook, 4),
         x: Rows::new(&[], 4),
         packed: &[],
         slopes: &[],

@@ -1,36 +1,38 @@
-//! Products of many vectors with a matrix, tile by tile.
-
-use core::mem::MaybeUninit;
+//! Products of many vectors with a matrix, tile by tile, the core of encoding and of training.
 
 use aligned_vec::{AVec, avec};
 use pulp::{Simd, WithSimd};
 
 use crate::level::Level;
-use crate::memory::{as_unwritten, put};
 use crate::rows::Rows;
 
-/// A matrix `[inner, columns]`, laid out for products of vectors of `inner` elements with it.
+mod epilogue;
+
+pub use epilogue::{AddToRows, Epilogue, StoreRows};
+
+/// A matrix `[inner, columns]`, laid out in panels for products of many vectors with it.
 ///
-/// A tile of a product, some vectors by one or two registers of columns, is summed in registers over
-/// the inner axis: its panel of columns is read once for all of its vectors.
+/// A panel holds one or two registers of columns. A tile of the product, some vectors by one panel,
+/// is summed in registers over the inner axis, so that the panel is read once for all vectors of
+/// the tile.
 #[derive(Debug, Clone)]
 pub struct Panels {
     level: Level,
     lanes: usize,
     inner: usize,
     columns: usize,
-    /// Panels of consecutive columns, each `[inner][columns of the panel]`, zeros past the last.
+    /// Panels of consecutive columns, `[inner][columns]` each, zeros past the last column.
     data: AVec<f32>,
 }
 
-/// Registers that a panel is wide, but for the last.
-const REGISTERS: usize = 2;
+/// Width of a panel in registers; the last panel may be one register wide.
+const PANEL_REGISTERS: usize = 2;
 
-/// Inner elements between two looks at whether a vector has them.
-const BLOCK: usize = 8;
+/// Number of a vector's elements that one bounds check covers.
+const CHECKED_ELEMENTS: usize = 8;
 
 impl Panels {
-    /// Of zeros.
+    /// Makes a matrix of zeros.
     pub fn new(level: Level, inner: usize, columns: usize) -> Self {
         let lanes = level.run(Lanes);
         let wide: usize = panels(columns, lanes).map(|(_, width)| width).sum();
@@ -43,32 +45,33 @@ impl Panels {
         }
     }
 
-    /// Elements of the vectors.
+    /// Returns the number of rows, which is the number of elements of the vectors to multiply.
     pub fn inner(&self) -> usize {
         self.inner
     }
 
-    /// Elements of a product.
+    /// Returns the number of columns, which is the number of elements of a product.
     pub fn columns(&self) -> usize {
         self.columns
     }
 
-    /// Its instructions.
+    /// Returns the level that the panels are laid out for.
     pub fn level(&self) -> Level {
         self.level
     }
 
-    /// The panel of a matrix of no more columns than a register has lanes, `[inner][lanes]`.
+    /// Returns the single panel, `[inner][lanes]`, of a matrix whose columns fit into one register.
     pub fn only_panel(&self) -> &[f32] {
         assert!(
             self.columns <= self.lanes,
-            "a matrix of {} columns",
-            self.columns
+            "Panels: {} columns, expected at most {}",
+            self.columns,
+            self.lanes
         );
         &self.data[..self.inner * self.lanes]
     }
 
-    /// Sets a row.
+    /// Sets the row at an index.
     pub fn set_row(&mut self, index: usize, row: &[f32]) {
         for (first, width) in panels(self.columns, self.lanes) {
             let part = &row[first..self.columns.min(first + width)];
@@ -77,7 +80,7 @@ impl Panels {
         }
     }
 
-    /// Sets a column.
+    /// Sets the column at an index.
     pub fn set_column(&mut self, index: usize, column: impl Iterator<Item = f32>) {
         let (first, width) = panels(self.columns, self.lanes)
             .take_while(|&(first, _)| first <= index)
@@ -88,30 +91,34 @@ impl Panels {
         elements.zip(column).for_each(|(to, element)| *to = element);
     }
 
-    /// Makes it a matrix of fewer rows, all of which have to be set anew.
+    /// Reduces the number of rows; every row then has to be set anew.
     pub fn shrink(&mut self, inner: usize) {
         assert!(
             inner <= self.inner,
-            "a matrix of {} rows, asked for {inner}",
+            "Panels: {inner} rows, expected at most {}",
             self.inner
         );
         self.inner = inner;
     }
 
-    /// Multiplies vectors of `inner` elements, on this thread.
-    pub fn product(&self, x: impl Vectors, keep: impl Keep) {
-        assert_eq!(x.inner(), self.inner, "vectors of another length");
-        self.level.run(Tiles {
+    /// Multiplies vectors with the matrix on this thread and hands the products to an epilogue.
+    pub fn product(&self, x: impl Vectors, epilogue: impl Epilogue) {
+        assert_eq!(
+            x.inner(),
+            self.inner,
+            "Panels: elements of a vector (left), rows of the matrix (right)"
+        );
+        self.level.run(Product {
             matrix: self,
             x,
-            keep,
+            epilogue,
         });
     }
 }
 
-/// Where each panel begins, and its width.
+/// Iterates over the panels: the index of the first column, and the number of columns.
 fn panels(columns: usize, lanes: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
-    let wide = REGISTERS * lanes;
+    let wide = PANEL_REGISTERS * lanes;
     (0..columns)
         .step_by(wide)
         .map(move |first| match columns - first {
@@ -120,7 +127,7 @@ fn panels(columns: usize, lanes: usize) -> impl Iterator<Item = (usize, usize)> 
         })
 }
 
-/// Lanes of a register.
+/// Query of a level for the number of f32 lanes of its registers.
 struct Lanes;
 
 impl WithSimd for Lanes {
@@ -132,85 +139,16 @@ impl WithSimd for Lanes {
     }
 }
 
-/// What is done with a product.
-pub trait Keep {
-    /// Takes that of a vector from the column `first` on, zeros past the last column.
-    fn keep<S: Simd, const WIDE: usize>(
-        &mut self,
-        simd: S,
-        vector: usize,
-        first: usize,
-        product: [S::f32s; WIDE],
-    );
-}
-
-/// Puts it in rows.
-pub struct Put<'a> {
-    /// `[vectors, columns]`, of which every element is written.
-    pub rows: &'a mut [MaybeUninit<f32>],
-    /// Elements of a row.
-    pub columns: usize,
-}
-
-impl<'a> Put<'a> {
-    /// Over what is there.
-    pub fn over(rows: &'a mut [f32], columns: usize) -> Self {
-        // SAFETY: products are put there.
-        #[expect(unsafe_code, reason = "the same code writes what is new")]
-        let rows = unsafe { as_unwritten(rows) };
-        Self { rows, columns }
-    }
-}
-
-impl Keep for Put<'_> {
-    #[inline(always)]
-    fn keep<S: Simd, const WIDE: usize>(
-        &mut self,
-        _: S,
-        vector: usize,
-        first: usize,
-        product: [S::f32s; WIDE],
-    ) {
-        let row = &mut self.rows[vector * self.columns..][..self.columns][first..];
-        put::<S, _>(&product, row);
-    }
-}
-
-/// Adds it to rows.
-pub struct Add<'a> {
-    /// `[vectors, columns]`
-    pub rows: &'a mut [f32],
-    /// Elements of a row.
-    pub columns: usize,
-}
-
-impl Keep for Add<'_> {
-    #[inline(always)]
-    fn keep<S: Simd, const WIDE: usize>(
-        &mut self,
-        _: S,
-        vector: usize,
-        first: usize,
-        product: [S::f32s; WIDE],
-    ) {
-        let row = &mut self.rows[vector * self.columns..][..self.columns][first..];
-        let product: &[f32] = bytemuck::cast_slice(&product);
-        row.iter_mut()
-            .zip(product)
-            .for_each(|(sum, &part)| *sum += part);
-    }
-}
-
-/// Vectors that are multiplied.
+/// Left factor of a product: vectors of `inner` elements each.
 pub trait Vectors: Copy {
-    /// Vectors.
+    /// Returns the number of vectors.
     fn count(self) -> usize;
 
-    /// Elements of each.
+    /// Returns the number of elements of a vector.
     fn inner(self) -> usize;
 
-    /// The products of `ROWS` of them with a panel, `[inner]`.
-    fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
+    /// Multiplies the `ROWS` vectors from index `first` on with a panel, `[inner]`.
+    fn multiply_tile<S: Simd, const ROWS: usize, const WIDE: usize>(
         self,
         simd: S,
         first: usize,
@@ -228,54 +166,56 @@ impl Vectors for Rows<'_> {
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
+    fn multiply_tile<S: Simd, const ROWS: usize, const WIDE: usize>(
         self,
         simd: S,
         first: usize,
         panel: &[[S::f32s; WIDE]],
     ) -> [[S::f32s; WIDE]; ROWS] {
         let mut sums = [[simd.splat_f32s(0.0); WIDE]; ROWS];
-        let (blocks, rest) = panel.as_chunks::<BLOCK>();
-        // Loops rather than arrays' `map`, which is not compiled into its caller.
+        let (blocks, rest) = panel.as_chunks::<CHECKED_ELEMENTS>();
+        // `for` loops are compiled into this function, the closure of an array's `map` is not.
         let mut x: [&[f32]; ROWS] = [&[]; ROWS];
         for (row, x) in x.iter_mut().enumerate() {
             *x = self.row(first + row);
         }
-        let mut here = [&[0.0; BLOCK]; ROWS];
+        let mut here = [&[0.0; CHECKED_ELEMENTS]; ROWS];
         for (block, columns) in blocks.iter().enumerate() {
             for (here, x) in here.iter_mut().zip(x) {
-                *here = x[block * BLOCK..].first_chunk().expect("elements");
+                *here = x[block * CHECKED_ELEMENTS..]
+                    .first_chunk()
+                    .expect("elements");
             }
             for (element, columns) in columns.iter().enumerate() {
                 for (sums, x) in sums.iter_mut().zip(&here) {
-                    add(simd, sums, x[element], columns);
+                    multiply_add(simd, sums, x[element], columns);
                 }
             }
         }
         for (element, columns) in (panel.len() - rest.len()..).zip(rest) {
             for (sums, x) in sums.iter_mut().zip(x) {
-                add(simd, sums, x[element], columns);
+                multiply_add(simd, sums, x[element], columns);
             }
         }
         sums
     }
 }
 
-/// The columns of a matrix `[inner, count]`.
+/// Vectors that are the columns of a matrix `[inner, count]`.
 #[derive(Clone, Copy)]
-pub struct Columns<'a> {
+pub struct ColumnVectors<'a> {
     data: &'a [f32],
     count: usize,
 }
 
-impl<'a> Columns<'a> {
-    /// Of a matrix with rows of `count` elements.
+impl<'a> ColumnVectors<'a> {
+    /// Views a matrix with rows of `count` elements.
     pub fn new(data: &'a [f32], count: usize) -> Self {
         Self { data, count }
     }
 }
 
-impl Vectors for Columns<'_> {
+impl Vectors for ColumnVectors<'_> {
     fn count(self) -> usize {
         self.count
     }
@@ -285,7 +225,7 @@ impl Vectors for Columns<'_> {
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const ROWS: usize, const WIDE: usize>(
+    fn multiply_tile<S: Simd, const ROWS: usize, const WIDE: usize>(
         self,
         simd: S,
         first: usize,
@@ -295,16 +235,16 @@ impl Vectors for Columns<'_> {
         for (row, columns) in self.data.chunks_exact(self.count).zip(panel) {
             let x: &[f32; ROWS] = row[first..].first_chunk().expect("elements");
             for (sums, &x) in sums.iter_mut().zip(x) {
-                add(simd, sums, x, columns);
+                multiply_add(simd, sums, x, columns);
             }
         }
         sums
     }
 }
 
-/// Adds the products of an element of a vector with a row of a panel.
+/// Adds the product of one element of a vector and one row of a panel to the vector's sums.
 #[inline(always)]
-fn add<S: Simd, const WIDE: usize>(
+fn multiply_add<S: Simd, const WIDE: usize>(
     simd: S,
     sums: &mut [S::f32s; WIDE],
     x: f32,
@@ -316,19 +256,19 @@ fn add<S: Simd, const WIDE: usize>(
     }
 }
 
-/// Vectors by tiles.
-struct Tiles<'a, X, K> {
+/// Product of vectors with a matrix, to be run at a level.
+struct Product<'a, X, E> {
     matrix: &'a Panels,
     x: X,
-    keep: K,
+    epilogue: E,
 }
 
-impl<X: Vectors, K: Keep> WithSimd for Tiles<'_, X, K> {
+impl<X: Vectors, E: Epilogue> WithSimd for Product<'_, X, E> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // As many sums as registers hold beside what is multiplied.
+        // The sums of a tile fill the registers that its factors leave free.
         match S::REGISTER_COUNT {
             32.. => self.compute::<S, 8>(simd),
             _ => self.compute::<S, 6>(simd),
@@ -336,22 +276,33 @@ impl<X: Vectors, K: Keep> WithSimd for Tiles<'_, X, K> {
     }
 }
 
-impl<X: Vectors, K: Keep> Tiles<'_, X, K> {
+// for each tile of ROWS vectors:
+//     for each panel of the matrix:
+//         sums[0..ROWS] = 0                          // registers, one or two a vector
+//         for i in 0..inner:
+//             for each vector r of the tile:
+//                 sums[r] += x[r][i] * panel[i]      // all columns of the panel at once
+//         for each vector r of the tile:
+//             epilogue(r, panel, sums[r])
+//
+// The vectors that do not fill a tile are tiles of one vector. Their sums have the same order, so
+// that a vector's product does not depend on its neighbors.
+impl<X: Vectors, E: Epilogue> Product<'_, X, E> {
     #[inline(always)]
     fn compute<S: Simd, const ROWS: usize>(mut self, simd: S) {
         let count = self.x.count();
         let whole = count - count % ROWS;
         for index in (0..whole).step_by(ROWS) {
-            self.rows::<S, ROWS>(simd, index);
+            self.tiles::<S, ROWS>(simd, index);
         }
         for index in whole..count {
-            self.rows::<S, 1>(simd, index);
+            self.tiles::<S, 1>(simd, index);
         }
     }
 
-    /// The vectors from `index` on.
+    /// Multiplies the `ROWS` vectors from `index` on with each panel.
     #[inline(always)]
-    fn rows<S: Simd, const ROWS: usize>(&mut self, simd: S, index: usize) {
+    fn tiles<S: Simd, const ROWS: usize>(&mut self, simd: S, index: usize) {
         let Panels {
             inner,
             columns,
@@ -362,7 +313,7 @@ impl<X: Vectors, K: Keep> Tiles<'_, X, K> {
         for (first, width) in panels(columns, lanes) {
             let (panel, _) = S::as_simd_f32s(&data[inner * first..][..inner * width]);
             match width > lanes {
-                true => self.tile::<S, ROWS, REGISTERS>(simd, index, first, panel),
+                true => self.tile::<S, ROWS, PANEL_REGISTERS>(simd, index, first, panel),
                 false => self.tile::<S, ROWS, 1>(simd, index, first, panel),
             }
         }
@@ -377,9 +328,9 @@ impl<X: Vectors, K: Keep> Tiles<'_, X, K> {
         panel: &[S::f32s],
     ) {
         let panel = panel.as_chunks::<WIDE>().0;
-        let products = self.x.tile::<S, ROWS, WIDE>(simd, index, panel);
+        let products = self.x.multiply_tile::<S, ROWS, WIDE>(simd, index, panel);
         for (row, &product) in products.iter().enumerate() {
-            self.keep.keep(simd, index + row, first, product);
+            self.epilogue.finish(simd, index + row, first, product);
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Encoding and decoding against the plain loops, with every set of instructions.
+//! Tests encoding and decoding against the plain loops, at every level.
 
 mod support;
 
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Decoder, Encoder, Level, Rows, plain};
+use bitcodes_kernels::{Codebook, Decoder, Encoder, Level, Rows, plain};
 use support::numbers;
 
-/// Around what each level does at once: vectors of a tile, of a block and of a part, lanes of features and
-/// bits.
+// These sizes are around those that each level handles at once: vectors of a tile and of a part,
+// lanes of features and of bits.
 const VECTORS: [usize; 11] = [0, 1, 2, 5, 6, 12, 13, 25, 129, 511, 1101];
 const FEATURES: [usize; 9] = [1, 2, 3, 7, 16, 31, 64, 65, 100];
 const BITS: [usize; 12] = [1, 3, 4, 7, 8, 9, 16, 17, 31, 32, 33, 70];
@@ -17,16 +17,17 @@ fn bits_are_the_signs_of_the_plain_logits() {
     for features in FEATURES {
         for num_bits in BITS {
             let codebook = numbers(2 * num_bits * features, 1);
+            let codebook = Codebook::new(&codebook, features);
             for vectors in VECTORS {
                 let x = numbers(vectors * features, 2);
-                check_encoding(&codebook, Rows::new(&x, features));
+                check_encoding(codebook, Rows::new(&x, features));
             }
         }
     }
 }
 
 #[test]
-fn vectors_may_lie_apart() {
+fn vectors_with_a_stride_are_encoded() {
     for (features, stride, num_bits) in [
         (3, 3, 19),
         (3, 5, 19),
@@ -36,22 +37,22 @@ fn vectors_may_lie_apart() {
         (9, 11, 8),
     ] {
         let codebook = numbers(2 * num_bits * features, 1);
+        let codebook = Codebook::new(&codebook, features);
         for vectors in [0usize, 1, 7, 600] {
-            // Nothing behind the last vector.
+            // The data ends with the last vector, before a whole stride.
             let elements = vectors.saturating_sub(1) * stride + features;
             let x = numbers(elements, 3);
-            check_encoding(&codebook, Rows::strided(&x, vectors, features, stride));
+            check_encoding(codebook, Rows::strided(&x, vectors, features, stride));
         }
     }
 }
 
-fn check_encoding(codebook: &[f32], x: Rows<'_>) {
-    let features = x.features();
-    let num_bits = codebook.len() / (2 * features);
+fn check_encoding(codebook: Codebook<'_>, x: Rows<'_>) {
+    let (features, num_bits) = (codebook.features(), codebook.num_bits());
     let bytes = row_bytes(num_bits);
     let logits = plain::logits(codebook, x);
     for level in Level::available() {
-        let encoder = Encoder::at(level, codebook, features);
+        let encoder = Encoder::at(level, codebook);
         let mut packed = vec![0xff; x.len() * bytes];
         encoder.encode(x, &mut packed);
         for (row, (packed, logits)) in packed
@@ -63,9 +64,9 @@ fn check_encoding(codebook: &[f32], x: Rows<'_>) {
                 let found = packed[bit / 8] >> (bit % 8) & 1 == 1;
                 let at = || format!("{level:?}: bit {bit} of vector {row}, {features} features");
                 match logits.get(bit) {
-                    None => assert!(!found, "{} is past the last", at()),
-                    // In f32 each of the terms, below 2, and each sum of them may be off by half a
-                    // unit.
+                    None => assert!(!found, "{} is past the last bit", at()),
+                    // Each term in f32 is below 2, and each term and each sum is off by at most
+                    // half a unit in the last place.
                     Some(logit) if logit.abs() < (features * features) as f64 * 3e-7 => {}
                     Some(&logit) => assert_eq!(found, logit > 0.0, "{}: logit {logit}", at()),
                 }
@@ -75,7 +76,7 @@ fn check_encoding(codebook: &[f32], x: Rows<'_>) {
 }
 
 #[test]
-fn ties_and_what_is_no_number_give_a_zero() {
+fn ties_and_nan_give_the_bit_0() {
     let (nan, inf) = (f32::NAN, f32::INFINITY);
     for (x, wanted) in [
         ([0.0, 0.0], 0b000),
@@ -89,12 +90,13 @@ fn ties_and_what_is_no_number_give_a_zero() {
         ([-inf, 0.0], 0b100),
     ] {
         for (features, num_bits) in [(2, 3), (4, 3), (5, 8), (9, 8), (4, 19)] {
-            // Differences 0, 1 and -1 in the first feature, of the first bits.
+            // The first feature of the first three differences is 0, 1 and -1.
             let mut codebook = vec![0.0; 2 * num_bits * features];
             (codebook[3 * features], codebook[4 * features]) = (1.0, 1.0);
+            let codebook = Codebook::new(&codebook, features);
             for level in Level::available() {
-                let encoder = Encoder::at(level, &codebook, features);
-                // Alone, and in the lanes of a register.
+                let encoder = Encoder::at(level, codebook);
+                // 16 short vectors are encoded in the lanes of a register, one is not.
                 for vectors in [1, 16] {
                     let mut row = vec![0.0; features];
                     row[..2].copy_from_slice(&x);
@@ -113,7 +115,7 @@ fn ties_and_what_is_no_number_give_a_zero() {
 }
 
 #[test]
-fn vectors_are_the_plain_sums() {
+fn decoded_vectors_are_the_plain_sums() {
     for features in FEATURES {
         for num_bits in BITS {
             check_decoding(features, num_bits, &VECTORS);
@@ -121,9 +123,10 @@ fn vectors_are_the_plain_sums() {
     }
 }
 
-/// Columns of each width, more than a cache holds of a table, and vectors that are not put together.
+/// These shapes have panels of each width, tables above the size of a cache, and vectors above the
+/// length of a tile's.
 #[test]
-fn vectors_of_many_features_and_bits_are_the_plain_sums() {
+fn decoded_vectors_of_many_features_and_bits_are_the_plain_sums() {
     for (features, num_bits) in [
         (20, 33),
         (20, 129),
@@ -141,6 +144,7 @@ fn vectors_of_many_features_and_bits_are_the_plain_sums() {
 
 fn check_decoding(features: usize, num_bits: usize, vectors: &[usize]) {
     let codebook = numbers(2 * num_bits * features, 1);
+    let codebook = Codebook::new(&codebook, features);
     for &codes in vectors {
         let mut packed: Vec<u8> = (0..codes * row_bytes(num_bits))
             .map(|index| (index * index * 7 + 3 * index) as u8)
@@ -150,14 +154,15 @@ fn check_decoding(features: usize, num_bits: usize, vectors: &[usize]) {
                 row[num_bits / 8] &= (1 << (num_bits % 8)) - 1;
             }
         }
-        let wanted = plain::decode(&codebook, features, &packed);
+        let wanted = plain::decode(codebook, &packed);
         for level in Level::available() {
-            let decoder = Decoder::at(level, &codebook, features);
+            let decoder = Decoder::at(level, codebook);
             let mut found = vec![f32::NAN; codes * features];
             decoder.decode(&packed, &mut found);
             for (found, wanted) in found.iter().zip(&wanted) {
                 let off = (f64::from(*found) - wanted).abs();
-                // Each of at most so many sums is off by half a unit of at most num_bits.
+                // Each of num_bits sums is at most num_bits and off by at most half a unit in its
+                // last place.
                 let bound = (num_bits * num_bits) as f64 * 6e-8;
                 assert!(off <= bound, "{level:?}: {found}, expected {wanted}");
             }
@@ -166,7 +171,7 @@ fn check_decoding(features: usize, num_bits: usize, vectors: &[usize]) {
 }
 
 #[test]
-fn a_code_alone_decodes_to_what_it_does_among_many() {
+fn a_vector_gives_the_same_code_alone_and_in_a_batch() {
     for (features, num_bits) in [(37, 21), (9, 3), (13, 8)] {
         check_alone(features, num_bits);
     }
@@ -175,11 +180,11 @@ fn a_code_alone_decodes_to_what_it_does_among_many() {
 fn check_alone(features: usize, num_bits: usize) {
     let bytes = row_bytes(num_bits);
     let codebook = numbers(2 * num_bits * features, 5);
+    let codebook = Codebook::new(&codebook, features);
     let mut x = numbers(1000 * features, 6);
-    // All but orthogonal to the first bit's direction: rounding alone decides it, which another order of
-    // summing would show.
-    let (zero, one) = (&codebook[..features], &codebook[features..2 * features]);
-    let direction: Vec<f32> = one.iter().zip(zero).map(|(one, zero)| one - zero).collect();
+    // The vectors are made orthogonal to the first difference, up to rounding. Rounding alone then
+    // decides the first bit, so that another order of summing would change it.
+    let direction: Vec<f32> = codebook.differences().next().expect("a pair").collect();
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     for x in x.chunks_mut(features) {
         let along = dot(x, &direction) / dot(&direction, &direction);
@@ -187,8 +192,8 @@ fn check_alone(features: usize, num_bits: usize) {
         each.for_each(|(x, direction)| *x -= along * direction);
     }
     for level in Level::available() {
-        let encoder = Encoder::at(level, &codebook, features);
-        let decoder = Decoder::at(level, &codebook, features);
+        let encoder = Encoder::at(level, codebook);
+        let decoder = Decoder::at(level, codebook);
         let mut packed = vec![0; 1000 * bytes];
         encoder.encode(Rows::new(&x, features), &mut packed);
         let mut y = vec![0.0; 1000 * features];

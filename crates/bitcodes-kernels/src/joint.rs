@@ -1,17 +1,17 @@
-//! Bits that are decided together, so that they leave as little of a vector as they can.
+//! Joint bits: decides the bits of a vector together by beam search, to reconstruct it better.
 
 use alloc::vec::Vec;
 use core::ops::{AddAssign, Div, Mul, SubAssign};
 
-/// What is computed in: `f32` or `f64`.
+/// Floating-point type that bits are decided in: `f32` or `f64`.
 pub trait Real:
     Copy + Default + PartialOrd + Mul<Output = Self> + Div<Output = Self> + AddAssign + SubAssign
 {
-    /// 1.
+    /// The number 1.
     const ONE: Self;
-    /// -1.
+    /// The number -1.
     const MINUS_ONE: Self;
-    /// The least that is divided by, of `f32` for both.
+    /// Smallest divisor, `f32::MIN_POSITIVE` for both types.
     const SMALLEST: Self;
 }
 
@@ -27,24 +27,29 @@ impl Real for f64 {
     const SMALLEST: Self = f32::MIN_POSITIVE as f64;
 }
 
-/// Turns rows of products into the logits by which each bit is decided last.
+/// Decides the bits of each row jointly and returns the logits that decided them in `products`.
 ///
-/// The vector `x` of a row is approached by `sum_p s_p h_p`, each sign `s_p` -1 or 1, by beam search:
-/// for each bit in turn both signs are tried on each way that is kept to decide those before it, and
-/// the `beam` ways are kept that leave the least of `x`. With a beam of 1 that is each bit's sign on
-/// what those before it left. Then each bit is decided once more, on what all others left: its logit
-/// is `r . h_p / |h_p|^2`, with `r` what they left of `x`, and it is 1 if logit plus noise is above 0.
-/// Without noise that does not make `|r|^2` larger; noise of bit `p` adds `-2 s_p |h_p|^2 noise_p` to
-/// what is made small.
+/// A row belongs to a vector `x`, which the codes approximate by `sum_p s_p h_p` with signs `s_p`
+/// of -1 or 1. A beam search goes through the bits in order: it tries both signs after each
+/// candidate for the bits before, and keeps the `beam` candidates with the smallest residuals. With
+/// a beam of 1, each bit takes its sign on the residual of those before. The best candidate is then
+/// refined: each bit is decided once more, and is 1 if logit plus noise is above 0. Its logit is
+/// `r . h_p / |h_p|^2`, with the residual `r` of all other bits.
 ///
-/// `products` are rows of `x . h_p`, overwritten by the sums of logit and noise that decided; a tie
-/// and NaN give 0, and so does, without noise, a bit whose `h_p` is 0. `noise` is as long, or none;
-/// `gram` is `[num_bits, num_bits]`, `h_q . h_p`.
+/// Without noise, the refinement never enlarges the residual. Noise of bit `p` adds
+/// `-2 s_p |h_p|^2 noise_p` to the cost `|x - sum_p s_p h_p|^2` of the search. A sum of 0 and NaN
+/// give the bit 0, and so does `h_p = 0` without noise.
+///
+/// # Shapes
+///
+/// - `products`: `[rows, num_bits]`, the dot products `x . h_p`; overwritten by logit plus noise
+/// - `noise`: `[rows, num_bits]`
+/// - `gram`: `[num_bits, num_bits]`, the dot products `h_q . h_p`
 ///
 /// # Panics
 ///
-/// Where `num_bits` or `beam` is 0, the rows are not whole, `gram` or `noise` are of another length,
-/// or memory has no room for twice `beam` rows.
+/// Panics if `num_bits` or `beam` is 0, if the rows are not whole, if `gram` or `noise` has another
+/// shape, or if memory has no room for twice `beam` rows.
 pub fn decide<R: Real>(
     products: &mut [R],
     noise: Option<&[R]>,
@@ -68,53 +73,55 @@ pub fn decide<R: Real>(
         );
     }
     let squares: Vec<R> = gram.iter().copied().step_by(num_bits + 1).collect();
-    // Finite, whatever the vector.
+    // The inverse is finite for every vector.
     let inverse = |&square: &R| match square > R::SMALLEST {
         true => R::ONE / square,
         false => R::ONE / R::SMALLEST,
     };
     let inverses: Vec<R> = squares.iter().map(inverse).collect();
-    // What `h_q` has in the logit of bit `p`.
+    // Part of `h_q` in the logit of bit `p`.
     let coupling: Vec<R> = gram
         .chunks_exact(num_bits)
         .flat_map(|row| row.iter().zip(&inverses).map(|(&g, &inverse)| g * inverse))
         .collect();
-    let mut search = Search::new(num_bits, beam);
+    let mut search = BeamSearch::new(num_bits, beam);
     let mut logits = alloc::vec![R::default(); num_bits];
     for (row, decided) in products.chunks_exact_mut(num_bits).enumerate() {
         let noise = noise.map(|noise| &noise[row * num_bits..][..num_bits]);
         for ((logit, &product), &inverse) in logits.iter_mut().zip(&*decided).zip(&inverses) {
             *logit = product * inverse;
         }
-        decided.copy_from_slice(search.signs(&logits, noise, &squares, &coupling));
-        decide_again(&mut logits, decided, noise, &coupling);
+        decided.copy_from_slice(search.best_signs(&logits, noise, &squares, &coupling));
+        refine(&mut logits, decided, noise, &coupling);
     }
 }
 
-/// The ways to decide the first bits of a row that are kept, each a row of `num_bits`.
-struct Search<R> {
+/// State of a beam search: the candidates for the first bits of a row.
+struct BeamSearch<R> {
     num_bits: usize,
-    /// How many there are, at most as many as there is room for in `best`.
+    /// Number of candidates, at most the length of `best`.
     kept: usize,
-    /// Of each the signs of the bits that are decided, then the logits of the others for what those
-    /// leave.
-    ways: Vec<R>,
-    /// Of each `|r|^2`, noise included, halved and less what all have.
+    /// `[beam, num_bits]`: each candidate's signs of the decided bits, then the logits of the other
+    /// bits for its residual.
+    candidates: Vec<R>,
+    /// Cost of each candidate, halved and less a term that all candidates share.
     costs: Vec<R>,
-    /// Those with one bit more, the best first.
-    best: Vec<Longer<R>>,
+    /// Best extensions of the candidates by one bit, in the order of their costs.
+    best: Vec<Extension<R>>,
+    /// Candidates after the extension, which then take the place of `candidates`.
     next: Vec<R>,
 }
 
-/// One of the ways with one bit more.
+/// Extension of a candidate by the sign of one more bit.
 #[derive(Clone, Copy, Default)]
-struct Longer<R> {
+struct Extension<R> {
     cost: R,
-    way: usize,
+    /// Index of the candidate that is extended.
+    from: usize,
     sign: R,
 }
 
-impl<R: Real> Search<R> {
+impl<R: Real> BeamSearch<R> {
     fn new(num_bits: usize, beam: usize) -> Self {
         let all = 1usize.checked_shl(num_bits as u32).unwrap_or(usize::MAX);
         let beam = beam.min(all);
@@ -122,31 +129,39 @@ impl<R: Real> Search<R> {
         Self {
             num_bits,
             kept: 0,
-            ways: alloc::vec![R::default(); room],
+            candidates: alloc::vec![R::default(); room],
             costs: alloc::vec![R::default(); beam],
-            best: alloc::vec![Longer::default(); beam],
+            best: alloc::vec![Extension::default(); beam],
             next: alloc::vec![R::default(); room],
         }
     }
 
-    /// The signs that are found for a row, from the logit of each bit alone.
-    fn signs(&mut self, logits: &[R], noise: Option<&[R]>, squares: &[R], coupling: &[R]) -> &[R] {
-        self.ways[..self.num_bits].copy_from_slice(logits);
+    /// Returns the best signs of a row, from the logit of each bit alone.
+    fn best_signs(
+        &mut self,
+        logits: &[R],
+        noise: Option<&[R]>,
+        squares: &[R],
+        coupling: &[R],
+    ) -> &[R] {
+        self.candidates[..self.num_bits].copy_from_slice(logits);
         self.costs[0] = R::default();
         self.kept = 1;
         for (p, &square) in squares.iter().enumerate() {
-            self.try_both(p, noise.map(|noise| noise[p]), square);
-            self.go_on(p, &coupling[p * self.num_bits..][..self.num_bits]);
+            self.find_extensions(p, noise.map(|noise| noise[p]), square);
+            self.extend(p, &coupling[p * self.num_bits..][..self.num_bits]);
         }
-        &self.ways[..self.num_bits]
+        &self.candidates[..self.num_bits]
     }
 
-    /// Finds the best ways to decide bit `p` after those that are kept. Of two of the same cost the
-    /// first is taken, and -1 before 1.
-    fn try_both(&mut self, p: usize, noise: Option<R>, square: R) {
+    /// Finds the best extensions of the candidates by bit `p`.
+    ///
+    /// A tie in cost goes to the earlier candidate, then to -1.
+    fn find_extensions(&mut self, p: usize, noise: Option<R>, square: R) {
         let mut found = 0;
-        let ways = self.ways.chunks_exact(self.num_bits).zip(&self.costs);
-        for (way, (signs, &cost)) in ways.take(self.kept).enumerate() {
+        let candidates = self.candidates.chunks_exact(self.num_bits);
+        let candidates = candidates.zip(&self.costs).take(self.kept);
+        for (from, (signs, &cost)) in candidates.enumerate() {
             let mut logit = signs[p];
             if let Some(noise) = noise {
                 logit += noise;
@@ -154,7 +169,7 @@ impl<R: Real> Search<R> {
             for sign in [R::MINUS_ONE, R::ONE] {
                 let mut cost = cost;
                 cost -= sign * square * logit;
-                // The last one drops out where there is no room.
+                // The worst extension drops out if the beam is full.
                 let mut place = found;
                 found = self.best.len().min(found + 1);
                 while place > 0 && cost < self.best[place - 1].cost {
@@ -164,34 +179,35 @@ impl<R: Real> Search<R> {
                     place -= 1;
                 }
                 if place < found {
-                    self.best[place] = Longer { cost, way, sign };
+                    self.best[place] = Extension { cost, from, sign };
                 }
             }
         }
         self.kept = found;
     }
 
-    /// Goes on with the best ways; `vector` is what `h_p` has in each logit.
-    fn go_on(&mut self, p: usize, vector: &[R]) {
+    /// Extends the candidates by bit `p`; `coupling` is the part of `h_p` in each logit.
+    fn extend(&mut self, p: usize, coupling: &[R]) {
         let next = self.next.chunks_exact_mut(self.num_bits);
         let next = next.zip(&mut self.costs).zip(&self.best);
-        for ((next, to), &Longer { cost, way, sign }) in next.take(self.kept) {
-            next.copy_from_slice(&self.ways[way * self.num_bits..][..self.num_bits]);
+        for ((next, to), &Extension { cost, from, sign }) in next.take(self.kept) {
+            next.copy_from_slice(&self.candidates[from * self.num_bits..][..self.num_bits]);
             next[p] = sign;
-            take_out(&mut next[p + 1..], &vector[p + 1..], sign);
+            subtract(&mut next[p + 1..], &coupling[p + 1..], sign);
             *to = cost;
         }
-        core::mem::swap(&mut self.ways, &mut self.next);
+        core::mem::swap(&mut self.candidates, &mut self.next);
     }
 }
 
-/// Turns the signs of bits into the logits that decide them once more; `logits` are those of each bit
-/// alone, overwritten.
-fn decide_again<R: Real>(logits: &mut [R], signs: &mut [R], noise: Option<&[R]>, coupling: &[R]) {
+/// Replaces the signs of bits by the logits, noise included, that decide each bit once more.
+///
+/// `logits` are those of each bit alone and are overwritten.
+fn refine<R: Real>(logits: &mut [R], signs: &mut [R], noise: Option<&[R]>, coupling: &[R]) {
     let num_bits = logits.len();
-    let vector = |p: usize| &coupling[p * num_bits..][..num_bits];
+    let coupling = |p: usize| &coupling[p * num_bits..][..num_bits];
     for (p, &sign) in signs.iter().enumerate() {
-        take_out(logits, vector(p), sign);
+        subtract(logits, coupling(p), sign);
     }
     for p in 0..num_bits {
         let mut logit = logits[p];
@@ -204,18 +220,19 @@ fn decide_again<R: Real>(logits: &mut [R], signs: &mut [R], noise: Option<&[R]>,
             false => R::MINUS_ONE,
         };
         if sign != signs[p] {
-            // Once to put back what was, once to take out what is.
-            take_out(logits, vector(p), sign);
-            take_out(logits, vector(p), sign);
+            // The first call undoes the old sign, the second applies the new one.
+            subtract(logits, coupling(p), sign);
+            subtract(logits, coupling(p), sign);
         }
-        // Its sign is not needed any more.
+        // The sign of this bit is not read again.
         signs[p] = logit;
     }
 }
 
-fn take_out<R: Real>(left: &mut [R], vector: &[R], sign: R) {
-    for (left, &part) in left.iter_mut().zip(vector) {
-        *left -= sign * part;
+/// Subtracts a bit's vector, with its sign, from the residual that the logits belong to.
+fn subtract<R: Real>(logits: &mut [R], coupling: &[R], sign: R) {
+    for (logit, &part) in logits.iter_mut().zip(coupling) {
+        *logit -= sign * part;
     }
 }
 
@@ -223,7 +240,7 @@ fn take_out<R: Real>(left: &mut [R], vector: &[R], sign: R) {
 mod tests {
     use super::*;
 
-    /// Numbers in (-1, 1) that look random.
+    /// Returns pseudo-random numbers in (-1, 1).
     fn numbers(seed: u64, count: usize) -> Vec<f64> {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut next = || {
@@ -243,42 +260,42 @@ mod tests {
         if logit > 0.0 { 1.0 } else { -1.0 }
     }
 
-    /// `|x - sum_p s_p h_p|^2 - 2 sum_p s_p |h_p|^2 noise_p` of the first bits.
+    /// Returns `|x - sum_p s_p h_p|^2 - 2 sum_p s_p |h_p|^2 noise_p` over the bits that have signs.
     fn cost(x: &[f64], h: &[Vec<f64>], noise: &[f64], signs: &[f64]) -> f64 {
-        let mut left = x.to_vec();
+        let mut residual = x.to_vec();
         let mut cost = 0.0;
         for ((h, noise), sign) in h.iter().zip(noise).zip(signs) {
-            left.iter_mut().zip(h).for_each(|(l, h)| *l -= sign * h);
+            residual.iter_mut().zip(h).for_each(|(r, h)| *r -= sign * h);
             cost -= 2.0 * sign * dot(h, h) * noise;
         }
-        cost + dot(&left, &left)
+        cost + dot(&residual, &residual)
     }
 
-    /// The same on the vectors themselves.
-    fn plainly(x: &[f64], h: &[Vec<f64>], noise: &[f64], beam: usize) -> Vec<f64> {
-        let mut ways = alloc::vec![Vec::new()];
+    /// Decides as `decide` does, with the vectors instead of their products.
+    fn decide_plainly(x: &[f64], h: &[Vec<f64>], noise: &[f64], beam: usize) -> Vec<f64> {
+        let mut candidates = alloc::vec![Vec::new()];
         for _ in h {
-            let longer = |way: &Vec<f64>| [-1.0, 1.0].map(|sign| [&way[..], &[sign]].concat());
-            ways = ways.iter().flat_map(longer).collect();
-            ways.sort_by(|a, b| cost(x, h, noise, a).total_cmp(&cost(x, h, noise, b)));
-            ways.truncate(beam);
+            let extend = |signs: &Vec<f64>| [-1.0, 1.0].map(|sign| [&signs[..], &[sign]].concat());
+            candidates = candidates.iter().flat_map(extend).collect();
+            candidates.sort_by(|a, b| cost(x, h, noise, a).total_cmp(&cost(x, h, noise, b)));
+            candidates.truncate(beam);
         }
-        let mut signs = ways.swap_remove(0);
+        let mut signs = candidates.swap_remove(0);
         let mut decided = Vec::new();
         for p in 0..h.len() {
             signs[p] = 0.0;
-            let mut left = x.to_vec();
+            let mut residual = x.to_vec();
             for (h, sign) in h.iter().zip(&signs) {
-                left.iter_mut().zip(h).for_each(|(l, h)| *l -= sign * h);
+                residual.iter_mut().zip(h).for_each(|(r, h)| *r -= sign * h);
             }
-            decided.push(dot(&left, &h[p]) / dot(&h[p], &h[p]) + noise[p]);
+            decided.push(dot(&residual, &h[p]) / dot(&h[p], &h[p]) + noise[p]);
             signs[p] = sign(decided[p]);
         }
         decided
     }
 
     #[test]
-    fn decides_as_the_vectors_themselves_do() {
+    fn decide_gives_the_logits_of_a_search_with_the_vectors() {
         const FEATURES: usize = 5;
         let mut later = 0;
         for num_bits in [1, 2, 3, 8, 13] {
@@ -289,15 +306,15 @@ mod tests {
                 let gram: Vec<f64> = h.iter().flat_map(|q| products(q)).collect();
                 let rows = numbers(7, 20 * FEATURES);
                 let noise = numbers(9, 20 * num_bits);
-                let silence = alloc::vec![0.0; noise.len()];
+                let no_noise = alloc::vec![0.0; noise.len()];
                 for noise in [None, Some(&noise)] {
                     let mut logits: Vec<f64> = rows.chunks(FEATURES).flat_map(products).collect();
                     let first = logits.clone();
                     let given = noise.map(Vec::as_slice);
                     decide(&mut logits, given, &gram, num_bits, beam);
-                    let noise = noise.unwrap_or(&silence).chunks(num_bits);
+                    let noise = noise.unwrap_or(&no_noise).chunks(num_bits);
                     let wanted = rows.chunks(FEATURES).zip(noise);
-                    let wanted = wanted.flat_map(|(x, noise)| plainly(x, &h, noise, beam));
+                    let wanted = wanted.flat_map(|(x, noise)| decide_plainly(x, &h, noise, beam));
                     for (found, wanted) in logits.iter().zip(wanted) {
                         assert!((found - wanted).abs() < 1e-9, "{found}, expected {wanted}");
                     }
@@ -306,39 +323,45 @@ mod tests {
                 }
             }
         }
-        assert!(later > 100, "{later} bits were decided by what others left");
+        assert!(
+            later > 100,
+            "only {later} bits differ from independent ones"
+        );
     }
 
     #[test]
-    fn a_beam_of_all_ways_finds_the_nearest() {
+    fn a_beam_of_all_candidates_finds_the_nearest_code() {
         const FEATURES: usize = 3;
         let num_bits = 7;
         let flat = numbers(3, num_bits * FEATURES);
         let h: Vec<Vec<f64>> = flat.chunks(FEATURES).map(<[f64]>::to_vec).collect();
         let products = |q: &[f64]| h.iter().map(|p| dot(q, p)).collect::<Vec<_>>();
         let gram: Vec<f64> = h.iter().flat_map(|q| products(q)).collect();
-        let silence = alloc::vec![0.0; num_bits];
+        let no_noise = alloc::vec![0.0; num_bits];
         let mut missed = 0;
         for x in numbers(5, 40 * FEATURES).chunks(FEATURES) {
             let least = (0..1 << num_bits).map(|code| {
                 let signs = (0..num_bits).map(|p| sign(f64::from(code >> p & 1)));
-                cost(x, &h, &silence, &signs.collect::<Vec<_>>())
+                cost(x, &h, &no_noise, &signs.collect::<Vec<_>>())
             });
             let least = least.fold(f64::INFINITY, f64::min);
             let found = [1, 1 << num_bits].map(|beam| {
                 let mut logits = products(x);
                 decide(&mut logits, None, &gram, num_bits, beam);
                 let signs: Vec<f64> = logits.iter().map(|&logit| sign(logit)).collect();
-                cost(x, &h, &silence, &signs)
+                cost(x, &h, &no_noise, &signs)
             });
             assert!(found[1] < least + 1e-9, "{found:?}, expected {least}");
             missed += usize::from(found[0] > least + 1e-9);
         }
-        assert!(missed > 10, "{missed} that a beam of 1 does not find");
+        assert!(
+            missed > 10,
+            "a beam of 1 misses only {missed} nearest codes"
+        );
     }
 
     #[test]
-    fn vectors_too_short_to_square_leave_the_other_bits_as_they_are() {
+    fn a_vector_whose_square_is_subnormal_does_not_change_the_other_bits() {
         let tiny = f32::MIN_POSITIVE / 8.0;
         let gram = [1.0, 0.0, 0.0, tiny];
         let mut logits = [0.7, tiny];
@@ -348,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn nan_and_ties_give_0_and_stay_in_their_row() {
+    fn nan_and_ties_give_0_and_do_not_affect_other_rows() {
         let gram = [1.0, 0.5, 0.5, 1.0];
         let mut logits = [f32::NAN, 3.0, 0.0, -0.0, 4.0, 5.0];
         decide(&mut logits, None, &gram, 2, 2);
@@ -369,7 +392,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "decide: a beam of 0")]
-    fn no_beam_is_refused() {
+    fn a_beam_of_0_is_refused() {
         decide(&mut [0.0f32; 4], None, &[0.0; 4], 2, 0);
     }
 }

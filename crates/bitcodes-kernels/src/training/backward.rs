@@ -1,78 +1,82 @@
-//! The gradients of a training pass.
+//! Training backward pass: the gradients of vectors and codebook.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
+use crate::codebook::Codebook;
 use crate::layout::row_bytes;
 use crate::level::Level;
-use crate::memory::written;
-use crate::product::{Add, Columns, Panels, Put};
+use crate::memory::filled_by;
+use crate::product::{AddToRows, ColumnVectors, Panels, StoreRows};
 use crate::rows::Rows;
 use crate::tasks::{Task, run_in_parts};
 
-/// What gradients of vectors and codebook are computed from, of bits that were
-/// [sampled](crate::Encoder::sample).
+/// Inputs of a training backward pass after
+/// [`Encoder::encode_with_noise`](crate::Encoder::encode_with_noise).
 ///
-/// With `D [num_bits, features]` the pairs' differences, `base` the sum of the first vectors of all
-/// pairs, bits `b` and slopes `s`, the output is `y = base + b D`, and the gradient that passes
-/// through it straight
+/// The output of the forward pass is `y = base + b D`, with the pairs' differences `D [num_bits,
+/// features]`, the sum `base` of the pairs' first vectors, and bits `b`. The bits pass gradients on
+/// as if they were `sigmoid((logit + noise) / temperature)`, whose derivatives are the slopes `s`
+/// (the straight-through estimator):
 ///
 /// ```text
-/// l = (grad_y D^T) s          grad_x = l D
-/// grad_D = b^T grad_y + l^T x grad_base = sum of grad_y
+/// l         = (grad_y D^T) * s            gradient of the logits, elementwise product
+/// grad_x    = l D
+/// grad_D    = b^T grad_y + l^T x
+/// grad_base = sum of grad_y over the vectors
+/// grad_codebook[2p + 1] = grad_D[p]       grad_codebook[2p] = grad_base - grad_D[p]
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Backward<'a> {
-    /// The codebook, `[2 * num_bits, features]`.
-    pub codebook: &'a [f32],
-    /// The vectors.
+    /// The codebook.
+    pub codebook: Codebook<'a>,
+    /// The vectors that were encoded, `[vectors, features]`.
     pub x: Rows<'a>,
-    /// Their bits, packed.
+    /// Their packed codes, `[vectors, row_bytes(num_bits)]`.
     pub packed: &'a [u8],
-    /// Their slopes, `[vectors, num_bits]`.
+    /// The slopes of their bits, `[vectors, num_bits]`.
     pub slopes: &'a [f32],
-    /// The gradient of the output, for each vector.
+    /// The gradient of the output, `[vectors, features]`.
     pub output: Rows<'a>,
 }
 
-/// What training descends along.
+/// Gradients of vectors and codebook.
 #[derive(Debug, Clone)]
 pub struct Gradients {
-    /// Of the vectors, `[vectors, features]`.
+    /// The gradient of the vectors, `[vectors, features]`.
     pub x: Vec<f32>,
-    /// Of the codebook, `[2 * num_bits, features]`.
+    /// The gradient of the codebook, `[2 * num_bits, features]`.
     pub codebook: Vec<f32>,
 }
 
 impl Backward<'_> {
-    /// The gradients of vectors and codebook.
+    /// Computes the gradients with the best level of this processor.
     ///
     /// # Panics
     ///
-    /// Where the codebook is not whole pairs of vectors, or something else not of these vectors.
+    /// Panics if the shapes of the fields do not fit one another.
     pub fn gradients(&self) -> Gradients {
         self.gradients_at(Level::best())
     }
 
-    /// [`gradients`](Self::gradients) with other instructions than the best.
+    /// Computes the gradients with a level.
     ///
     /// # Panics
     ///
-    /// As [`gradients`](Self::gradients).
+    /// Panics if the shapes of the fields do not fit one another.
     pub fn gradients_at(&self, level: Level) -> Gradients {
-        let (features, vectors) = (self.x.features(), self.x.len());
-        let num_bits = self.codebook.len() / (2 * features);
+        let (features, num_bits) = (self.codebook.features(), self.codebook.num_bits());
+        let vectors = self.x.len();
         assert!(
-            num_bits > 0
-                && self.codebook.len() == 2 * num_bits * features
+            self.x.features() == features
                 && self.output.features() == features
                 && self.output.len() == vectors
                 && self.slopes.len() == vectors * num_bits
                 && self.packed.len() == vectors * row_bytes(num_bits),
-            "Backward: {vectors} vectors of {features}, a codebook of {} elements, {} of {} in the \
-             output, {} slopes and {} bytes do not fit",
-            self.codebook.len(),
+            "Backward: {vectors} vectors of {}, {} of {} in the output, {} slopes and {} bytes do not \
+             fit one another and a codebook of {features} features and {num_bits} bits",
+            self.x.features(),
             self.output.len(),
             self.output.features(),
             self.slopes.len(),
@@ -80,46 +84,47 @@ impl Backward<'_> {
         );
         let mut differences = Panels::new(level, num_bits, features);
         let mut transposed = Panels::new(level, features, num_bits);
-        for (bit, pair) in self.codebook.chunks_exact(2 * features).enumerate() {
-            let (zero, one) = pair.split_at(features);
-            let difference: Vec<f32> = one.iter().zip(zero).map(|(one, zero)| one - zero).collect();
+        for (bit, difference) in self.codebook.differences().enumerate() {
+            let difference: Vec<f32> = difference.collect();
             transposed.set_column(bit, difference.iter().copied());
             differences.set_row(bit, &difference);
         }
         let mut sums = None;
-        let write = |of_x: &mut [MaybeUninit<f32>]| {
-            sums = Some(run_in_parts(Part {
+        let write = |grad_x: &mut [MaybeUninit<f32>]| {
+            sums = Some(run_in_parts(BackwardTask {
                 differences: &differences,
                 transposed: &transposed,
                 x: self.x,
                 packed: self.packed,
                 slopes: self.slopes,
                 output: self.output,
-                of_x,
+                grad_x,
             }));
         };
-        // SAFETY: it puts a product there for each vector.
+        // SAFETY: each part stores one product for each of its vectors.
         #[expect(unsafe_code, reason = "measured to pay")]
-        let x = unsafe { written(vectors * features, write) };
-        let sums = sums.expect("it is called");
-        let mut codebook = Vec::with_capacity(self.codebook.len());
-        for of_difference in sums.differences.chunks_exact(features) {
-            let of_zero = sums.base.iter().zip(of_difference);
-            codebook.extend(of_zero.map(|(base, difference)| base - difference));
-            codebook.extend(of_difference);
+        let x = unsafe { filled_by(vectors * features, write) };
+        let sums = sums.expect("`filled_by` runs `write`");
+        let mut codebook = Vec::with_capacity(2 * num_bits * features);
+        for grad_difference in sums.differences.chunks_exact(features) {
+            let grad_zero = sums.base.iter().zip(grad_difference);
+            codebook.extend(grad_zero.map(|(base, difference)| base - difference));
+            codebook.extend(grad_difference);
         }
         Gradients { x, codebook }
     }
 }
 
-/// Of the differences `[num_bits, features]` and of the base.
+/// Sums of a part's gradients of the codebook.
 struct Sums {
+    /// The gradient of the differences, `[num_bits, features]`.
     differences: Vec<f32>,
+    /// The gradient of the base, `[features]`.
     base: Vec<f32>,
 }
 
-/// Some vectors.
-struct Part<'a> {
+/// Vectors to compute gradients of.
+struct BackwardTask<'a> {
     /// `[num_bits, features]`
     differences: &'a Panels,
     /// `[features, num_bits]`
@@ -128,10 +133,10 @@ struct Part<'a> {
     packed: &'a [u8],
     slopes: &'a [f32],
     output: Rows<'a>,
-    of_x: &'a mut [MaybeUninit<f32>],
+    grad_x: &'a mut [MaybeUninit<f32>],
 }
 
-impl Task for Part<'_> {
+impl Task for BackwardTask<'_> {
     type Output = Sums;
 
     fn vectors(&self) -> usize {
@@ -144,25 +149,25 @@ impl Task for Part<'_> {
         let (output, output_after) = self.output.split_at(vectors);
         let (packed, packed_after) = self.packed.split_at(vectors * row_bytes(num_bits));
         let (slopes, slopes_after) = self.slopes.split_at(vectors * num_bits);
-        let (of_x, of_x_after) = self.of_x.split_at_mut(vectors * features);
+        let (grad_x, grad_x_after) = self.grad_x.split_at_mut(vectors * features);
         let (differences, transposed) = (self.differences, self.transposed);
-        let part = |x, packed, slopes, output, of_x| Part {
+        let part = |x, packed, slopes, output, grad_x| BackwardTask {
             differences,
             transposed,
             x,
             packed,
             slopes,
             output,
-            of_x,
+            grad_x,
         };
         (
-            part(x, packed, slopes, output, of_x),
+            part(x, packed, slopes, output, grad_x),
             part(
                 x_after,
                 packed_after,
                 slopes_after,
                 output_after,
-                of_x_after,
+                grad_x_after,
             ),
         )
     }
@@ -182,45 +187,55 @@ impl Task for Part<'_> {
         while !rest.x.is_empty() {
             let count = tile.min(rest.x.len());
             let (first, after) = rest.split_at(count);
-            first.tile(&mut buffers, &mut sums);
+            first.compute_tile(&mut buffers, &mut sums);
             rest = after;
         }
         sums
     }
 
     fn join(mut first: Sums, second: Sums) -> Sums {
-        add(&mut first.differences, &second.differences);
-        add(&mut first.base, &second.base);
+        add_elements(&mut first.differences, &second.differences);
+        add_elements(&mut first.base, &second.base);
         first
     }
 }
 
-/// Elements of the vectors of a tile: as many of the output's gradient, and both once more in their
-/// panels, have room beside them in a core's second cache.
+/// Number of elements of the vectors of a tile.
+///
+/// The second-level cache holds four times as many: the vectors and the gradient of the output,
+/// each in rows and in panels.
 const TILE_ELEMENTS: usize = 1 << 14;
 
-/// What tiles are computed in.
+/// Memory that the tiles of a part share.
 struct Buffers {
-    /// The gradients of the logits, then the bits, `[2 * vectors, num_bits]`.
+    /// The gradient of the logits above the bits, `[2 * vectors, num_bits]`.
     weights: Vec<f32>,
-    /// The vectors, then the output's gradients, `[2 * vectors, features]`.
+    /// The vectors above the gradient of the output, `[2 * vectors, features]`.
     vectors: Panels,
 }
 
-impl Part<'_> {
-    fn tile(self, buffers: &mut Buffers, sums: &mut Sums) {
+// for each tile of vectors:
+//     l      = grad_y D^T                                   // product
+//     l     *= slopes
+//     bits   = unpack(packed)                               // 0.0 or 1.0
+//     base  += sum of grad_y
+//     grad_x = l D                                          // product
+//     differences += l^T x + bits^T grad_y                  // one product: [l; bits]^T [x; grad_y]
+impl BackwardTask<'_> {
+    fn compute_tile(self, buffers: &mut Buffers, sums: &mut Sums) {
         let (features, num_bits) = (self.transposed.inner(), self.transposed.columns());
         let level = self.transposed.level();
         let count = self.x.len();
         let weights = &mut buffers.weights[..2 * count * num_bits];
         let (logits, bits) = weights.split_at_mut(count * num_bits);
         self.transposed
-            .product(self.output, Put::over(logits, num_bits));
+            .product(self.output, StoreRows::over(logits, num_bits));
         level.run(
             #[inline(always)]
             || {
                 let each = logits.iter_mut().zip(self.slopes);
                 each.for_each(|(logit, slope)| *logit *= slope);
+                // The bit order is that of `layout`, repeated here to write f32 in one pass.
                 let rows = self.packed.chunks_exact(row_bytes(num_bits));
                 for (bits, packed) in bits.chunks_exact_mut(num_bits).zip(rows) {
                     for (bits, byte) in bits.chunks_mut(8).zip(packed) {
@@ -230,14 +245,14 @@ impl Part<'_> {
                     }
                 }
                 for row in self.output.iter() {
-                    add(&mut sums.base, row);
+                    add_elements(&mut sums.base, row);
                 }
             },
         );
-        let rows = self.of_x;
+        let rows = self.grad_x;
         let columns = features;
         self.differences
-            .product(Rows::new(logits, num_bits), Put { rows, columns });
+            .product(Rows::new(logits, num_bits), StoreRows { rows, columns });
 
         if buffers.vectors.inner() != 2 * count {
             buffers.vectors.shrink(2 * count);
@@ -246,14 +261,16 @@ impl Part<'_> {
             buffers.vectors.set_row(index, row);
         }
         let rows = &mut sums.differences;
-        buffers
-            .vectors
-            .product(Columns::new(weights, num_bits), Add { rows, columns });
+        buffers.vectors.product(
+            ColumnVectors::new(weights, num_bits),
+            AddToRows { rows, columns },
+        );
     }
 }
 
+/// Adds elements to their sums.
 #[inline(always)]
-fn add(sums: &mut [f32], parts: &[f32]) {
+fn add_elements(sums: &mut [f32], parts: &[f32]) {
     sums.iter_mut()
         .zip(parts)
         .for_each(|(sum, part)| *sum += part);
