@@ -6,7 +6,6 @@ use bitcodes_kernels::layout;
 use bitcodes_kernels::signs::pack_signs;
 use burn::tensor::{Int, Tensor, backend::Backend, read_sync};
 
-use super::words::check_word_tensor;
 use super::{CodesError, PackedCodes, integers, read};
 
 impl PackedCodes {
@@ -103,44 +102,5 @@ impl PackedCodes {
             num_bits,
             bytes,
         })
-    }
-
-    /// Takes words from their device, as [`pack_words`](crate::pack_words) makes them; in a browser
-    /// use [`from_words_async`](Self::from_words_async).
-    ///
-    /// # Shapes
-    ///
-    /// - words: `[.., ceil(num_bits / 32)]`; the leading axes become [`dims`](Self::dims)
-    ///
-    /// # Errors
-    ///
-    /// [`CodesError::NoBits`], [`CodesError::WordCount`], [`CodesError::WordType`] and
-    /// [`CodesError::OutOfRange`] as [`unpack_words`](crate::unpack_words), and
-    /// [`CodesError::Layout`] for a row with a bit set past its last.
-    pub fn from_words<B: Backend, const D: usize>(
-        words: Tensor<B, D, Int>,
-        num_bits: usize,
-    ) -> Result<Self, CodesError> {
-        read_sync(Self::from_words_async(words, num_bits))
-    }
-
-    /// [`from_words`](Self::from_words) where reading back has to be waited for.
-    ///
-    /// # Errors
-    ///
-    /// As [`from_words`](Self::from_words).
-    pub async fn from_words_async<B: Backend, const D: usize>(
-        words: Tensor<B, D, Int>,
-        num_bits: usize,
-    ) -> Result<Self, CodesError> {
-        check_word_tensor(&words, num_bits).await?;
-        let shape = words.dims();
-        let words: Vec<u32> = read(words)
-            .await?
-            .iter::<i64>()
-            // Of an i32 the 32 bits, of wider types what is known to fit.
-            .map(|word| word as u32)
-            .collect();
-        Self::from_host_words(&shape[..D - 1], num_bits, &words)
     }
 }

@@ -9,6 +9,7 @@ mod packed;
 mod rows;
 mod words;
 
+pub use bitcodes_kernels::layout::LayoutError;
 pub use decimal::{
     check_bits, check_bits_async, to_bits, to_bits_async, to_decimal, to_decimal_async,
 };
@@ -18,7 +19,6 @@ pub use words::{pack_words, pack_words_async, unpack_words, unpack_words_async};
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use bitcodes_kernels::layout::LayoutError;
 use burn::tensor::{BasicOps, DType, Tensor, TensorData, backend::Backend};
 
 /// Codes that cannot be converted.

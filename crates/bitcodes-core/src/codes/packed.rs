@@ -4,11 +4,10 @@ use core::ops::{Index, Range};
 
 use alloc::vec;
 use alloc::vec::Vec;
-use bitcodes_kernels::layout::LayoutError;
 use bitcodes_kernels::{distance, layout};
-use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 
-use super::CodesError;
+use super::{CodesError, LayoutError};
 
 /// Packed codes on the host: rows of `num_bits` bits, each row whole bytes.
 ///
@@ -77,7 +76,7 @@ impl PackedCodes {
     ///
     /// [`CodesError::NoBits`], [`CodesError::ByteCount`] for more or fewer words than `dims` rows
     /// of `num_bits` bits have, and [`CodesError::Layout`] for a row with a bit set past its last.
-    pub fn from_host_words(
+    pub fn from_words(
         dims: impl Into<Vec<usize>>,
         num_bits: usize,
         words: &[u32],
@@ -104,29 +103,8 @@ impl PackedCodes {
         Self::from_bytes(dims, num_bits, bytes)
     }
 
-    /// The codes as words, in the form of [`pack_words`](crate::pack_words).
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[dims.., ceil(num_bits / 32)]`, of type [`DType::U32`]
-    ///
-    /// # Panics
-    ///
-    /// Where `D` is not one more than the number of [`dims`](Self::dims).
-    pub fn to_words<B: Backend, const D: usize>(&self, device: &B::Device) -> Tensor<B, D, Int> {
-        let mut shape = self.dims.clone();
-        shape.push(layout::row_words(self.num_bits));
-        assert_eq!(
-            shape.len(),
-            D,
-            "PackedCodes: the words have shape {shape:?}"
-        );
-        let words = TensorData::new(self.to_host_words(), shape);
-        Tensor::from_data(words, (device, DType::U32))
-    }
-
     /// The codes as words on the host, `ceil(num_bits / 32)` of each row.
-    pub fn to_host_words(&self) -> Vec<u32> {
+    pub fn to_words(&self) -> Vec<u32> {
         let word = |bytes: &[u8]| {
             let mut word = [0; 4];
             word[..bytes.len()].copy_from_slice(bytes);
@@ -146,16 +124,16 @@ impl PackedCodes {
     /// # Panics
     ///
     /// Where `D` is not one more than the number of [`dims`](Self::dims).
-    pub fn to_bits<B: Backend, const D: usize>(&self, device: &B::Device) -> Tensor<B, D, Int> {
+    pub fn unpack<B: Backend, const D: usize>(&self, device: &B::Device) -> Tensor<B, D, Int> {
         let mut shape = self.dims.clone();
         shape.push(self.num_bits);
         assert_eq!(shape.len(), D, "PackedCodes: the bits have shape {shape:?}");
-        let bits: Vec<i32> = self.to_host_bits().into_iter().map(i32::from).collect();
+        let bits: Vec<i32> = self.unpack_on_host().into_iter().map(i32::from).collect();
         Tensor::from_data(TensorData::new(bits, shape), device)
     }
 
     /// The bits on the host, one a byte, 0 or 1.
-    pub fn to_host_bits(&self) -> Vec<u8> {
+    pub fn unpack_on_host(&self) -> Vec<u8> {
         let mut bits = vec![0u8; self.len() * self.num_bits];
         for (bits, packed) in bits.chunks_exact_mut(self.num_bits).zip(self.rows()) {
             layout::unpack_row(packed, bits).expect("every constructor checks the layout");
@@ -278,5 +256,52 @@ impl Index<usize> for PackedCodes {
             "PackedCodes: code {row}, expected one below {codes}"
         );
         &self.bytes[row * bytes..][..bytes]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn words_on_the_host_are_packed_and_unpacked() {
+        let words = [0x8000_0001, 1, 0x7fff_fffe, 0];
+        let codes = PackedCodes::from_words([2], 33, &words).unwrap();
+        assert_eq!(codes.to_words(), words);
+        assert_eq!(codes[0], [1, 0, 0, 0x80, 1]);
+        let bits = codes.unpack_on_host();
+        assert_eq!(bits.len(), 66);
+        assert_eq!([bits[0], bits[1], bits[31], bits[32]], [1, 0, 1, 1]);
+        let none = PackedCodes::from_words([2, 0], 33, &[]).unwrap();
+        assert_eq!((none.dims(), none.to_words()), (&[2, 0][..], vec![]));
+    }
+
+    #[test]
+    fn words_that_break_the_layout_are_errors() {
+        assert_eq!(
+            PackedCodes::from_words([1], 0, &[0]),
+            Err(CodesError::NoBits)
+        );
+        let error = PackedCodes::from_words([2], 34, &[1, 3, 5, 0b1100]).unwrap_err();
+        let source = LayoutError::TailBits {
+            num_bits: 34,
+            last_byte: 0b1100,
+        };
+        assert_eq!(error, CodesError::Layout { row: 1, source });
+        // The bit lies past the five bytes of the row.
+        let error = PackedCodes::from_words([1], 34, &[0, 1 << 30]).unwrap_err();
+        assert!(
+            error.to_string().starts_with("row 0: the last byte"),
+            "{error}"
+        );
+        for words in [&[0; 3][..], &[0; 6]] {
+            let error = PackedCodes::from_words([2], 34, words).unwrap_err();
+            assert!(
+                matches!(error, CodesError::ByteCount { .. }),
+                "{} words for two codes of two words: {error}",
+                words.len()
+            );
+        }
     }
 }

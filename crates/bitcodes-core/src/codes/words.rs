@@ -130,7 +130,7 @@ pub async fn unpack_words_async<B: Backend, const D: usize>(
 }
 
 /// Checks that `words` can hold rows of `num_bits` bits: their number, their type, their range.
-pub(super) async fn check_word_tensor<B: Backend, const D: usize>(
+async fn check_word_tensor<B: Backend, const D: usize>(
     words: &Tensor<B, D, Int>,
     num_bits: usize,
 ) -> Result<(), CodesError> {

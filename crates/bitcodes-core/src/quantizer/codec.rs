@@ -159,7 +159,7 @@ impl<B: Backend> Bitcodes<B> {
         {
             return decoded;
         }
-        self.decode(codes.to_bits(&codebook.device()))
+        self.decode(codes.unpack(&codebook.device()))
     }
 
     /// The vectors that bits stand for, in the type of the codebook.
