@@ -6,7 +6,7 @@ use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 use super::pass::vectors_first;
 use super::product::along;
 use crate::backend::host::has_values_in_host_memory;
-use crate::losses::{CommitmentLoss, untracked};
+use crate::losses::{mean_squared_distance, untracked};
 
 /// Where vectors lie and how large they are, learned from them.
 ///
@@ -112,7 +112,7 @@ impl<B: Backend> Normalization<B> {
         let center = self.center.val().cast(dtype) / Self::DEVIATION;
         let off = (scaled - along(center)) * along(shrink);
         let nothing = off.zeros_like();
-        let square = CommitmentLoss::new().of_rows(off, nothing, valid.clone());
+        let square = mean_squared_distance(off, nothing, valid.clone());
         let size = match valid {
             Some(valid) => log_scale * valid.any().int().cast(dtype),
             None => log_scale,

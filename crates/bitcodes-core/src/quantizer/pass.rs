@@ -10,7 +10,7 @@ use super::unused::unused_loss;
 use super::{Bitcodes, Weights, residual};
 use crate::Assignment;
 use crate::backend::kernels;
-use crate::losses::{CommitmentLoss, EntropyLoss, untracked};
+use crate::losses::{EntropyLoss, mean_squared_distance, untracked};
 use crate::precision::working;
 use crate::sampling::sample_straight_through;
 
@@ -256,7 +256,7 @@ impl<B: Backend> Bitcodes<B> {
         let bits: Tensor<B, N> = bits.clone().cast(FloatDType::from(x.dtype()));
         let squared = |x: Tensor<B, N>, fixed: Tensor<B, N>| {
             let [x, fixed] = [x, fixed].map(vectors_first);
-            CommitmentLoss::new().of_rows(x, fixed, valid.clone())
+            mean_squared_distance(x, fixed, valid.clone())
         };
         let mut losses = Vec::new();
         if weights.commitment > 0.0 || weights.codebook > 0.0 {
