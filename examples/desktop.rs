@@ -65,8 +65,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     let codes = PackedCodes::from_bits(encode(&[digit]))?;
     let took = start.elapsed().as_secs_f64() * 1e3;
     println!("test digit {digit}, its bits in {took:.1} ms:");
-    let bits: Tensor<Wgpu, 2, Int> = codes.to_bits(&gpu.device);
-    println!("{}", line(&codes.to_host_bits(), config.quantizer.num_bits));
+    let bits: Tensor<Wgpu, 2, Int> = codes.unpack(&gpu.device);
+    println!(
+        "{}",
+        line(&codes.unpack_on_host(), config.quantizer.num_bits)
+    );
 
     let bit = bits.clone().narrow(1, flipped, 1);
     let other = bits

@@ -28,7 +28,7 @@ fn quantize<B: Backend>(device: &B::Device) {
     let packed = PackedCodes::from_bits(bits).expect("each bit is 0 or 1");
     println!("as bytes: {:02x?}", packed.as_bytes());
 
-    let y = bitcodes.decode(packed.to_bits::<B, 3>(device));
+    let y = bitcodes.decode(packed.unpack::<B, 3>(device));
     assert_eq!(y.into_data(), out.quantized.into_data());
     println!("and back from the bytes, to the last bit.");
 }

@@ -129,11 +129,11 @@ fn logits_bits_and_outputs_of_eval<B: Backend>(device: &B::Device) {
         let packed = PackedCodes::from_bits(bits.clone()).expect("bits");
         let decided = PackedCodes::from_logits(quantizer.logits(x)).expect("at least one bit");
         assert_eq!(decided, packed);
-        let words = packed.to_host_words();
-        let again = PackedCodes::from_host_words(golden.leading, golden.num_bits, &words);
+        let words = packed.to_words();
+        let again = PackedCodes::from_words(golden.leading, golden.num_bits, &words);
         assert_eq!(again.as_ref(), Ok(&packed));
         assert_eq!(packed.dims(), golden.leading);
-        let unpacked = packed.to_bits::<B, 3>(device);
+        let unpacked = packed.unpack::<B, 3>(device);
         assert_eq!(quantizer.decode(unpacked).into_data(), quantized);
 
         if let (Some(wanted), true) = (golden.integers("decimal"), golden.num_bits <= 31) {

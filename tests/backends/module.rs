@@ -67,7 +67,7 @@ fn no_vectors_give_no_codes<B: Backend>(device: &B::Device) {
     assert_eq!(bits.dims(), [2, 0, 7]);
     let packed = PackedCodes::from_bits(out.bits).unwrap();
     assert_eq!((packed.dims(), packed.as_bytes().len()), (&[2, 0][..], 0));
-    assert_eq!(packed.to_bits::<B, 3>(device).dims(), [2, 0, 7]);
+    assert_eq!(packed.unpack::<B, 3>(device).dims(), [2, 0, 7]);
 
     let trained = BitcodesConfig::reference(5, 7).init::<Autodiff<B>>(device);
     let out = trained.forward(Tensor::from_inner(x));

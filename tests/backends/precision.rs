@@ -158,7 +158,7 @@ fn double_precision_decides_in_double<B: Backend>(device: &B::Device) {
     let bits: Vec<u8> = quantizer.encode(x.clone()).into_data().iter().collect();
     assert_eq!(bits, [1, 0]);
     let packed = PackedCodes::from_logits(quantizer.logits(x.clone())).unwrap();
-    assert_eq!(packed.to_host_bits(), bits);
+    assert_eq!(packed.unpack_on_host(), bits);
     assert_eq!(quantizer.quantize(x.clone()).dtype(), DType::F64);
     // Also with a codebook of singles.
     let single = quantizer.codebook.val().cast(FloatDType::F32);

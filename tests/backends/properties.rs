@@ -156,8 +156,10 @@ fn packing_and_joining_are_reversed<B: Backend>(device: &B::Device) {
         let unpacked = unpack_words(words.clone(), num_bits).unwrap();
         prop_assert_eq!(unpacked.into_data(), wanted.clone());
         let codes = PackedCodes::from_bits(bits.clone()).unwrap();
-        prop_assert_eq!(&codes, &PackedCodes::from_words(words, num_bits).unwrap());
-        prop_assert_eq!(codes.to_bits::<B, 2>(device).into_data(), wanted.clone());
+        prop_assert_eq!(codes.to_words(), words.into_data().to_vec::<u32>().unwrap());
+        let from_words = PackedCodes::from_words(codes.dims(), num_bits, &codes.to_words());
+        prop_assert_eq!(&from_words.unwrap(), &codes);
+        prop_assert_eq!(codes.unpack::<B, 2>(device).into_data(), wanted.clone());
         let again = PackedCodes::from_bytes(codes.dims(), num_bits, codes.as_bytes().to_vec());
         prop_assert_eq!(again.unwrap(), codes);
 

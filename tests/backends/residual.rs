@@ -117,7 +117,7 @@ fn every_form_decides_as_plain_loops_do<B: Backend>(device: &B::Device) {
         assert_eq!(quantizer.encode(x.clone()).into_data(), bits);
         assert_eq!(quantizer.quantize(x.clone()).into_data(), y);
         let packed = PackedCodes::from_logits(quantizer.logits(x.clone())).unwrap();
-        assert_eq!(packed.to_bits::<B, 2>(device).into_data(), bits);
+        assert_eq!(packed.unpack::<B, 2>(device).into_data(), bits);
 
         // The same vectors as positions of two maps.
         let map = x.reshape([2, 5, 6, features]).permute([0, 3, 1, 2]);

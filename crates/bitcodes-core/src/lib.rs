@@ -21,7 +21,7 @@
 //! // Whole bytes a vector, packed; and the same vectors back.
 //! let codes = PackedCodes::from_bits(out.bits).unwrap();
 //! assert_eq!(codes.as_bytes().len(), 6);
-//! let y = bitcodes.decode(codes.to_bits::<Flex, 3>(&device));
+//! let y = bitcodes.decode(codes.unpack::<Flex, 3>(&device));
 //! assert_eq!(y.into_data(), bitcodes.quantize(x).into_data());
 //! # }
 //! ```
@@ -81,9 +81,9 @@ pub use assignment::{Assignment, Independent, Joint, Method};
 #[cfg(feature = "safetensors")]
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use codes::{
-    CodesError, PackedCodes, check_bits, check_bits_async, join_bits, join_rows, pack_words,
-    pack_words_async, split_bits, split_rows, to_bits, to_bits_async, to_decimal, to_decimal_async,
-    unpack_words, unpack_words_async,
+    CodesError, LayoutError, PackedCodes, check_bits, check_bits_async, join_bits, join_rows,
+    pack_words, pack_words_async, split_bits, split_rows, to_bits, to_bits_async, to_decimal,
+    to_decimal_async, unpack_words, unpack_words_async,
 };
 pub use config::BitcodesConfig;
 pub use error::ConfigError;

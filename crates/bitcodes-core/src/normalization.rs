@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
 use crate::backend::known::has_values_in_host_memory;
-use crate::losses::{CommitmentLoss, untracked};
+use crate::losses::{mean_squared_distance, untracked};
 use crate::vectors::{along, sum_over_vectors, vectors_first};
 
 /// A center for each feature and one scale for all, which are learned from the vectors.
@@ -129,7 +129,7 @@ impl<B: Backend> Normalization<B> {
         let center = self.center.val().cast(dtype) / Self::DEVIATION;
         let off = (scaled - along(center)) * along(shrink);
         let nothing = off.zeros_like();
-        let square = CommitmentLoss::new().of_rows(off, nothing, valid.clone());
+        let square = mean_squared_distance(off, nothing, valid.clone());
         let size = match valid {
             Some(valid) => log_scale * valid.any().int().cast(dtype),
             None => log_scale,

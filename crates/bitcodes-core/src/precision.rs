@@ -1,9 +1,11 @@
-//! The type that is computed in.
+//! The float type of computations, and the sigmoid in it.
 
 use burn::tensor::{DType, FloatDType, Tensor, activation, backend::Backend};
 
-/// f64 where one of the types is, f32 otherwise: bits are never decided in half precision, where
-/// rounding would decide those whose logits are small beside their terms.
+/// Returns f64 if one of the types is f64, otherwise f32.
+///
+/// Bits are never decided in half precision: where the terms of a logit are much larger than the
+/// logit, rounding would decide the bit.
 pub(crate) fn working(dtypes: impl IntoIterator<Item = DType>) -> FloatDType {
     match dtypes.into_iter().any(|dtype| dtype == DType::F64) {
         true => FloatDType::F64,
@@ -11,10 +13,10 @@ pub(crate) fn working(dtypes: impl IntoIterator<Item = DType>) -> FloatDType {
     }
 }
 
-/// `1 / (1 + exp(-x))`.
+/// Computes `1 / (1 + exp(-x))`.
 ///
-/// Burn 0.21 computes it in f32 whatever the type, on backends without one of their own; in f64 it
-/// is written as a hyperbolic tangent, which keeps its gradient finite too.
+/// Burn 0.21 computes it in f32 for any type, on backends without a sigmoid of their own. So for
+/// f64 it is computed here from the hyperbolic tangent, whose gradient is finite as well.
 pub(crate) fn sigmoid<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     match x.dtype() {
         DType::F64 => (x * 0.5).tanh() * 0.5 + 0.5,

@@ -1,4 +1,4 @@
-//! Numbers that change over the steps of a training.
+//! Settings that change over the steps of a training.
 
 use core::f64::consts::PI;
 use core::fmt;
@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// A number for each step of a training: the same for all, or along a curve from one to another.
+/// A number for each step of a training: a constant, or a curve from a start to an end.
 ///
 /// ```
 /// use bitcodes_core::Schedule;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// let schedule = Schedule::cosine(4.0, 0.5, 1000);
 /// assert_eq!(schedule.value(0), 4.0);
 /// assert_eq!(schedule.value(500), 2.25);
-/// assert_eq!(schedule.value(1000), 0.5); // and from there on
+/// assert_eq!(schedule.value(1000), 0.5); // and at each later step
 /// assert_eq!("cosine:4:0.5:1000".parse(), Ok(schedule));
 /// assert_eq!("0.7".parse(), Ok(Schedule::from(0.7)));
 /// ```
@@ -26,9 +26,9 @@ use serde::{Deserialize, Serialize};
     expecting = "expected a number, or a curve with start, end and steps"
 )]
 pub enum Schedule {
-    /// The same number at each step; as JSON the number itself.
+    /// The same number at each step; its JSON is the number itself.
     Constant(f64),
-    /// A curve over the first steps, and its end from there on.
+    /// A curve over the first `steps` steps, then its end at all later steps.
     Curve {
         /// The shape of the curve.
         curve: Curve,
@@ -36,24 +36,24 @@ pub enum Schedule {
         start: f64,
         /// The number from step `steps` on.
         end: f64,
-        /// Steps from the start to the end.
+        /// Number of steps from the start to the end.
         steps: usize,
     },
 }
 
-/// How a [`Schedule`] goes from its start to its end, `t` from 0 to 1.
+/// The shape of a [`Schedule`]'s curve from its start (`t = 0`) to its end (`t = 1`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Curve {
     /// `start + (end - start) t`
     Linear,
-    /// `start (end / start)^t`; both above 0
+    /// `start (end / start)^t`; start and end have to be above 0
     Exponential,
     /// `end + (start - end) (1 + cos(pi t)) / 2`
     Cosine,
 }
 
-/// A text that is no [`Schedule`].
+/// The error of a text that is no [`Schedule`]; it holds the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no schedule, expected a number, or linear, exponential or cosine with :START:END:STEPS"
@@ -73,23 +73,26 @@ pub enum ScheduleError {
 }
 
 impl Schedule {
-    /// Along a straight line from `start` at step 0 to `end` at step `steps`.
+    /// Makes a straight line from `start` at step 0 to `end` at step `steps`.
     pub const fn linear(start: f64, end: f64, steps: usize) -> Self {
-        Self::along(Curve::Linear, start, end, steps)
+        Self::from_curve(Curve::Linear, start, end, steps)
     }
 
-    /// By the same factor each step, from `start` at step 0 to `end` at step `steps`; both have to
-    /// be above 0.
+    /// Makes an exponential curve from `start` at step 0 to `end` at step `steps`.
+    ///
+    /// The number changes by the same factor at each step. `start` and `end` have to be above 0.
     pub const fn exponential(start: f64, end: f64, steps: usize) -> Self {
-        Self::along(Curve::Exponential, start, end, steps)
+        Self::from_curve(Curve::Exponential, start, end, steps)
     }
 
-    /// Along half a cosine, slow at both ends, from `start` at step 0 to `end` at step `steps`.
+    /// Makes half a cosine from `start` at step 0 to `end` at step `steps`.
+    ///
+    /// The number changes slowly at both ends.
     pub const fn cosine(start: f64, end: f64, steps: usize) -> Self {
-        Self::along(Curve::Cosine, start, end, steps)
+        Self::from_curve(Curve::Cosine, start, end, steps)
     }
 
-    const fn along(curve: Curve, start: f64, end: f64, steps: usize) -> Self {
+    const fn from_curve(curve: Curve, start: f64, end: f64, steps: usize) -> Self {
         Self::Curve {
             curve,
             start,
@@ -98,7 +101,7 @@ impl Schedule {
         }
     }
 
-    /// The number at a step, the first being 0.
+    /// Returns the number at a step; the first step is 0.
     pub fn value(&self, step: usize) -> f64 {
         match *self {
             Self::Constant(value) => value,
@@ -119,7 +122,7 @@ impl Schedule {
         }
     }
 
-    /// Checks that the curve exists: it has steps, and an exponential one does not reach 0.
+    /// Checks that a curve has steps, and that the ends of an exponential one are above 0.
     pub(crate) fn validate(&self) -> Result<(), ScheduleError> {
         match *self {
             Self::Curve { steps: 0, .. } => Err(ScheduleError::NoSteps(*self)),
@@ -133,7 +136,7 @@ impl Schedule {
         }
     }
 
-    /// The numbers between which all values lie.
+    /// Returns the two ends, between which all values lie.
     pub(crate) fn ends(&self) -> [f64; 2] {
         match *self {
             Self::Constant(value) => [value; 2],
@@ -142,14 +145,14 @@ impl Schedule {
     }
 }
 
-/// The same number at each step.
+/// Makes a constant schedule.
 impl From<f64> for Schedule {
     fn from(value: f64) -> Self {
         Self::Constant(value)
     }
 }
 
-/// In the form that [`FromStr`] reads: `0.7`, or `cosine:4:0.5:1000`.
+/// Writes the form that [`FromStr`] reads: `0.7`, or `cosine:4:0.5:1000`.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -189,7 +192,7 @@ impl FromStr for Schedule {
                 "cosine" => Curve::Cosine,
                 _ => return None,
             };
-            Some(Self::along(
+            Some(Self::from_curve(
                 curve,
                 start.parse().ok()?,
                 end.parse().ok()?,
@@ -206,7 +209,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn curves_have_their_ends_and_their_middle() {
+    fn curves_start_end_and_have_their_middle_where_their_formula_says() {
         for (schedule, middle) in [
             (Schedule::linear(8.0, 2.0, 10), 5.0),
             (Schedule::exponential(8.0, 2.0, 10), 4.0),
@@ -219,7 +222,7 @@ mod tests {
             let values: Vec<f64> = (0..=10).map(|step| schedule.value(step)).collect();
             assert!(values.is_sorted_by(|a, b| a > b), "{schedule}: {values:?}");
         }
-        // A cosine is slow at its ends.
+        // A quarter of the steps takes the cosine less than a quarter of the way.
         let cosine = Schedule::cosine(8.0, 2.0, 100);
         let quarter = 2.0 + 6.0 * (1.0 + core::f64::consts::FRAC_1_SQRT_2) / 2.0;
         assert!((cosine.value(25) - quarter).abs() < 1e-12);
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_json_give_the_same_schedule_again() {
+    fn a_schedule_is_read_back_from_its_text_and_from_its_json() {
         for schedule in [
             Schedule::from(0.25),
             Schedule::linear(1.0, 0.0, 3),

@@ -1,5 +1,7 @@
-//! What is allocated, counted by the allocator. In a program of their own, and one after the other,
-//! as the counts are the process's.
+//! Tests of the memory that operations allocate, as the allocator counts it.
+//!
+//! The allocator counts for the whole process. So these tests are a program of their own, and run
+//! one after the other.
 #![cfg(feature = "flex")]
 
 use std::sync::{Mutex, PoisonError};
@@ -16,15 +18,15 @@ type Train = Autodiff<Flex>;
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// The most that is allocated at once beyond what is there already, by a call.
-fn peak<T>(call: impl FnOnce() -> T) -> (usize, T) {
+/// Runs `call` and returns the most bytes that it had allocated at once, and its value.
+fn peak_bytes<T>(call: impl FnOnce() -> T) -> (usize, T) {
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
     let value = call();
     (ALLOCATOR.peak_usage() - before, value)
 }
 
-/// With the gradient, which has the size of the logits itself.
+/// The gradient is part of that memory, and has the size of the logits itself.
 #[test]
 fn the_entropy_loss_takes_less_than_twice_the_memory_of_its_logits() {
     const VECTORS: usize = 16_384;
@@ -35,15 +37,16 @@ fn the_entropy_loss_takes_less_than_twice_the_memory_of_its_logits() {
         let logits = Tensor::<Train, 2>::random([VECTORS, num_bits], normal, &device);
         let logits = logits.require_grad();
         let size = VECTORS * num_bits * size_of::<f32>();
-        // What threads allocate once for themselves.
+        // The first call also allocates what threads keep for themselves.
         EntropyLoss::new().forward(logits.clone()).backward();
 
-        let (forward, loss) = peak(|| EntropyLoss::new().forward(logits.clone()));
+        let (forward, loss) = peak_bytes(|| EntropyLoss::new().forward(logits.clone()));
         drop(loss);
-        let (step, gradients) = peak(|| EntropyLoss::new().forward(logits.clone()).backward());
+        let (step, gradients) =
+            peak_bytes(|| EntropyLoss::new().forward(logits.clone()).backward());
         assert!(logits.grad(&gradients).is_some());
         let plain = logits.inner();
-        let (inference, _) = peak(|| EntropyLoss::new().forward(plain));
+        let (inference, _) = peak_bytes(|| EntropyLoss::new().forward(plain));
 
         let times = |bytes: usize| bytes as f64 / size as f64;
         println!(
@@ -55,23 +58,22 @@ fn the_entropy_loss_takes_less_than_twice_the_memory_of_its_logits() {
         );
         assert!(
             forward < size,
-            "{forward} bytes forward, logits have {size}"
+            "the forward pass allocates {forward} bytes, the logits have {size}"
         );
         assert!(
             step < 2 * size,
-            "{step} bytes for a step, logits have {size}"
+            "forward and backward pass allocate {step} bytes, the logits have {size}"
         );
         assert!(
             inference < size,
-            "{inference} bytes without gradient, logits have {size}"
+            "without gradient {inference} bytes are allocated, the logits have {size}"
         );
     }
 }
 
-/// A map is not transposed to vectors first: no more is allocated than for the same vectors in
-/// rows.
+/// A copy of the map, transposed to rows, would take as many bytes as the map.
 #[test]
-fn a_channel_first_map_is_not_copied() {
+fn encoding_a_channel_first_map_does_not_copy_the_map() {
     const FEATURES: usize = 256;
     const POSITIONS: usize = 64 * 64;
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,12 +83,12 @@ fn a_channel_first_map_is_not_copied() {
     let map = Tensor::<Flex, 4>::random([4, FEATURES, 64, 64], normal, &device);
     let rows = Tensor::<Flex, 2>::random([4 * POSITIONS, FEATURES], normal, &device);
     let size = 4 * POSITIONS * FEATURES * size_of::<f32>();
-    // What threads allocate once for themselves.
+    // The first calls also allocate what threads keep for themselves.
     quantizer.encode_channel_first(map.clone());
     quantizer.encode(rows.clone());
 
-    let (of_map, _) = peak(|| quantizer.encode_channel_first(map));
-    let (of_rows, _) = peak(|| quantizer.encode(rows));
+    let (of_map, _) = peak_bytes(|| quantizer.encode_channel_first(map));
+    let (of_rows, _) = peak_bytes(|| quantizer.encode(rows));
     let times = |bytes: usize| bytes as f64 / size as f64;
     println!(
         "encoding {} vectors of {FEATURES} features, in sizes of the vectors: as maps {:.2}, \
@@ -97,6 +99,6 @@ fn a_channel_first_map_is_not_copied() {
     );
     assert!(
         of_map < size / 2,
-        "{of_map} bytes for maps, which have {size}"
+        "encoding the map allocates {of_map} bytes, the map has {size}"
     );
 }

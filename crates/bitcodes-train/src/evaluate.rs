@@ -45,7 +45,7 @@ impl Reconstructions {
         for batch in indices.chunks(Self::BATCH) {
             let packed = PackedCodes::from_logits(model.logits(set.tensor(batch, device)))?;
             statistics.update(&packed)?;
-            let images = model.decode(packed.to_bits(device)).into_data();
+            let images = model.decode(packed.unpack(device)).into_data();
             pixels.extend(images.iter::<f32>());
             codes.push(packed);
         }

@@ -45,8 +45,8 @@ pub fn bits_of_words<const D: usize>(
     let n = shape(words.len(), "words", &[rows_each, row_words])?[0];
     let mut dims = vec![n];
     dims.extend(&rest[..rest.len() - 1]);
-    let codes = PackedCodes::from_host_words(dims, num_bits, words)?;
-    Ok(codes.to_bits(&device()?))
+    let codes = PackedCodes::from_words(dims, num_bits, words)?;
+    Ok(codes.unpack(&device()?))
 }
 
 /// The first axis of `[n, rest..]`, by the number of elements.
@@ -82,7 +82,7 @@ pub fn code_words(
 ) -> Promise {
     future_to_promise(async move {
         let codes = codes.await.map_err(JsError::from)?;
-        Ok(Uint32Array::from(&codes.to_host_words()[..]).into())
+        Ok(Uint32Array::from(&codes.to_words()[..]).into())
     })
 }
 

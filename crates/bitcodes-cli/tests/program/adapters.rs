@@ -50,7 +50,7 @@ fn adapters_are_listed_and_chosen_by_number_or_name() {
         let error = String::from_utf8(output.stderr).unwrap();
         let error = error.lines().last().unwrap_or_default();
         assert!(error.starts_with("error: "), "{error}");
-        assert!(error.contains("0 adapters are meant by"), "{error}");
+        assert!(error.contains("0 adapters match"), "{error}");
         assert!(
             error.contains(&format!("expected one of 0: {first}")),
             "{error}"

@@ -1,5 +1,6 @@
-//! Choosing a GPU, and asking for it before the first tensor does: Burn itself panics where there
-//! is none.
+//! The choice of a GPU for Burn's WGPU backend.
+//!
+//! Burn itself panics at the first tensor if there is no GPU; these functions return an error.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -16,41 +17,42 @@ use wgpu::{
 
 pub use wgpu::AdapterInfo;
 
-/// An adapter that cannot be had.
+/// The reason why no adapter can be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdapterError {
-    /// There is none that Burn's WGPU backend could use.
+    /// There is no adapter that Burn's WGPU backend can use.
     #[error("no {api} adapter: {reason}")]
     None {
         /// The graphics interface that was asked.
         api: String,
-        /// What it answered.
+        /// The answer of the graphics interface.
         reason: String,
     },
-    /// There is none, or more than one, that is meant.
+    /// The choice matches no adapter, or more than one.
     #[error(
-        "{matching} adapters are meant by {wanted}, expected one of {}",
+        "{matching} adapters match {wanted}, expected one of {}",
         numbered(found)
     )]
     Choice {
-        /// What was asked for.
+        /// The number or the part of a name that was asked for.
         wanted: String,
-        /// How many it fits.
+        /// Number of adapters that match.
         matching: usize,
-        /// What there is.
+        /// Descriptions of all adapters.
         found: Vec<String>,
     },
-    /// The adapter gives no device.
+    /// The adapter does not give a device.
     #[error("{adapter} gives no device: {reason}")]
     NoDevice {
-        /// The adapter.
+        /// Description of the adapter.
         adapter: String,
-        /// What it answered.
+        /// The adapter's answer.
         reason: String,
     },
 }
 
+/// Lists the adapters in one line, each with its number.
 fn numbered(found: &[String]) -> String {
     if found.is_empty() {
         return "none: there is no adapter".into();
@@ -60,19 +62,20 @@ fn numbered(found: &[String]) -> String {
     lines.collect::<Vec<_>>().join(", ")
 }
 
-/// Which adapter to take.
+/// The choice of an adapter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum AdapterChoice {
-    /// The one that the system prefers for high performance.
+    /// The adapter that the system prefers for high performance.
     #[default]
     Preferred,
-    /// The one at this place of [`adapters`]; past the last, the one whose name has this number.
+    /// The adapter with this index in [`adapters`]; if there are fewer adapters, the one whose name
+    /// contains this number.
     Index(usize),
-    /// The one whose name contains this, in any case.
+    /// The adapter whose name contains this text, in upper or lower case.
     Named(String),
 }
 
-/// A whole number is an index, anything else a part of a name.
+/// Reads a whole number as an index, any other text as a part of a name.
 impl FromStr for AdapterChoice {
     type Err = Infallible;
 
@@ -84,16 +87,16 @@ impl FromStr for AdapterChoice {
     }
 }
 
-/// An adapter that is ready.
+/// An adapter with a device that Burn can use.
 #[derive(Debug, Clone)]
 pub struct OpenAdapter {
-    /// The device of Burn's to make tensors on.
+    /// The device to make tensors on.
     pub device: WgpuDevice,
-    /// What the adapter says of itself.
+    /// The adapter's description of itself.
     pub info: AdapterInfo,
 }
 
-/// An adapter in a line: its name, its kind, the graphics interface.
+/// Describes an adapter in one line: its name, its kind and its graphics interface.
 pub fn describe(info: &AdapterInfo) -> String {
     let kind = match info.device_type {
         DeviceType::DiscreteGpu => "discrete GPU",
@@ -102,7 +105,7 @@ pub fn describe(info: &AdapterInfo) -> String {
         DeviceType::Cpu => "software on the CPU",
         DeviceType::Other => "GPU",
     };
-    // Browsers keep names to themselves.
+    // Browsers do not tell the name.
     let name = match (info.name.trim(), info.driver.trim()) {
         ("", "") => "unnamed",
         ("", driver) => driver,
@@ -111,31 +114,34 @@ pub fn describe(info: &AdapterInfo) -> String {
     format!("{name} ({kind}, {})", info.backend)
 }
 
-/// The adapters that Burn's WGPU backend could use: Metal's on Apple's machines, else Vulkan's, in
-/// a browser WebGPU's.
+/// Lists the adapters that Burn's WGPU backend can use.
+///
+/// These are Metal's adapters on Apple's machines, WebGPU's in a browser, and Vulkan's elsewhere.
 pub async fn adapters() -> Vec<AdapterInfo> {
     let found = instance().enumerate_adapters(backend().into()).await;
     found.iter().map(Adapter::get_info).collect()
 }
 
-/// Makes a device of an adapter; each call makes a new one, whose tensors are its own.
+/// Opens an adapter and makes a device of it.
+///
+/// Each call makes a new device. Tensors of one device cannot be used on another.
 ///
 /// # Errors
 ///
-/// [`AdapterError`] where there is no such adapter, or it cannot be used.
+/// [`AdapterError`] if there is no such adapter, or it does not give a device.
 pub async fn open(choice: &AdapterChoice) -> Result<OpenAdapter, AdapterError> {
     let instance = instance();
     let adapter = chosen(&instance, choice).await?;
     let info = adapter.get_info();
     let descriptor = DeviceDescriptor {
         label: None,
-        // All that there are, by which Burn decides what it can do.
+        // Burn chooses its kernels by the features of the device, so the device gets all of them.
         required_features: adapter
             .features()
             .difference(Features::MAPPABLE_PRIMARY_BUFFERS | Features::all_experimental_mask()),
         required_limits: adapter.limits(),
         experimental_features: ExperimentalFeatures::disabled(),
-        // Burn allocates in large blocks itself.
+        // Burn's own allocator already makes large blocks.
         memory_hints: MemoryHints::MemoryUsage,
         trace: wgpu::Trace::Off,
     };
@@ -157,14 +163,14 @@ pub async fn open(choice: &AdapterChoice) -> Result<OpenAdapter, AdapterError> {
     })
 }
 
-/// Looks for an adapter, without making a device of it.
+/// Finds an adapter, without making a device of it.
 ///
-/// With [`AdapterChoice::Preferred`] it is the one that Burn takes for its default device, unless
-/// the environment variable `CUBECL_WGPU_DEFAULT_DEVICE` tells it to take another.
+/// With [`AdapterChoice::Preferred`] this is the adapter of Burn's default device, unless the
+/// environment variable `CUBECL_WGPU_DEFAULT_DEVICE` names another one.
 ///
 /// # Errors
 ///
-/// [`AdapterError`] where there is no such adapter.
+/// [`AdapterError`] if there is no such adapter.
 pub async fn find(choice: &AdapterChoice) -> Result<AdapterInfo, AdapterError> {
     Ok(chosen(&instance(), choice).await?.get_info())
 }
@@ -177,24 +183,24 @@ async fn chosen(instance: &Instance, choice: &AdapterChoice) -> Result<Adapter, 
     };
     let mut all = instance.enumerate_adapters(backend().into()).await;
     let infos: Vec<AdapterInfo> = all.iter().map(Adapter::get_info).collect();
-    let is_meant = |(index, info): &(usize, &AdapterInfo)| match choice {
+    let matches_choice = |(index, info): &(usize, &AdapterInfo)| match choice {
         AdapterChoice::Preferred => true,
         AdapterChoice::Index(wanted) if *wanted < infos.len() => index == wanted,
-        // No such place: it may be the number of a model.
+        // A number that is no index may be part of a model's name.
         AdapterChoice::Index(number) => info.name.contains(&number.to_string()),
         AdapterChoice::Named(part) => info.name.to_lowercase().contains(&part.to_lowercase()),
     };
-    let meant: Vec<usize> = infos
+    let matching: Vec<usize> = infos
         .iter()
         .enumerate()
-        .filter(is_meant)
+        .filter(matches_choice)
         .map(|(index, _)| index)
         .collect();
-    match meant[..] {
+    match matching[..] {
         [index] => Ok(all.swap_remove(index)),
         _ => Err(AdapterError::Choice {
             wanted,
-            matching: meant.len(),
+            matching: matching.len(),
             found: infos.iter().map(describe).collect(),
         }),
     }

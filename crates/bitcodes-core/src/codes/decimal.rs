@@ -1,4 +1,4 @@
-//! Bits as whole numbers and back, the first bit the most significant.
+//! Codes as whole numbers, whose most significant bit is the first bit.
 
 use alloc::vec::Vec;
 use burn::tensor::{
@@ -7,31 +7,47 @@ use burn::tensor::{
 
 use super::{CodesError, integers, read};
 
-/// The number that each row of bits writes in binary, the first bit the most significant.
+/// Converts each row of bits to the number that it writes in binary.
 ///
-/// Burn has no tensor without axes: a single row `[num_bits]` gives `[1]`.
+/// The first bit is the most significant: `[1, 0, 1, 1]` gives 11. [`to_bits`] is the inverse.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use bitcodes_core::to_decimal;
+/// use bitcodes_core::burn::{backend::Flex, tensor::{Int, Tensor}};
+///
+/// let device = Default::default();
+/// let bits = Tensor::<Flex, 2, Int>::from_data([[1, 0, 1, 1], [0, 0, 1, 0]], &device);
+/// let indices: Tensor<Flex, 1, Int> = to_decimal(bits).unwrap();
+/// assert_eq!(indices.into_data().iter::<i64>().collect::<Vec<_>>(), [11, 2]);
+/// # }
+/// ```
 ///
 /// # Shapes
 ///
 /// - bits: `[.., num_bits]`
-/// - output: the leading axes; `D2` is `D - 1`, and 1 where `D` is 1, or it does not compile
+/// - output: the leading axes; `D2` has to be `D - 1`, or it does not compile. Burn has no tensor
+///   without axes, so a single row `[num_bits]` gives `[1]`, with `D2` of 1.
 ///
 /// # Errors
 ///
-/// [`CodesError::TooManyBits`] for more bits than the tensor's integer type holds (31 for i32, 63
-/// for i64), [`CodesError::OutOfRange`] for bits that are not 0 or 1. The check reads two numbers
-/// back from the device; in a browser use [`to_decimal_async`].
+/// - [`CodesError::NoBits`] if the last axis is empty
+/// - [`CodesError::TooManyBits`] if the tensor's integer type cannot hold so many bits (at most 31
+///   for i32, 63 for i64)
+/// - [`CodesError::OutOfRange`] if a bit is not 0 or 1; the check reads two numbers back from the
+///   device, in a browser use [`to_decimal_async`]
+/// - [`CodesError::Device`] if the device cannot be read
 pub fn to_decimal<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
 ) -> Result<Tensor<B, D2, Int>, CodesError> {
     read_sync(to_decimal_async(bits))
 }
 
-/// [`to_decimal`] where reading back has to be waited for.
+/// Converts each row of bits to a number; the asynchronous form of [`to_decimal`].
 ///
 /// # Errors
 ///
-/// As [`to_decimal`].
+/// The errors of [`to_decimal`].
 pub async fn to_decimal_async<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
 ) -> Result<Tensor<B, D2, Int>, CodesError> {
@@ -59,18 +75,38 @@ pub async fn to_decimal_async<B: Backend, const D: usize, const D2: usize>(
     Ok(decimal.reshape(shape))
 }
 
-/// The bits of each number, the first bit the most significant.
+/// Converts each number to its `num_bits` bits, the most significant first.
+///
+/// [`to_decimal`] is the inverse.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use bitcodes_core::to_bits;
+/// use bitcodes_core::burn::{backend::Flex, tensor::{Int, Tensor}};
+///
+/// let device = Default::default();
+/// let indices = Tensor::<Flex, 1, Int>::from_data([11, 2], &device);
+/// let bits: Tensor<Flex, 2, Int> = to_bits(indices, 4).unwrap();
+/// assert_eq!(
+///     bits.into_data().iter::<i64>().collect::<Vec<_>>(),
+///     [1, 0, 1, 1, 0, 0, 1, 0]
+/// );
+/// # }
+/// ```
 ///
 /// # Shapes
 ///
 /// - indices: `[..]`
-/// - output: `[.., num_bits]`; `D2` is `D + 1`, or it does not compile
+/// - output: `[.., num_bits]`; `D2` has to be `D + 1`, or it does not compile
 ///
 /// # Errors
 ///
-/// [`CodesError::TooManyBits`] for more bits than the tensor's integer type holds (31 for i32, 63
-/// for i64), [`CodesError::OutOfRange`] for a number below 0 or from 2^`num_bits`. The check reads
-/// two numbers back from the device; in a browser use [`to_bits_async`].
+/// - [`CodesError::NoBits`] if `num_bits` is 0
+/// - [`CodesError::TooManyBits`] if the tensor's integer type cannot hold so many bits (at most 31
+///   for i32, 63 for i64)
+/// - [`CodesError::OutOfRange`] if a number is below 0 or not below 2^`num_bits`; the check reads
+///   two numbers back from the device, in a browser use [`to_bits_async`]
+/// - [`CodesError::Device`] if the device cannot be read
 pub fn to_bits<B: Backend, const D: usize, const D2: usize>(
     indices: Tensor<B, D, Int>,
     num_bits: usize,
@@ -78,11 +114,11 @@ pub fn to_bits<B: Backend, const D: usize, const D2: usize>(
     read_sync(to_bits_async(indices, num_bits))
 }
 
-/// [`to_bits`] where reading back has to be waited for.
+/// Converts each number to its bits; the asynchronous form of [`to_bits`].
 ///
 /// # Errors
 ///
-/// As [`to_bits`].
+/// The errors of [`to_bits`].
 pub async fn to_bits_async<B: Backend, const D: usize, const D2: usize>(
     indices: Tensor<B, D, Int>,
     num_bits: usize,
@@ -105,27 +141,31 @@ pub async fn to_bits_async<B: Backend, const D: usize, const D2: usize>(
     Ok(Tensor::stack(bits.collect(), D))
 }
 
-/// Checks that bits are 0 or 1, as [`decode`](crate::Bitcodes::decode) takes them unchecked.
+/// Checks that all bits are 0 or 1.
+///
+/// [`decode`](crate::Bitcodes::decode) does not check its bits. The check reads two numbers back
+/// from the device; in a browser use [`check_bits_async`].
 ///
 /// # Errors
 ///
-/// [`CodesError::OutOfRange`] with one that is not. The check reads two numbers back from the
-/// device; in a browser use [`check_bits_async`].
+/// - [`CodesError::OutOfRange`] if a bit is not 0 or 1
+/// - [`CodesError::Device`] if the device cannot be read
 pub fn check_bits<B: Backend, const D: usize>(bits: &Tensor<B, D, Int>) -> Result<(), CodesError> {
     read_sync(check_bits_async(bits))
 }
 
-/// [`check_bits`] where reading back has to be waited for.
+/// Checks that all bits are 0 or 1; the asynchronous form of [`check_bits`].
 ///
 /// # Errors
 ///
-/// As [`check_bits`].
+/// The errors of [`check_bits`].
 pub async fn check_bits_async<B: Backend, const D: usize>(
     bits: &Tensor<B, D, Int>,
 ) -> Result<(), CodesError> {
     check_range(bits, 1).await
 }
 
+/// Checks that numbers of `num_bits` bits fit into the integer type.
 fn check_bits_fit(num_bits: usize, dtype: DType) -> Result<(), CodesError> {
     let max_bits = match dtype {
         DType::I8 => 7,
@@ -134,7 +174,7 @@ fn check_bits_fit(num_bits: usize, dtype: DType) -> Result<(), CodesError> {
         DType::U16 => 16,
         DType::I32 => 31,
         DType::U32 => 32,
-        // A u64 of 64 bits would not fit the i64 through which values are read back.
+        // The powers of two are made as i64, so 63 is the limit for u64, too.
         _ => 63,
     };
     match num_bits {
@@ -148,6 +188,7 @@ fn check_bits_fit(num_bits: usize, dtype: DType) -> Result<(), CodesError> {
     }
 }
 
+/// Checks that all values lie between 0 and `max`.
 pub(super) async fn check_range<B: Backend, const D: usize>(
     values: &Tensor<B, D, Int>,
     max: i128,
@@ -155,7 +196,7 @@ pub(super) async fn check_range<B: Backend, const D: usize>(
     if values.shape().num_elements() == 0 {
         return Ok(());
     }
-    // As data: a scalar would pass through the backend's own integer type, which may be narrower.
+    // Read as data: `into_scalar` converts to the backend's integer type, which may be narrower.
     let ends = [
         read(values.clone().min()).await?,
         read(values.clone().max()).await?,

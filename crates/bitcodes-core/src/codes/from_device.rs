@@ -1,4 +1,4 @@
-//! Packed codes from tensors, which are read back from their device.
+//! Packed codes from tensors, whose values are read back from the device.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -6,11 +6,12 @@ use bitcodes_kernels::layout;
 use bitcodes_kernels::signs::pack_signs;
 use burn::tensor::{Int, Tensor, backend::Backend, read_sync};
 
-use super::words::check_word_tensor;
 use super::{CodesError, PackedCodes, integers, read};
 
 impl PackedCodes {
-    /// Packs bits, which are read back from their device; in a browser use
+    /// Packs a tensor of bits.
+    ///
+    /// The function reads the bits back from the device; in a browser use
     /// [`from_bits_async`](Self::from_bits_async).
     ///
     /// # Shapes
@@ -19,19 +20,20 @@ impl PackedCodes {
     ///
     /// # Errors
     ///
-    /// [`CodesError::OutOfRange`] for a bit that is not 0 or 1, [`CodesError::NoBits`] where the
-    /// last axis is empty.
+    /// - [`CodesError::NoBits`] if the last axis is empty
+    /// - [`CodesError::OutOfRange`] if a bit is not 0 or 1
+    /// - [`CodesError::Device`] if the device cannot be read
     pub fn from_bits<B: Backend, const D: usize>(
         bits: Tensor<B, D, Int>,
     ) -> Result<Self, CodesError> {
         read_sync(Self::from_bits_async(bits))
     }
 
-    /// [`from_bits`](Self::from_bits) where reading back has to be waited for.
+    /// Packs a tensor of bits; the asynchronous form of [`from_bits`](Self::from_bits).
     ///
     /// # Errors
     ///
-    /// As [`from_bits`](Self::from_bits).
+    /// The errors of [`from_bits`](Self::from_bits).
     pub async fn from_bits_async<B: Backend, const D: usize>(
         bits: Tensor<B, D, Int>,
     ) -> Result<Self, CodesError> {
@@ -56,28 +58,33 @@ impl PackedCodes {
         })
     }
 
-    /// Packs the bits that logits decide, `logit > 0`, as [`encode`](crate::Bitcodes::encode) does;
-    /// they are read back from their device. It takes less than to encode and pack apart.
+    /// Packs the bits `logit > 0` of a tensor of logits.
+    ///
+    /// [`encode`](crate::Bitcodes::encode) decides the same bits of
+    /// [`logits`](crate::Bitcodes::logits); this function takes less time than `encode` followed by
+    /// [`from_bits`](Self::from_bits). It reads the logits back from the device; in a browser use
+    /// [`from_logits_async`](Self::from_logits_async).
     ///
     /// # Shapes
     ///
-    /// - logits: `[.., num_bits]`, of [`logits`](crate::Bitcodes::logits); the leading axes become
-    ///   [`dims`](Self::dims)
+    /// - logits: `[.., num_bits]`; the leading axes become [`dims`](Self::dims)
     ///
     /// # Errors
     ///
-    /// [`CodesError::NoBits`] where the last axis is empty, [`CodesError::Device`].
+    /// - [`CodesError::NoBits`] if the last axis is empty
+    /// - [`CodesError::Device`] if the device cannot be read
     pub fn from_logits<B: Backend, const D: usize>(
         logits: Tensor<B, D>,
     ) -> Result<Self, CodesError> {
         read_sync(Self::from_logits_async(logits))
     }
 
-    /// [`from_logits`](Self::from_logits) where reading back has to be waited for.
+    /// Packs the bits of a tensor of logits; the asynchronous form of
+    /// [`from_logits`](Self::from_logits).
     ///
     /// # Errors
     ///
-    /// As [`from_logits`](Self::from_logits).
+    /// The errors of [`from_logits`](Self::from_logits).
     pub async fn from_logits_async<B: Backend, const D: usize>(
         logits: Tensor<B, D>,
     ) -> Result<Self, CodesError> {
@@ -91,7 +98,7 @@ impl PackedCodes {
         match logits.as_slice::<f32>() {
             Ok(logits) => pack_signs(logits, num_bits, &mut bytes),
             Err(_) => {
-                // A wider type: what is above 0 there may round to 0 in an f32.
+                // Compared as f64: a small f64 above 0 may round to 0 in f32.
                 let signs = logits
                     .iter::<f64>()
                     .map(|logit| f32::from(u8::from(logit > 0.0)));
@@ -103,44 +110,5 @@ impl PackedCodes {
             num_bits,
             bytes,
         })
-    }
-
-    /// Takes words from their device, as [`pack_words`](crate::pack_words) makes them; in a browser
-    /// use [`from_words_async`](Self::from_words_async).
-    ///
-    /// # Shapes
-    ///
-    /// - words: `[.., ceil(num_bits / 32)]`; the leading axes become [`dims`](Self::dims)
-    ///
-    /// # Errors
-    ///
-    /// [`CodesError::NoBits`], [`CodesError::WordCount`], [`CodesError::WordType`] and
-    /// [`CodesError::OutOfRange`] as [`unpack_words`](crate::unpack_words), and
-    /// [`CodesError::Layout`] for a row with a bit set past its last.
-    pub fn from_words<B: Backend, const D: usize>(
-        words: Tensor<B, D, Int>,
-        num_bits: usize,
-    ) -> Result<Self, CodesError> {
-        read_sync(Self::from_words_async(words, num_bits))
-    }
-
-    /// [`from_words`](Self::from_words) where reading back has to be waited for.
-    ///
-    /// # Errors
-    ///
-    /// As [`from_words`](Self::from_words).
-    pub async fn from_words_async<B: Backend, const D: usize>(
-        words: Tensor<B, D, Int>,
-        num_bits: usize,
-    ) -> Result<Self, CodesError> {
-        check_word_tensor(&words, num_bits).await?;
-        let shape = words.dims();
-        let words: Vec<u32> = read(words)
-            .await?
-            .iter::<i64>()
-            // Of an i32 the 32 bits, of wider types what is known to fit.
-            .map(|word| word as u32)
-            .collect();
-        Self::from_host_words(&shape[..D - 1], num_bits, &words)
     }
 }

@@ -1,7 +1,8 @@
-//! Codes in other forms than a tensor of bits.
+//! Conversions between a tensor of bits and the other forms of codes.
 //!
-//! What has to look at values reads them back from their device. Each such function comes twice:
-//! plainly, and as `.._async`, which alone works on a GPU in a browser, where nothing can wait.
+//! A function that depends on values reads them back from the device. It has two forms: a plain
+//! one, and one whose name ends in `_async`. On a GPU in a browser only the asynchronous form works,
+//! as a page cannot block.
 
 mod decimal;
 mod from_device;
@@ -9,6 +10,7 @@ mod packed;
 mod rows;
 mod words;
 
+pub use bitcodes_kernels::layout::LayoutError;
 pub use decimal::{
     check_bits, check_bits_async, to_bits, to_bits_async, to_decimal, to_decimal_async,
 };
@@ -18,10 +20,9 @@ pub use words::{pack_words, pack_words_async, unpack_words, unpack_words_async};
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use bitcodes_kernels::layout::LayoutError;
 use burn::tensor::{BasicOps, DType, Tensor, TensorData, backend::Backend};
 
-/// Codes that cannot be converted.
+/// The reason why codes cannot be converted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodesError {
@@ -31,17 +32,17 @@ pub enum CodesError {
     /// An integer type cannot hold this many bits.
     #[error("{num_bits} bits do not fit into {dtype:?}, which holds at most {max_bits}")]
     TooManyBits {
-        /// Bits of a code.
+        /// Number of bits of a code.
         num_bits: usize,
         /// Type of the tensor's elements.
         dtype: DType,
-        /// The most that the type holds.
+        /// The largest number of bits that the type holds.
         max_bits: usize,
     },
-    /// A value lies outside the range of its kind.
+    /// A value lies outside its range, as a bit that is not 0 or 1.
     #[error("found a value of {value}, expected 0 to {max}")]
     OutOfRange {
-        /// What was found.
+        /// The value that was found.
         value: i128,
         /// The largest value allowed; the smallest is 0.
         max: i128,
@@ -49,21 +50,21 @@ pub enum CodesError {
     /// Rows or bits cannot be cut into parts of equal size.
     #[error("{number} {what} cannot be divided by {parts}, expected a multiple of it")]
     NotDivisible {
-        /// Rows or bits.
+        /// `"rows"` or `"bits"`.
         what: &'static str,
-        /// How many there are.
+        /// Number of rows or bits.
         number: usize,
-        /// How many were to be one, or to be made of one.
+        /// The number that should divide it.
         parts: usize,
     },
     /// A row has more or fewer words than its bits need.
     #[error("rows of {found} words for codes of {num_bits} bits, expected {wanted}")]
     WordCount {
-        /// Words of a row.
+        /// Number of words of a row.
         found: usize,
-        /// Words that are needed.
+        /// Number of words that the bits need.
         wanted: usize,
-        /// Bits of a code.
+        /// Number of bits of a code.
         num_bits: usize,
     },
     /// An integer type cannot hold a word.
@@ -78,24 +79,24 @@ pub enum CodesError {
          expected zeros past the last bit"
     )]
     TailWord {
-        /// Bits of a code.
+        /// Number of bits of a code.
         num_bits: usize,
-        /// The word.
+        /// The row's last word.
         found: u32,
     },
-    /// The bytes of packed codes are more or fewer than their dimensions need.
+    /// Packed codes have more or fewer bytes than their dimensions need.
     #[error(
         "{found} bytes for codes of {num_bits} bits and dimensions {dims:?}, expected {}",
         wanted.map_or("fewer than can be addressed".into(), |bytes| alloc::format!("{bytes}"))
     )]
     ByteCount {
-        /// Bytes that were given.
+        /// Number of bytes that were given.
         found: usize,
-        /// Bytes that are needed; `None` where that number overflows.
+        /// Number of bytes that the dimensions need; `None` if it overflows.
         wanted: Option<usize>,
         /// Dimensions of the codes.
         dims: Vec<usize>,
-        /// Bits of a code.
+        /// Number of bits of a code.
         num_bits: usize,
     },
     /// A packed row breaks the layout.
@@ -103,30 +104,30 @@ pub enum CodesError {
     Layout {
         /// Index of the row.
         row: usize,
-        /// What is wrong with it.
+        /// The rule that the row breaks.
         source: LayoutError,
     },
     /// The device could not be read.
     #[error("the device could not be read: {0}")]
     Device(String),
-    /// Codes that are to be compared have other dimensions or bits.
+    /// Two sets of codes differ in their dimensions or their number of bits.
     #[error(
         "codes of {found_bits} bits and dimensions {found:?}, \
          expected {wanted_bits} bits and {wanted:?}"
     )]
     Mismatch {
-        /// Dimensions of the second.
+        /// Dimensions of the given codes.
         found: Vec<usize>,
-        /// Bits of the second.
+        /// Number of bits of the given codes.
         found_bits: usize,
-        /// Dimensions of the first.
+        /// Dimensions that were expected.
         wanted: Vec<usize>,
-        /// Bits of the first.
+        /// Number of bits that was expected.
         wanted_bits: usize,
     },
 }
 
-/// The data of a tensor, from its device.
+/// Reads the values of a tensor back from its device.
 async fn read<B: Backend, const D: usize, K: BasicOps<B>>(
     tensor: Tensor<B, D, K>,
 ) -> Result<TensorData, CodesError> {
@@ -134,11 +135,11 @@ async fn read<B: Backend, const D: usize, K: BasicOps<B>>(
     data.map_err(|error| CodesError::Device(error.to_string()))
 }
 
-/// The integers of a tensor's data, of any type.
+/// Iterates over the integers of a tensor's data, of any integer type.
 fn integers(data: &TensorData) -> alloc::boxed::Box<dyn Iterator<Item = i128> + '_> {
     use alloc::boxed::Box;
     match data.dtype {
-        // Which Burn's conversion to i64 panics on where they are too large.
+        // Burn's conversion to i64 panics on a u64 of 2^63 or more.
         DType::U64 => Box::new(data.iter::<u64>().map(i128::from)),
         _ => Box::new(data.iter::<i64>().map(i128::from)),
     }

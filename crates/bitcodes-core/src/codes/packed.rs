@@ -1,18 +1,18 @@
-//! Codes packed to bytes, on the host.
+//! Packed codes in host memory.
 
 use core::ops::{Index, Range};
 
 use alloc::vec;
 use alloc::vec::Vec;
-use bitcodes_kernels::layout::LayoutError;
 use bitcodes_kernels::{distance, layout};
-use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 
-use super::CodesError;
+use super::{CodesError, LayoutError};
 
-/// Packed codes on the host: rows of `num_bits` bits, each row whole bytes.
+/// Packed codes in host memory: one row of `num_bits` bits for each vector.
 ///
-/// Bit `p` of a row is bit `p % 8` of its byte `p / 8`, bits past the last are zero: the order of
+/// A row is a whole number of bytes. Bit `p` of a row is bit `p % 8` (0 is the least significant)
+/// of byte `p / 8`, and the bits past the last one are zero. This is the order of
 /// `numpy.packbits(.., bitorder="little")`; see [`bitcodes_kernels::layout`].
 ///
 /// ```
@@ -33,12 +33,13 @@ pub struct PackedCodes {
 }
 
 impl PackedCodes {
-    /// Takes over bytes that are packed already.
+    /// Makes packed codes of bytes, `dims` rows of `ceil(num_bits / 8)` bytes.
     ///
     /// # Errors
     ///
-    /// [`CodesError::ByteCount`] for more or fewer bytes than `dims` rows of `num_bits` bits have,
-    /// [`CodesError::Layout`] for a row with a bit set past its last, [`CodesError::NoBits`].
+    /// - [`CodesError::NoBits`] if `num_bits` is 0
+    /// - [`CodesError::ByteCount`] if there are more or fewer bytes
+    /// - [`CodesError::Layout`] if a bit past the last one of a row is set
     pub fn from_bytes(
         dims: impl Into<Vec<usize>>,
         num_bits: usize,
@@ -71,13 +72,17 @@ impl PackedCodes {
         })
     }
 
-    /// Takes words that are on the host, `dims` rows of `ceil(num_bits / 32)`.
+    /// Makes packed codes of words, `dims` rows of `ceil(num_bits / 32)` words.
+    ///
+    /// Bit `p` of a row is bit `p % 32` of word `p / 32`. [`unpack_words`](crate::unpack_words) is
+    /// the function for a tensor of words.
     ///
     /// # Errors
     ///
-    /// [`CodesError::NoBits`], [`CodesError::ByteCount`] for more or fewer words than `dims` rows
-    /// of `num_bits` bits have, and [`CodesError::Layout`] for a row with a bit set past its last.
-    pub fn from_host_words(
+    /// - [`CodesError::NoBits`] if `num_bits` is 0
+    /// - [`CodesError::ByteCount`] if there are more or fewer words
+    /// - [`CodesError::Layout`] if a bit past the last one of a row is set
+    pub fn from_words(
         dims: impl Into<Vec<usize>>,
         num_bits: usize,
         words: &[u32],
@@ -90,9 +95,9 @@ impl PackedCodes {
         for (row, words) in words.chunks(layout::row_words(num_bits)).enumerate() {
             let start = bytes.len();
             bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-            // What does not fit into the bytes of a row has to be zero.
-            let rest = bytes[start..].iter().skip(row_bytes);
-            if let Some(&last_byte) = rest.into_iter().find(|&&byte| byte != 0) {
+            // The last word may have more bytes than the row; `from_bytes` does not see them.
+            let mut tail = bytes[start..].iter().skip(row_bytes);
+            if let Some(&last_byte) = tail.find(|&&byte| byte != 0) {
                 let source = LayoutError::TailBits {
                     num_bits,
                     last_byte,
@@ -104,29 +109,9 @@ impl PackedCodes {
         Self::from_bytes(dims, num_bits, bytes)
     }
 
-    /// The codes as words, in the form of [`pack_words`](crate::pack_words).
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[dims.., ceil(num_bits / 32)]`, of type [`DType::U32`]
-    ///
-    /// # Panics
-    ///
-    /// Where `D` is not one more than the number of [`dims`](Self::dims).
-    pub fn to_words<B: Backend, const D: usize>(&self, device: &B::Device) -> Tensor<B, D, Int> {
-        let mut shape = self.dims.clone();
-        shape.push(layout::row_words(self.num_bits));
-        assert_eq!(
-            shape.len(),
-            D,
-            "PackedCodes: the words have shape {shape:?}"
-        );
-        let words = TensorData::new(self.to_host_words(), shape);
-        Tensor::from_data(words, (device, DType::U32))
-    }
-
-    /// The codes as words on the host, `ceil(num_bits / 32)` of each row.
-    pub fn to_host_words(&self) -> Vec<u32> {
+    /// Returns the codes as words, `ceil(num_bits / 32)` words for each row; see
+    /// [`from_words`](Self::from_words).
+    pub fn to_words(&self) -> Vec<u32> {
         let word = |bytes: &[u8]| {
             let mut word = [0; 4];
             word[..bytes.len()].copy_from_slice(bytes);
@@ -137,7 +122,7 @@ impl PackedCodes {
             .collect()
     }
 
-    /// The bits as a tensor.
+    /// Unpacks the codes to a tensor of bits, each 0 or 1, of the backend's integer type.
     ///
     /// # Shapes
     ///
@@ -145,17 +130,17 @@ impl PackedCodes {
     ///
     /// # Panics
     ///
-    /// Where `D` is not one more than the number of [`dims`](Self::dims).
-    pub fn to_bits<B: Backend, const D: usize>(&self, device: &B::Device) -> Tensor<B, D, Int> {
+    /// Panics if `D` is not one more than the number of [`dims`](Self::dims).
+    pub fn unpack<B: Backend, const D: usize>(&self, device: &B::Device) -> Tensor<B, D, Int> {
         let mut shape = self.dims.clone();
         shape.push(self.num_bits);
         assert_eq!(shape.len(), D, "PackedCodes: the bits have shape {shape:?}");
-        let bits: Vec<i32> = self.to_host_bits().into_iter().map(i32::from).collect();
+        let bits: Vec<i32> = self.unpack_on_host().into_iter().map(i32::from).collect();
         Tensor::from_data(TensorData::new(bits, shape), device)
     }
 
-    /// The bits on the host, one a byte, 0 or 1.
-    pub fn to_host_bits(&self) -> Vec<u8> {
+    /// Unpacks the codes in host memory, to one byte for each bit, 0 or 1.
+    pub fn unpack_on_host(&self) -> Vec<u8> {
         let mut bits = vec![0u8; self.len() * self.num_bits];
         for (bits, packed) in bits.chunks_exact_mut(self.num_bits).zip(self.rows()) {
             layout::unpack_row(packed, bits).expect("every constructor checks the layout");
@@ -163,36 +148,37 @@ impl PackedCodes {
         bits
     }
 
-    /// Dimensions of the codes, without the bits' axis.
+    /// Returns the dimensions of the codes, without the axis of the bits.
     pub fn dims(&self) -> &[usize] {
         &self.dims
     }
 
-    /// Bits of a code.
+    /// Returns the number of bits of a code.
     pub fn num_bits(&self) -> usize {
         self.num_bits
     }
 
-    /// How many codes there are: the product of [`dims`](Self::dims).
+    /// Returns the number of codes, the product of [`dims`](Self::dims).
     pub fn len(&self) -> usize {
         self.bytes.len() / layout::row_bytes(self.num_bits)
     }
 
-    /// Whether there are no codes.
+    /// Returns whether there are no codes.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The codes one after the other, `ceil(num_bits / 8)` bytes each; `codes[i]` is one of them.
+    /// Iterates over the codes, `ceil(num_bits / 8)` bytes each; `codes[i]` is code `i`.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.bytes.chunks_exact(layout::row_bytes(self.num_bits))
     }
 
-    /// Bit `bit` of code `row`.
+    /// Returns bit `bit` of code `row`.
     ///
     /// # Panics
     ///
-    /// Where there is no such code or bit.
+    /// Panics if `row` is not below [`len`](Self::len) or `bit` not below
+    /// [`num_bits`](Self::num_bits).
     pub fn bit(&self, row: usize, bit: usize) -> bool {
         let num_bits = self.num_bits;
         assert!(
@@ -202,11 +188,11 @@ impl PackedCodes {
         (self[row][bit / 8] >> (bit % 8)) & 1 == 1
     }
 
-    /// The codes at `range` of the first axis.
+    /// Copies the codes at `range` of the first axis.
     ///
     /// # Panics
     ///
-    /// Where the range does not lie within the first axis, or there is no axis.
+    /// Panics if the range does not lie within the first axis, or if [`dims`](Self::dims) is empty.
     pub fn slice(&self, range: Range<usize>) -> Self {
         let first = self.dims.first().copied();
         let first = first.expect("PackedCodes: a single code has no axis to slice");
@@ -216,19 +202,19 @@ impl PackedCodes {
         );
         let mut dims = self.dims.clone();
         dims[0] = range.len();
-        let each = dims[1..].iter().product::<usize>() * layout::row_bytes(self.num_bits);
+        let stride = dims[1..].iter().product::<usize>() * layout::row_bytes(self.num_bits);
         Self {
             dims,
             num_bits: self.num_bits,
-            bytes: self.bytes[range.start * each..range.end * each].to_vec(),
+            bytes: self.bytes[range.start * stride..range.end * stride].to_vec(),
         }
     }
 
-    /// The Hamming distance of each code to one row, in bits.
+    /// Computes the Hamming distance of each code to one packed row, in bits.
     ///
     /// # Errors
     ///
-    /// [`CodesError::Layout`] where `row` is no packed row of [`num_bits`](Self::num_bits) bits.
+    /// [`CodesError::Layout`] if `row` is not a packed row of [`num_bits`](Self::num_bits) bits.
     pub fn distances_to(&self, row: &[u8]) -> Result<Vec<u32>, CodesError> {
         layout::check_row(row, self.num_bits)
             .map_err(|source| CodesError::Layout { row: 0, source })?;
@@ -238,11 +224,12 @@ impl PackedCodes {
             .collect())
     }
 
-    /// The Hamming distance of each code to the one at the same place, in bits.
+    /// Computes the Hamming distance of each code to the code of `other` with the same index, in
+    /// bits.
     ///
     /// # Errors
     ///
-    /// [`CodesError::Mismatch`] for codes of other dimensions or bits.
+    /// [`CodesError::Mismatch`] if the dimensions or the numbers of bits differ.
     pub fn hamming_distances(&self, other: &Self) -> Result<Vec<u32>, CodesError> {
         if (&self.dims, self.num_bits) != (&other.dims, other.num_bits) {
             return Err(CodesError::Mismatch {
@@ -256,18 +243,18 @@ impl PackedCodes {
         Ok(pairs.map(|(a, b)| distance::hamming(a, b)).collect())
     }
 
-    /// All rows one after the other.
+    /// Returns the bytes of all rows, one row after the other.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// All rows one after the other.
+    /// Converts the codes into the bytes of all rows, one row after the other.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 }
 
-/// The bytes of one code.
+/// Indexing by the number of a code gives its bytes.
 impl Index<usize> for PackedCodes {
     type Output = [u8];
 
@@ -278,5 +265,52 @@ impl Index<usize> for PackedCodes {
             "PackedCodes: code {row}, expected one below {codes}"
         );
         &self.bytes[row * bytes..][..bytes]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn words_on_the_host_are_packed_and_unpacked() {
+        let words = [0x8000_0001, 1, 0x7fff_fffe, 0];
+        let codes = PackedCodes::from_words([2], 33, &words).unwrap();
+        assert_eq!(codes.to_words(), words);
+        assert_eq!(codes[0], [1, 0, 0, 0x80, 1]);
+        let bits = codes.unpack_on_host();
+        assert_eq!(bits.len(), 66);
+        assert_eq!([bits[0], bits[1], bits[31], bits[32]], [1, 0, 1, 1]);
+        let none = PackedCodes::from_words([2, 0], 33, &[]).unwrap();
+        assert_eq!((none.dims(), none.to_words()), (&[2, 0][..], vec![]));
+    }
+
+    #[test]
+    fn words_that_break_the_layout_are_errors() {
+        assert_eq!(
+            PackedCodes::from_words([1], 0, &[0]),
+            Err(CodesError::NoBits)
+        );
+        let error = PackedCodes::from_words([2], 34, &[1, 3, 5, 0b1100]).unwrap_err();
+        let source = LayoutError::TailBits {
+            num_bits: 34,
+            last_byte: 0b1100,
+        };
+        assert_eq!(error, CodesError::Layout { row: 1, source });
+        // The bit lies past the five bytes of the row.
+        let error = PackedCodes::from_words([1], 34, &[0, 1 << 30]).unwrap_err();
+        assert!(
+            error.to_string().starts_with("row 0: the last byte"),
+            "{error}"
+        );
+        for words in [&[0; 3][..], &[0; 6]] {
+            let error = PackedCodes::from_words([2], 34, words).unwrap_err();
+            assert!(
+                matches!(error, CodesError::ByteCount { .. }),
+                "{} words for two codes of two words: {error}",
+                words.len()
+            );
+        }
     }
 }

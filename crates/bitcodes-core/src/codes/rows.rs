@@ -1,16 +1,31 @@
-//! Rows of bits joined to longer ones, and cut into shorter ones.
+//! Rows of bits joined to longer rows, and split into shorter ones.
 //!
-//! Bits keep their order, so that [`to_decimal`](super::to_decimal) of a joined row writes its
-//! first part in the most significant places.
+//! The bits keep their order. So in the number that [`to_decimal`](super::to_decimal) makes of a
+//! joined row, the first of the rows has the most significant places.
 
 use burn::tensor::{Int, Tensor, backend::Backend};
 
 use super::CodesError;
 
-/// Joins each `rows` consecutive rows to one, the first of them first.
+/// Joins each group of `rows` consecutive rows to one row.
 ///
-/// The reference converts its matrix "one or two rows at a time": two rows of 4 bits joined and
-/// then [`to_decimal`](super::to_decimal) give a number below 256. [`split_rows`] reverses it.
+/// bitcodes-pytorch converts its matrix of bits to numbers "one or two rows at a time": two joined
+/// rows of 4 bits are a number below 256. [`split_rows`] is the inverse.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use bitcodes_core::{join_rows, to_decimal};
+/// use bitcodes_core::burn::{backend::Flex, tensor::{Int, Tensor}};
+///
+/// let device = Default::default();
+/// let bits = [[0, 0, 0, 0], [1, 0, 1, 1], [1, 0, 0, 1], [1, 0, 0, 0]];
+/// let bits = Tensor::<Flex, 2, Int>::from_data(bits, &device);
+/// let pairs = join_rows(bits, 2).unwrap();
+/// assert_eq!(pairs.dims(), [2, 8]);
+/// let indices: Tensor<Flex, 1, Int> = to_decimal(pairs).unwrap();
+/// assert_eq!(indices.into_data().iter::<i64>().collect::<Vec<_>>(), [11, 152]);
+/// # }
+/// ```
 ///
 /// # Shapes
 ///
@@ -19,7 +34,7 @@ use super::CodesError;
 ///
 /// # Errors
 ///
-/// [`CodesError::NotDivisible`] where `rows` does not divide `n`, or is 0.
+/// [`CodesError::NotDivisible`] if `rows` is 0 or does not divide `n`.
 pub fn join_rows<B: Backend, const D: usize>(
     bits: Tensor<B, D, Int>,
     rows: usize,
@@ -28,10 +43,10 @@ pub fn join_rows<B: Backend, const D: usize>(
     let mut shape = bits.dims();
     shape[D - 2] = divide("rows", shape[D - 2], rows)?;
     shape[D - 1] *= rows;
-    Ok(reshaped(bits, shape))
+    Ok(reshape_any(bits, shape))
 }
 
-/// Cuts each row into `rows` consecutive ones; reverses [`join_rows`].
+/// Splits each row into `rows` consecutive rows of equal length; the inverse of [`join_rows`].
 ///
 /// # Shapes
 ///
@@ -40,7 +55,7 @@ pub fn join_rows<B: Backend, const D: usize>(
 ///
 /// # Errors
 ///
-/// [`CodesError::NotDivisible`] where `rows` does not divide the number of bits, or is 0.
+/// [`CodesError::NotDivisible`] if `rows` is 0 or does not divide the number of bits.
 pub fn split_rows<B: Backend, const D: usize>(
     bits: Tensor<B, D, Int>,
     rows: usize,
@@ -49,22 +64,36 @@ pub fn split_rows<B: Backend, const D: usize>(
     let mut shape = bits.dims();
     shape[D - 1] = divide("bits", shape[D - 1], rows)?;
     shape[D - 2] *= rows;
-    Ok(reshaped(bits, shape))
+    Ok(reshape_any(bits, shape))
 }
 
-/// Cuts each row into `tokens` tokens of equal length, along a new axis; [`join_bits`] reverses it.
+/// Splits each row into `tokens` tokens of equal length, along a new axis.
 ///
-/// With it a row of more bits than an integer holds becomes several numbers:
-/// [`to_decimal`](super::to_decimal) of the result is `[.., tokens]`.
+/// A row with more bits than an integer holds becomes several numbers in this way:
+/// [`to_decimal`](super::to_decimal) of the result is `[.., tokens]`. [`join_bits`] is the inverse.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use bitcodes_core::{split_bits, to_decimal};
+/// use bitcodes_core::burn::{backend::Flex, tensor::{Int, Tensor}};
+///
+/// let device = Default::default();
+/// let bits = Tensor::<Flex, 2, Int>::from_data([[1, 0, 0, 1, 1, 0, 0, 0]], &device);
+/// let tokens: Tensor<Flex, 3, Int> = split_bits(bits, 2).unwrap();
+/// assert_eq!(tokens.dims(), [1, 2, 4]);
+/// let indices: Tensor<Flex, 2, Int> = to_decimal(tokens).unwrap();
+/// assert_eq!(indices.into_data().iter::<i64>().collect::<Vec<_>>(), [9, 8]);
+/// # }
+/// ```
 ///
 /// # Shapes
 ///
 /// - bits: `[.., num_bits]`
-/// - output: `[.., tokens, num_bits / tokens]`; `D2` is `D + 1`, or it does not compile
+/// - output: `[.., tokens, num_bits / tokens]`; `D2` has to be `D + 1`, or it does not compile
 ///
 /// # Errors
 ///
-/// [`CodesError::NotDivisible`] where `tokens` does not divide the number of bits, or is 0.
+/// [`CodesError::NotDivisible`] if `tokens` is 0 or does not divide the number of bits.
 pub fn split_bits<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
     tokens: usize,
@@ -74,15 +103,15 @@ pub fn split_bits<B: Backend, const D: usize, const D2: usize>(
     let mut shape = [tokens; D2];
     shape[..D - 1].copy_from_slice(&dims[..D - 1]);
     shape[D2 - 1] = divide("bits", dims[D - 1], tokens)?;
-    Ok(reshaped(bits, shape))
+    Ok(reshape_any(bits, shape))
 }
 
-/// Joins the tokens of each row to one row; reverses [`split_bits`].
+/// Joins the tokens of each row to one row; the inverse of [`split_bits`].
 ///
 /// # Shapes
 ///
 /// - bits: `[.., tokens, num_bits]`
-/// - output: `[.., tokens * num_bits]`; `D2` is `D - 1`, or it does not compile
+/// - output: `[.., tokens * num_bits]`; `D2` has to be `D - 1`, or it does not compile
 pub fn join_bits<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
 ) -> Tensor<B, D2, Int> {
@@ -90,9 +119,10 @@ pub fn join_bits<B: Backend, const D: usize, const D2: usize>(
     let dims = bits.dims();
     let mut shape = [dims[D - 2] * dims[D - 1]; D2];
     shape[..D2 - 1].copy_from_slice(&dims[..D2 - 1]);
-    reshaped(bits, shape)
+    reshape_any(bits, shape)
 }
 
+/// Divides a number of rows or bits, which has to leave no remainder.
 fn divide(what: &'static str, number: usize, parts: usize) -> Result<usize, CodesError> {
     match number.checked_rem(parts) {
         Some(0) => Ok(number / parts),
@@ -104,8 +134,8 @@ fn divide(what: &'static str, number: usize, parts: usize) -> Result<usize, Code
     }
 }
 
-/// `reshape`, also of what is empty, which Burn's refuses.
-fn reshaped<B: Backend, const D: usize, const D2: usize>(
+/// Reshapes a tensor, also an empty one, which Burn's `reshape` refuses.
+fn reshape_any<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
     shape: [usize; D2],
 ) -> Tensor<B, D2, Int> {

@@ -1,4 +1,4 @@
-//! Bits packed into 32-bit words, on the device.
+//! Codes packed to 32-bit words, on the device.
 
 use alloc::vec::Vec;
 use bitcodes_kernels::layout;
@@ -12,10 +12,25 @@ use super::{CodesError, read};
 
 const WORD_BITS: usize = 32;
 
-/// Packs bits into words: bit `p` of a row is bit `p % 32` (the least significant is 0) of its word
-/// `p / 32`, bits past the last are zero; see [`bitcodes_kernels::layout`].
+/// Packs each row of bits to 32-bit words, on the device.
 ///
-/// The words are unsigned ([`DType::U32`]) on every backend.
+/// Bit `p` of a row is bit `p % 32` (0 is the least significant) of word `p / 32`, and the bits
+/// past the last one are zero; see [`bitcodes_kernels::layout`]. The words have the type
+/// [`DType::U32`] on every backend. [`unpack_words`] is the inverse.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use bitcodes_core::{pack_words, unpack_words};
+/// use bitcodes_core::burn::{backend::Flex, tensor::{Int, Tensor}};
+///
+/// let device = Default::default();
+/// let bits = Tensor::<Flex, 2, Int>::from_data([[1, 0, 1, 1], [0, 0, 1, 0]], &device);
+/// let words = pack_words(bits.clone()).unwrap();
+/// assert_eq!(words.dims(), [2, 1]);
+/// assert_eq!(words.to_data().to_vec::<u32>().unwrap(), [0b1101, 0b0100]);
+/// assert_eq!(unpack_words(words, 4).unwrap().into_data(), bits.into_data());
+/// # }
+/// ```
 ///
 /// # Shapes
 ///
@@ -24,20 +39,21 @@ const WORD_BITS: usize = 32;
 ///
 /// # Errors
 ///
-/// [`CodesError::OutOfRange`] for bits that are not 0 or 1, [`CodesError::NoBits`] where the last
-/// axis is empty. The check reads two numbers back from the device; in a browser use
-/// [`pack_words_async`].
+/// - [`CodesError::NoBits`] if the last axis is empty
+/// - [`CodesError::OutOfRange`] if a bit is not 0 or 1; the check reads two numbers back from the
+///   device, in a browser use [`pack_words_async`]
+/// - [`CodesError::Device`] if the device cannot be read
 pub fn pack_words<B: Backend, const D: usize>(
     bits: Tensor<B, D, Int>,
 ) -> Result<Tensor<B, D, Int>, CodesError> {
     read_sync(pack_words_async(bits))
 }
 
-/// [`pack_words`] where reading back has to be waited for.
+/// Packs each row of bits to 32-bit words; the asynchronous form of [`pack_words`].
 ///
 /// # Errors
 ///
-/// As [`pack_words`].
+/// The errors of [`pack_words`].
 pub async fn pack_words_async<B: Backend, const D: usize>(
     bits: Tensor<B, D, Int>,
 ) -> Result<Tensor<B, D, Int>, CodesError> {
@@ -65,25 +81,29 @@ pub async fn pack_words_async<B: Backend, const D: usize>(
     let places: Vec<u32> = (0..WORD_BITS).map(|place| 1 << place).collect();
     let places = TensorData::new(places, [1, 1, WORD_BITS]);
     let places = Tensor::<B, 3, Int>::from_data(places, (&device, DType::U32));
-    // At most one bit a place: no sum carries.
+    // The powers of two are distinct, so their sum is the word.
     let words = (bits.reshape([rows, num_words, WORD_BITS]) * places).sum_dim(2);
     Ok(words.reshape(shape))
 }
 
-/// Unpacks what [`pack_words`] packs.
+/// Unpacks 32-bit words to rows of `num_bits` bits, on the device; the inverse of [`pack_words`].
+///
+/// The checks read numbers back from the device; in a browser use [`unpack_words_async`].
 ///
 /// # Shapes
 ///
-/// - words: `[.., ceil(num_bits / 32)]`, of a type of at least 32 bits; in an [`DType::I32`] the
-///   32 bits of a word are taken as they are, so that words from 2^31 on are negative there
+/// - words: `[.., ceil(num_bits / 32)]`, of type [`DType::U32`], [`DType::I32`] or [`DType::I64`].
+///   An I32 has the same 32 bits as the word, so a word of 2^31 or more is negative as an I32.
 /// - output: `[.., num_bits]`, each 0 or 1, of the backend's integer type
 ///
 /// # Errors
 ///
-/// [`CodesError::NoBits`], [`CodesError::WordCount`] for more or fewer words than the bits need,
-/// [`CodesError::WordType`] for a type of fewer than 32 bits, [`CodesError::OutOfRange`] for a
-/// 64-bit number that is no word, [`CodesError::TailWord`] where a bit past the last one is set.
-/// The checks read numbers back from the device; in a browser use [`unpack_words_async`].
+/// - [`CodesError::NoBits`] if `num_bits` is 0
+/// - [`CodesError::WordCount`] if a row has more or fewer words than the bits need
+/// - [`CodesError::WordType`] if the words have another type
+/// - [`CodesError::OutOfRange`] if an I64 is not a 32-bit word
+/// - [`CodesError::TailWord`] if a bit past the last one of a row is set
+/// - [`CodesError::Device`] if the device cannot be read
 pub fn unpack_words<B: Backend, const D: usize>(
     words: Tensor<B, D, Int>,
     num_bits: usize,
@@ -91,11 +111,11 @@ pub fn unpack_words<B: Backend, const D: usize>(
     read_sync(unpack_words_async(words, num_bits))
 }
 
-/// [`unpack_words`] where reading back has to be waited for.
+/// Unpacks 32-bit words to rows of bits; the asynchronous form of [`unpack_words`].
 ///
 /// # Errors
 ///
-/// As [`unpack_words`].
+/// The errors of [`unpack_words`].
 pub async fn unpack_words_async<B: Backend, const D: usize>(
     words: Tensor<B, D, Int>,
     num_bits: usize,
@@ -129,8 +149,8 @@ pub async fn unpack_words_async<B: Backend, const D: usize>(
     Ok(bits.reshape(shape))
 }
 
-/// Checks that `words` can hold rows of `num_bits` bits: their number, their type, their range.
-pub(super) async fn check_word_tensor<B: Backend, const D: usize>(
+/// Checks that `words` has the number of words, the type and the range for rows of `num_bits` bits.
+async fn check_word_tensor<B: Backend, const D: usize>(
     words: &Tensor<B, D, Int>,
     num_bits: usize,
 ) -> Result<(), CodesError> {
@@ -152,7 +172,7 @@ pub(super) async fn check_word_tensor<B: Backend, const D: usize>(
     }
 }
 
-/// Checks that of the words that end the rows no bit from `used` on is set.
+/// Checks that no bit from position `used` on is set in `last`, the last word of each row.
 async fn check_tail<B: Backend>(
     last: Tensor<B, 3, Int>,
     num_bits: usize,
@@ -161,12 +181,12 @@ async fn check_tail<B: Backend>(
     let tail = last
         .clone()
         .bitwise_right_shift_scalar((used as u32).elem());
-    let any = read(tail.not_equal_elem(0).any()).await?;
-    if !any.iter::<bool>().any(|set| set) {
+    let has_tail = read(tail.not_equal_elem(0).any()).await?;
+    if !has_tail.iter::<bool>().any(|set| set) {
         return Ok(());
     }
     let words = read(last).await?;
-    // Of an i32 the 32 bits, of wider types what is known to fit.
+    // The cast keeps the 32 bits of an i32; an i64 is known to fit.
     let mut words = words.iter::<i64>().map(|word| word as u32);
     let found = words.find(|word| word >> used != 0).unwrap_or_default();
     Err(CodesError::TailWord { num_bits, found })

@@ -1,36 +1,37 @@
-//! How a codebook starts.
+//! The codebook before training.
 //!
-//! With `delta_p` the difference of bit `p`'s pair, the output is
-//! `y = mean(codebook pairs) + sum_p (bit_p - 1/2) delta_p`. For bits that are fair and independent
-//! its mean is the sum of the pairs' means and its covariance `1/4 sum_p delta_p delta_p^T`.
+//! Let `mid_p` be the mean of bit `p`'s pair and `delta_p` its difference. The output is
+//! `y = sum_p mid_p + sum_p (bit_p - 1/2) delta_p`. For fair and independent bits, its mean is
+//! `sum_p mid_p` and its covariance is `1/4 sum_p delta_p delta_p^T`.
 //!
-//! [`BitcodesConfig::try_init_from_sample`](crate::BitcodesConfig::try_init_from_sample) chooses both by the
-//! sample, of mean `m`, normalized if the quantizer does; each pair's mean is a `num_bits`-th of `m`.
+//! [`BitcodesConfig::try_init_from_sample`](crate::BitcodesConfig::try_init_from_sample) takes the mean
+//! and the covariance from a sample. If the quantizer normalizes, the sample is normalized first. With
+//! `m` the sample's mean, `mid_p = m / num_bits`.
 //!
-//! # Bits that are decided together
+//! # Joint bits
 //!
-//! The differences are along the `d = min(features, ceil(num_bits / 3))` principal directions `u_i`
-//! of the sample, bit `i + j d` having
+//! The differences lie along the `d = min(features, ceil(num_bits / 3))` principal directions `u_i`
+//! of the sample. The difference of bit `i + j d` is
 //!
 //! ```text
 //! delta = 2 (0.7 a) 2^-j u_i        a^2 = the mean of the variances along u_1 .. u_d
 //! ```
 //!
-//! so that along each direction the bits are the digits of a uniform grid. The directions are found
-//! by a few steps of orthogonal iteration. Without a sample the directions are random.
+//! so the bits of one direction are the digits of a uniform grid. A few steps of orthogonal
+//! iteration find the directions. Without a sample the directions are random.
 //!
-//! # Bits that are decided independently
+//! # Independent bits
 //!
-//! Each difference is a random mixture of the `n` centred vectors,
+//! Each difference is a random mixture of the sample's `n` centered vectors:
 //!
 //! ```text
 //! delta_p = 2 / sqrt(num_bits) * sum_i w_i (x_i - m)        w_i ~ N(0, 1 / n)
 //! ```
 //!
-//! As `logits_p = x . delta_p` of vectors that all lie on one side of the origin would have the same
-//! sign, the part of a difference along `m` is damped (for more than one feature): multiplied by
-//! `v / (v + |m|^2)`, with `v` the sample's variance in that direction. It stays whole where the
-//! mean is the origin, and vanishes where the mean is far, so that each bit starts near balance.
+//! If all vectors lie on one side of the origin, their logits `x . delta_p` would all have the same
+//! sign. So, for more than one feature, the component of each difference along `m` is multiplied by
+//! `v / (v + |m|^2)`, where `v` is the sample's variance along `m`. The component stays whole if
+//! the mean is the origin, and vanishes if the mean is far away, so each bit starts near balance.
 
 mod grid;
 mod sample;
@@ -41,23 +42,28 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::sample::Sample;
 use crate::Normalization;
 
-/// The distribution that the codebook of bits that are decided independently is drawn from.
+/// The distribution from which the codebook of independent bits is drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Initializer {
-    /// N(0, 1), as the reference: the output's standard deviation is `sqrt(num_bits)`. For normalized
-    /// vectors less the rows' mean, which leaves `sqrt(num_bits / 2)`.
+    /// Rows drawn from N(0, 1), as in bitcodes-pytorch.
+    ///
+    /// The standard deviation of the outputs is `sqrt(num_bits)`. For a quantizer that normalizes,
+    /// the mean of the rows is subtracted, which leaves `sqrt(num_bits / 2)`.
     #[default]
     Normal,
-    /// N(0, 1 / num_bits): the output's standard deviation is 1 for any number of bits; for normalized
-    /// vectors less the rows' mean, which leaves `sqrt(1/2)`.
+    /// Rows drawn from N(0, 1 / num_bits).
+    ///
+    /// The standard deviation of the outputs is 1 for any number of bits. For a quantizer that
+    /// normalizes, the mean of the rows is subtracted, which leaves `sqrt(1/2)`.
     UnitOutput,
 }
 
 impl Initializer {
-    /// Draws a codebook `[2 * num_bits, features]`. For normalized vectors the mean of its rows is 0,
-    /// as the vectors' mean is.
+    /// Draws a codebook `[2 * num_bits, features]`.
+    ///
+    /// For normalized vectors the mean of the rows is 0, as the mean of the vectors is.
     pub(crate) fn draw<B: Backend>(
         self,
         num_bits: usize,

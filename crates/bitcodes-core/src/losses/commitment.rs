@@ -2,19 +2,22 @@
 
 use burn::tensor::{Bool, Tensor, backend::Backend};
 
-use super::valid_rows;
-use crate::precision::working;
+use super::{mask_column, mean_squared_distance};
 
-/// How far vectors are from what they are quantized to:
+/// The mean squared distance of vectors to their quantized vectors.
 ///
 /// ```text
 /// mean((x - stop_gradient(quantized))^2)
 /// ```
 ///
-/// over all elements of all vectors that count; it pulls the encoder towards the codes that it
-/// chooses ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the last term of
-/// equation 3). Both in the same units: a quantizer that
-/// [normalizes](crate::BitcodesConfig::normalize) is better asked for its own. Computed in f32, or in f64 where an operand is.
+/// The mean is taken over all elements of all valid vectors. The loss pulls the encoder towards the
+/// codes that it chooses ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the last
+/// term of equation 3).
+///
+/// `x` and `quantized` have to be in the same units. A quantizer that
+/// [normalizes](crate::BitcodesConfig::normalize) computes this loss on normalized vectors as part
+/// of [`BitcodesOutput::loss`](crate::BitcodesOutput::loss). The computation runs in f64 where an
+/// operand is f64, in f32 otherwise.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -33,12 +36,12 @@ use crate::precision::working;
 pub struct CommitmentLoss;
 
 impl CommitmentLoss {
-    /// The loss.
+    /// Makes the loss; it has no settings.
     pub fn new() -> Self {
         Self
     }
 
-    /// The loss of all vectors; 0 where there are none.
+    /// Computes the loss of all vectors; 0 where there are no vectors.
     ///
     /// # Shapes
     ///
@@ -48,29 +51,32 @@ impl CommitmentLoss {
     ///
     /// # Panics
     ///
-    /// Where the shapes differ.
+    /// Panics if the shapes of `x` and `quantized` differ.
     pub fn forward<B: Backend, const D: usize>(
         &self,
         x: Tensor<B, D>,
         quantized: Tensor<B, D>,
     ) -> Tensor<B, 1> {
         let [x, quantized] = as_rows(x, quantized);
-        self.of_rows(x, quantized, None)
+        mean_squared_distance(x, quantized, None)
     }
 
-    /// The loss of the vectors where `valid` is true; 0 where there are none. What the others hold
-    /// has no part in it.
+    /// Computes the loss of the vectors whose entry of `valid` is true; 0 where all entries are
+    /// false.
+    ///
+    /// The other vectors are padding: they do not affect the loss, whatever their values are.
     ///
     /// # Shapes
     ///
     /// - x: `[.., features]`
     /// - quantized: the same
-    /// - valid: the leading axes; `M` is `D - 1`, or it does not compile
+    /// - valid: the leading axes of `x`; `M` has to be `D - 1`, or it does not compile
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Where the shapes differ.
+    /// Panics if the shapes of `x` and `quantized` differ, or if `valid` does not have their leading
+    /// axes.
     pub fn forward_masked<B: Backend, const D: usize, const M: usize>(
         &self,
         x: Tensor<B, D>,
@@ -78,30 +84,9 @@ impl CommitmentLoss {
         valid: Tensor<B, M, Bool>,
     ) -> Tensor<B, 1> {
         const { assert!(M + 1 == D, "M is D - 1") };
-        let valid = valid_rows("CommitmentLoss", &x.dims()[..D - 1], valid);
+        let valid = mask_column("CommitmentLoss", &x.dims()[..D - 1], valid);
         let [x, quantized] = as_rows(x, quantized);
-        self.of_rows(x, quantized, Some(valid))
-    }
-
-    /// Of `x` and `quantized [rows, features]`, with `valid [rows, 1]`.
-    pub(crate) fn of_rows<B: Backend>(
-        &self,
-        x: Tensor<B, 2>,
-        quantized: Tensor<B, 2>,
-        valid: Option<Tensor<B, 2, Bool>>,
-    ) -> Tensor<B, 1> {
-        let dtype = working([x.dtype(), quantized.dtype()]);
-        let [rows, features] = x.dims();
-        if rows == 0 {
-            return Tensor::zeros([1], (&x.device(), dtype.into()));
-        }
-        let mut difference = x.cast(dtype) - quantized.detach().cast(dtype);
-        let Some(valid) = valid else {
-            return difference.powi_scalar(2).mean();
-        };
-        let counted = valid.clone().int().cast(dtype).sum().clamp_min(1.0);
-        difference = difference.mask_fill(valid.bool_not().expand([rows, features]), 0.0);
-        difference.powi_scalar(2).sum() / (counted * features as f64)
+        mean_squared_distance(x, quantized, Some(valid))
     }
 }
 
@@ -117,7 +102,7 @@ fn as_rows<B: Backend, const D: usize>(
     let dims = x.dims();
     let rows = dims[..D - 1].iter().product();
     [x, quantized].map(|tensor| match rows {
-        // Burn reshapes no empty tensors.
+        // Burn's `reshape` refuses empty tensors.
         0 => Tensor::zeros([0, dims[D - 1]], (&tensor.device(), tensor.dtype())),
         _ => tensor.reshape([rows, dims[D - 1]]),
     })

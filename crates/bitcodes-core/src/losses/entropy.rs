@@ -1,51 +1,55 @@
-//! The entropy loss of binary codes, at a cost that grows linearly with the number of bits.
+//! The entropy loss of binary codes.
 //!
-//! With `p = sigmoid(logit)` the probability of a 1 and `h(p)` the entropy of a bit, the loss is
+//! Let `p = sigmoid(logit)` be the probability that a bit is 1, and `h(p)` the entropy of that bit.
+//! The loss is
 //!
 //! ```text
 //! mean over vectors and bits of h(p)  -  diversity * mean over bits of h(mean over vectors of p)
 //! ```
 //!
-//! Its gradient is known in closed form, with `n` vectors and `b` bits:
+//! Its cost grows linearly with the number of bits. For `n` vectors of `b` bits, its gradient is
 //!
 //! ```text
 //! d / d logit = -p (1 - p) (logit + diversity * ln((1 - m) / m)) / (n b ln 2)     m = mean p
 //! ```
 //!
-//! so nothing has to be kept of how the value was computed but `m`: value and gradient are computed
-//! block by block, outside of the autodiff graph. On the backends that are known the graph gets an
-//! operation whose gradient is computed when it is asked for; on others the gradient is computed
-//! with the value, and the graph gets a product of the logits with it.
+//! The gradient needs no intermediate result but `m`. So value and gradient are computed block by
+//! block, outside of the autodiff graph. On a known backend the graph gets an operation that
+//! computes the gradient in the backward pass. On any other backend the gradient is computed
+//! together with the value, and the graph gets the product of the logits and the gradient.
 
 use alloc::vec::Vec;
 use core::f64::consts::LN_2;
 
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
-use super::{untracked, valid_rows};
+use super::{mask_column, untracked};
 #[cfg(feature = "autodiff")]
 use crate::backend::autodiff::{Derivative, with_derivative};
 use crate::backend::lend::concatenate;
 use crate::precision::{sigmoid, working};
 
-/// Bits that are certain for each vector and balanced over all of them.
+/// A loss that makes bits certain for each vector and balanced over all vectors.
 ///
-/// Bit `p` is 1 with probability `sigmoid(logits_p)`, as training samples it. The loss is the mean
-/// entropy of a bit, less [`diversity`](Self::diversity) times the entropy of its mean over the
-/// vectors, both in bits (0 to 1) and as means over the `num_bits` bits:
+/// Training draws bit `p` of vector `v` as 1 with the probability `sigmoid(logits_vp)`. The loss is
+/// the mean entropy of the bits, minus [`diversity`](Self::diversity) times the entropy of each
+/// bit's mean over the vectors:
 ///
 /// ```text
 /// mean_v,p h(sigmoid(logits_vp)) - diversity * mean_p h(mean_v sigmoid(logits_vp))
 /// ```
 ///
-/// It is -1 at its best, for bits that are certain and fair, with a diversity of 1. The method is
-/// [Yu et al. 2024](https://arxiv.org/abs/2310.05737) (section 3.1); taking the bits as independent
-/// makes it linear in their number instead of exponential, as
-/// [Zhao et al. 2024](https://arxiv.org/abs/2406.07548) show (the entropy of a vector's code is
-/// then the sum over its bits exactly, that of the batch is bounded by the sum).
+/// Here `h` is the entropy of a bit, in bits (0 to 1). With a diversity of 1 the least value of the
+/// loss is -1, for bits that are certain and fair.
 ///
-/// Computed in f32, or in f64 where the logits are; finite for finite logits. Logits that have no
-/// gradient, as [`Bitcodes::logits`](crate::Bitcodes::logits) of a residual assignment, give none.
+/// The method is that of [Yu et al. 2024](https://arxiv.org/abs/2310.05737) (section 3.1). Its cost
+/// is exponential in the number of bits; it becomes linear when bits are taken as independent, as
+/// [Zhao et al. 2024](https://arxiv.org/abs/2406.07548) show. The entropy of a vector's code is
+/// then exactly the sum over its bits; the entropy of a batch's codes is at most that sum.
+///
+/// The computation runs in f64 for f64 logits, in f32 for any other type. The loss is finite for
+/// finite logits. It has no gradient where the logits have none, as those that
+/// [`Bitcodes::logits`](crate::Bitcodes::logits) gives for the joint method.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -62,7 +66,7 @@ use crate::precision::{sigmoid, working};
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct EntropyLoss {
-    /// Weight of the entropy of the mean. Default: 1.0
+    /// Weight of the entropy of each bit's mean. Default: 1.0
     pub diversity: f64,
 }
 
@@ -73,7 +77,7 @@ impl Default for EntropyLoss {
 }
 
 impl EntropyLoss {
-    /// The loss with a diversity of 1.
+    /// Makes the loss with a diversity of 1.
     pub fn new() -> Self {
         Self::default()
     }
@@ -83,7 +87,7 @@ impl EntropyLoss {
         Self { diversity }
     }
 
-    /// The loss of all vectors; 0 where there are none.
+    /// Computes the loss of all vectors; 0 where there are no vectors.
     ///
     /// # Shapes
     ///
@@ -93,26 +97,28 @@ impl EntropyLoss {
         self.of_any_rank(logits, None)
     }
 
-    /// The loss of the vectors where `valid` is true; 0 where there are none. What the others hold
-    /// has no part in it.
+    /// Computes the loss of the vectors whose entry of `valid` is true; 0 where all entries are
+    /// false.
+    ///
+    /// The other vectors are padding: they do not affect the loss, whatever their values are.
     ///
     /// # Shapes
     ///
     /// - logits: `[.., num_bits]`
-    /// - valid: the leading axes; `M` is `D - 1`, or it does not compile
+    /// - valid: the leading axes of `logits`; `M` has to be `D - 1`, or it does not compile
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// Where the shapes differ.
+    /// Panics if `valid` does not have the leading axes of `logits`.
     pub fn forward_masked<B: Backend, const D: usize, const M: usize>(
         &self,
         logits: Tensor<B, D>,
         valid: Tensor<B, M, Bool>,
     ) -> Tensor<B, 1> {
         const { assert!(M + 1 == D, "M is D - 1") };
-        let valid = valid_rows("EntropyLoss", &logits.dims()[..D - 1], valid);
-        // Here, as a product with 0 would let NaN through.
+        let valid = mask_column("EntropyLoss", &logits.dims()[..D - 1], valid);
+        // A weight of 0 alone would not do: 0 times NaN is NaN.
         let dims = logits.dims();
         let mut column = dims;
         column[D - 1] = 1;
@@ -134,7 +140,13 @@ impl EntropyLoss {
         self.of_rows(logits.reshape([rows, dims[D - 1]]), valid)
     }
 
-    /// Of `logits [rows, num_bits]`, finite also where `valid [rows, 1]` is false.
+    /// Computes the loss of rows; the logits of padding have to be finite.
+    ///
+    /// # Shapes
+    ///
+    /// - logits: `[rows, num_bits]`
+    /// - valid: `[rows, 1]`; `None` means that all rows are valid
+    /// - output: `[1]`
     pub(crate) fn of_rows<B: Backend>(
         &self,
         logits: Tensor<B, 2>,
@@ -159,7 +171,7 @@ impl EntropyLoss {
         self.differentiable_anywhere(logits, value, blocks, balance)
     }
 
-    /// The value as a function of the logits on a backend that is not known.
+    /// Gives the value its gradient by the logits, on any backend.
     fn differentiable_anywhere<B: Backend>(
         &self,
         logits: Tensor<B, 2>,
@@ -170,11 +182,12 @@ impl EntropyLoss {
         let one = Tensor::ones([1], (&value.device(), value.dtype()));
         let gradient = self.gradient(&blocks, balance, one);
         let product = (logits * gradient).sum();
-        // Forward the value, backward the gradient: what is added is zero.
+        // The difference is 0, and its gradient by the logits is `gradient`.
         value + (product.clone() - product.detach())
     }
 
-    /// The loss `[1]`, and `ln((1 - m) / m)` for the mean `m` of each bit, `[1, num_bits]`.
+    /// Computes the loss `[1]` and the balance `[1, num_bits]`, `ln((1 - m) / m)` for the mean `m`
+    /// of each bit.
     fn value<B: Backend>(
         &self,
         blocks: &Blocks<B>,
@@ -183,29 +196,29 @@ impl EntropyLoss {
         let [_, num_bits] = blocks.logits.dims();
         let device = blocks.logits.device();
         let mut ones = Tensor::<B, 2>::zeros([1, num_bits], (&device, dtype.into()));
-        let mut certain = ones.clone();
+        let mut uncertain = ones.clone();
         for block in blocks.ranges() {
             let (logits, weights) = blocks.get(block);
             let magnitude = logits.clone().abs();
-            // h(sigmoid(l)) = ln(1 + exp(-|l|)) + |l| sigmoid(-|l|), in which nothing overflows.
+            // h(sigmoid(l)) = ln(1 + exp(-|l|)) + |l| sigmoid(-|l|): no term overflows.
             let entropy =
                 (-magnitude.clone()).exp().log1p() + magnitude.clone() * sigmoid(-magnitude);
-            certain = certain + weighted(entropy, &weights).sum_dim(0);
+            uncertain = uncertain + weighted(entropy, &weights).sum_dim(0);
             ones = ones + weighted(sigmoid(logits), &weights).sum_dim(0);
         }
-        // Within [2^-24, 1 - 2^-24], so that the logarithms are finite.
-        const NEAREST: f32 = f32::EPSILON / 2.0;
-        let mean = (ones / blocks.count()).clamp(NEAREST, 1.0 - NEAREST);
+        // Means within [2^-24, 1 - 2^-24] have finite logarithms.
+        const LEAST_MEAN: f32 = f32::EPSILON / 2.0;
+        let mean = (ones / blocks.valid_rows()).clamp(LEAST_MEAN, 1.0 - LEAST_MEAN);
         let [ln_one, ln_zero] = [mean.clone().log(), (-mean.clone()).log1p()];
         let balanced = -(mean.clone() * ln_one.clone() + (-mean + 1.0) * ln_zero.clone());
-        let certain = certain / blocks.count();
-        // Where nothing counts, both are 0.
-        let balanced = balanced * blocks.any();
-        let value = (certain - balanced * self.diversity).sum() / (num_bits as f64 * LN_2);
+        let uncertain = uncertain / blocks.valid_rows();
+        // Without a valid row both terms are 0.
+        let balanced = balanced * blocks.has_valid_rows();
+        let value = (uncertain - balanced * self.diversity).sum() / (num_bits as f64 * LN_2);
         (value, ln_zero - ln_one)
     }
 
-    /// The derivative by the logits, of their shape, times `upstream [1]`.
+    /// Computes the derivative by the logits, in the shape of the logits, times `upstream [1]`.
     fn gradient<B: Backend>(
         &self,
         blocks: &Blocks<B>,
@@ -214,7 +227,7 @@ impl EntropyLoss {
     ) -> Tensor<B, 2> {
         let [_, num_bits] = blocks.logits.dims();
         let scale = balance * self.diversity;
-        let divisor = blocks.count() * (-(num_bits as f64) * LN_2);
+        let divisor = blocks.valid_rows() * (-(num_bits as f64) * LN_2);
         let factor = upstream.reshape([1, 1]) / divisor;
         let parts = blocks.ranges().into_iter().map(|block| {
             let (logits, weights) = blocks.get(block);
@@ -229,7 +242,7 @@ impl EntropyLoss {
 
 #[cfg(feature = "autodiff")]
 impl Derivative for EntropyLoss {
-    /// `others` are the balance and, where not all rows count, their weights.
+    /// `others` holds the balance and, where there is a valid mask, the weights of the rows.
     fn derivative<B: Backend>(
         &self,
         logits: Tensor<B, 2>,
@@ -242,10 +255,14 @@ impl Derivative for EntropyLoss {
     }
 }
 
-/// Logits and what their rows weigh, read a few rows at a time: what is computed for a block has
-/// a sixteenth of the logits' size, or little.
+/// Logits and the weights of their rows, read in blocks of rows.
+///
+/// A block has a sixteenth of the rows, or about 16,384 logits where that is more; so intermediate
+/// results take little memory beside the logits.
 struct Blocks<B: Backend> {
+    /// `[rows, num_bits]`
     logits: Tensor<B, 2>,
+    /// `[rows, 1]`, 1 for a valid row and 0 for padding.
     weights: Option<Tensor<B, 2>>,
 }
 
@@ -271,23 +288,23 @@ impl<B: Backend> Blocks<B> {
         (logits, weights.map(|weights| weights.slice([block])))
     }
 
-    /// How many rows count, at least 1, `[1, 1]`.
-    fn count(&self) -> Tensor<B, 2> {
+    /// Counts the valid rows; 1 where there are none. `[1, 1]`
+    fn valid_rows(&self) -> Tensor<B, 2> {
         match &self.weights {
             Some(weights) => weights.clone().sum_dim(0).clamp_min(1.0),
-            None => self.all_rows() * self.logits.dims()[0] as f64,
+            None => self.one() * self.logits.dims()[0] as f64,
         }
     }
 
-    /// Whether any row counts, as 1 or 0, `[1, 1]`.
-    fn any(&self) -> Tensor<B, 2> {
+    /// Gives 1 where a row is valid, 0 where none is. `[1, 1]`
+    fn has_valid_rows(&self) -> Tensor<B, 2> {
         match &self.weights {
             Some(weights) => weights.clone().sum_dim(0).clamp_max(1.0),
-            None => self.all_rows(),
+            None => self.one(),
         }
     }
 
-    fn all_rows(&self) -> Tensor<B, 2> {
+    fn one(&self) -> Tensor<B, 2> {
         Tensor::ones([1, 1], (&self.logits.device(), self.logits.dtype()))
     }
 }
@@ -307,9 +324,8 @@ mod tests {
 
     type Train = Autodiff<Flex>;
 
-    /// What runs on backends that are not known gives the same.
     #[test]
-    fn the_portable_way_gives_the_value_and_the_gradient_of_the_other() {
+    fn the_form_for_any_backend_gives_the_value_and_the_gradient_of_the_graphs_operation() {
         let device = Default::default();
         let normal = Distribution::Normal(0.0, 3.0);
         let logits = Tensor::<Train, 2>::random([3000, 17], normal, &device).require_grad();
@@ -328,7 +344,8 @@ mod tests {
         let portable = loss.differentiable_anywhere(logits.clone(), portable, blocks, balance);
         let (portable, portable_gradient) = run(portable);
         assert_eq!(value, portable);
-        // One is scaled by 3 before the division by the number of elements, the other after it.
+        // The operation of the graph multiplies by 3 before it divides by the number of elements,
+        // the form for any backend after it.
         let difference = (gradient.clone() - portable_gradient)
             .abs()
             .max()
@@ -336,7 +353,7 @@ mod tests {
         let largest = gradient.abs().max().into_scalar();
         assert!(
             difference <= 4.0 * f32::EPSILON * largest,
-            "{difference}, {largest}"
+            "the gradients differ by {difference}, the largest is {largest}"
         );
     }
 }

@@ -1,30 +1,42 @@
-//! Losses that shape the codes, each off unless the configuration gives it a weight; or to be
-//! called by a training loop of one's own.
+//! Losses that shape the codes.
+//!
+//! [`BitcodesConfig`](crate::BitcodesConfig) gives each loss a weight in the loss of an output. By
+//! default the commitment loss has a weight of 0.3 and the entropy loss one of 0; for
+//! [`BitcodesConfig::reference`](crate::BitcodesConfig::reference) both weights are 0. A training
+//! loop can also call the losses itself.
 
 mod commitment;
 mod entropy;
+mod squared_distance;
 
 pub use commitment::CommitmentLoss;
 pub use entropy::EntropyLoss;
+pub(crate) use squared_distance::mean_squared_distance;
 
 use burn::tensor::{Bool, Tensor, backend::Backend};
 
-/// A tensor that operations keep nothing of for a backward pass, also where it was a leaf.
+/// Detaches a tensor from the graph, so that operations on it keep nothing for a backward pass.
+///
+/// `detach` alone leaves a leaf's `require_grad` as it is.
 pub(crate) fn untracked<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
     tensor.detach().set_require_grad(false)
 }
 
-/// Which of some rows count, as a column `[rows, 1]`; panics unless `valid` has the leading axes of
-/// `vectors`.
-fn valid_rows<B: Backend, const M: usize>(
+/// Reshapes the valid mask to a column `[rows, 1]`.
+///
+/// # Panics
+///
+/// Panics if the mask's shape differs from `leading`, the leading axes of the vectors. The message
+/// starts with the name of the `loss`.
+fn mask_column<B: Backend, const M: usize>(
     loss: &str,
-    vectors: &[usize],
+    leading: &[usize],
     valid: Tensor<B, M, Bool>,
 ) -> Tensor<B, 2, Bool> {
     assert_eq!(
         valid.dims().as_slice(),
-        vectors,
+        leading,
         "{loss}: valid has another shape (left) than the vectors (right)"
     );
-    valid.reshape([vectors.iter().product(), 1])
+    valid.reshape([leading.iter().product(), 1])
 }

@@ -152,7 +152,7 @@ impl<B: Backend> Bitcodes<B> {
         {
             return decoded;
         }
-        self.decode(codes.to_bits(&codebook.device()))
+        self.decode(codes.unpack(&codebook.device()))
     }
 
     /// Decodes bits to vectors, in the type of the codebook. They are in the units of normalized vectors

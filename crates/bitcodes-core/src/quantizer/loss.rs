@@ -6,7 +6,7 @@ use burn::tensor::{Bool, FloatDType, Int, Tensor, backend::Backend};
 
 use super::{Bitcodes, Weights};
 use crate::codebook::Pairs;
-use crate::losses::{CommitmentLoss, EntropyLoss};
+use crate::losses::{EntropyLoss, mean_squared_distance};
 use crate::vectors::vectors_first;
 
 impl<B: Backend> Bitcodes<B> {
@@ -41,7 +41,7 @@ impl<B: Backend> Bitcodes<B> {
         let bits: Tensor<B, N> = bits.clone().cast(FloatDType::from(x.dtype()));
         let squared = |x: Tensor<B, N>, fixed: Tensor<B, N>| {
             let [x, fixed] = [x, fixed].map(vectors_first);
-            CommitmentLoss::new().of_rows(x, fixed, valid.clone())
+            mean_squared_distance(x, fixed, valid.clone())
         };
         let mut losses = Vec::new();
         if weights.commitment > 0.0 || weights.codebook > 0.0 {

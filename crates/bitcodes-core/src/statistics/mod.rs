@@ -1,4 +1,4 @@
-//! How codes are used: each bit's mean, how bits go together, and how many codes there are.
+//! Statistics of codes: the mean of each bit, the correlation of bits, the number of codes.
 
 mod sketch;
 
@@ -11,7 +11,10 @@ use self::sketch::CodeSketch;
 pub use self::sketch::Estimate;
 use crate::{CodesError, PackedCodes};
 
-/// Statistics of codes, gathered batch by batch in memory that does not grow with their number.
+/// Statistics of codes, gathered batch by batch in memory of a fixed size.
+///
+/// The counts of bits and of pairs of bits take `4 num_bits (num_bits + 1)` bytes. The counts of
+/// codes take at most about four megabytes; see [`codes_used`](Self::codes_used).
 ///
 /// ```
 /// use bitcodes_core::{BitStatistics, PackedCodes};
@@ -24,37 +27,35 @@ use crate::{CodesError, PackedCodes};
 /// assert_eq!(statistics.perplexity().value, 2f64.powf(1.5));
 /// # Ok::<(), bitcodes_core::CodesError>(())
 /// ```
-///
-/// The counts of single bits and of pairs take `4 num_bits (num_bits + 1)` bytes, the codes at most
-/// some four megabytes: see [`codes_used`](Self::codes_used).
 #[derive(Debug, Clone)]
 pub struct BitStatistics {
     num_bits: usize,
+    /// Number of codes added.
     vectors: u64,
-    /// Vectors in which a bit is 1.
+    /// Number of codes in which each bit is 1.
     ones: Vec<u64>,
-    /// Vectors in which bits `a` and `b < a` both are, at `a (a - 1) / 2 + b`.
-    both: Vec<u64>,
+    /// Number of codes in which bits `a` and `b < a` are both 1, at index `a (a - 1) / 2 + b`.
+    both_ones: Vec<u64>,
     codes: CodeSketch,
 }
 
 impl BitStatistics {
-    /// No codes yet, of `num_bits` bits.
+    /// Makes empty statistics of codes of `num_bits` bits.
     pub fn new(num_bits: usize) -> Self {
         Self {
             num_bits,
             vectors: 0,
             ones: vec![0; num_bits],
-            both: vec![0; num_bits * num_bits.saturating_sub(1) / 2],
+            both_ones: vec![0; num_bits * num_bits.saturating_sub(1) / 2],
             codes: CodeSketch::default(),
         }
     }
 
-    /// Adds codes.
+    /// Adds a batch of codes.
     ///
     /// # Errors
     ///
-    /// [`CodesError::Mismatch`] for codes of another number of bits.
+    /// [`CodesError::Mismatch`] if the codes have another number of bits.
     pub fn update(&mut self, codes: &PackedCodes) -> Result<(), CodesError> {
         if codes.num_bits() != self.num_bits {
             return Err(CodesError::Mismatch {
@@ -70,8 +71,8 @@ impl BitStatistics {
             *ones += columns.count(bit);
         }
         let pairs = (0..self.num_bits).flat_map(|a| (0..a).map(move |b| (a, b)));
-        for (both, (a, b)) in self.both.iter_mut().zip(pairs) {
-            *both += columns.count_both(a, b);
+        for (both_ones, (a, b)) in self.both_ones.iter_mut().zip(pairs) {
+            *both_ones += columns.count_both(a, b);
         }
         for code in codes.rows() {
             self.codes.add(code);
@@ -79,99 +80,108 @@ impl BitStatistics {
         Ok(())
     }
 
-    /// Adds what other statistics have gathered, as if their codes had been added here.
+    /// Adds the counts of other statistics.
+    ///
+    /// The result is that of adding all their codes to these statistics.
     ///
     /// # Panics
     ///
-    /// Where they are of another number of bits.
+    /// Panics if the numbers of bits differ.
     pub fn merge(&mut self, other: &Self) {
         assert_eq!(
             self.num_bits, other.num_bits,
-            "BitStatistics: bits of one (left), of the other (right)"
+            "BitStatistics: num_bits (left) differs from that of the other statistics (right)"
         );
         self.vectors += other.vectors;
         let add = |(here, there): (&mut u64, &u64)| *here += there;
         self.ones.iter_mut().zip(&other.ones).for_each(add);
-        self.both.iter_mut().zip(&other.both).for_each(add);
+        self.both_ones
+            .iter_mut()
+            .zip(&other.both_ones)
+            .for_each(add);
         self.codes.merge(&other.codes);
     }
 
-    /// Number of codes added.
+    /// Returns the number of codes added.
     pub fn vectors(&self) -> u64 {
         self.vectors
     }
 
-    /// The mean of each bit, 0 to 1; NaN where there were no codes.
+    /// Computes the mean of each bit, 0 to 1; NaN if there were no codes.
     pub fn means(&self) -> Vec<f64> {
         let mean = |&ones: &u64| ones as f64 / self.vectors as f64;
         self.ones.iter().map(mean).collect()
     }
 
-    /// The entropy of each bit in bits: 1 where it is fair, 0 where it never changes; NaN where
-    /// there were no codes.
+    /// Computes the entropy of each bit, in bits; NaN if there were no codes.
+    ///
+    /// The entropy of a fair bit is 1, that of a bit that never changes is 0.
     pub fn entropies(&self) -> Vec<f64> {
-        let entropy = |&mean: &f64| surprise(mean) + surprise(1.0 - mean);
+        let entropy = |&mean: &f64| entropy_term(mean) + entropy_term(1.0 - mean);
         self.means().iter().map(entropy).collect()
     }
 
-    /// The mean of [`entropies`](Self::entropies).
+    /// Computes the mean of the [`entropies`](Self::entropies).
     pub fn mean_entropy(&self) -> f64 {
         self.entropies().iter().sum::<f64>() / self.num_bits as f64
     }
 
-    /// How two bits go together, as the correlation coefficient of their values: 1 where they are
-    /// always equal, -1 where they never are, 0 where one tells nothing of the other, or never
-    /// changes.
+    /// Computes the correlation coefficient of two bits.
+    ///
+    /// It is 1 for bits that are always equal, -1 for bits that are never equal, and 0 for
+    /// independent bits. It is also 0 if one of the bits never changes.
     ///
     /// # Panics
     ///
-    /// Where there is no such bit.
+    /// Panics if `a` or `b` is not below the number of bits.
     pub fn correlation(&self, a: usize, b: usize) -> f64 {
         let n = self.vectors as f64;
         let [ones_a, ones_b] = [a, b].map(|bit| self.ones[bit] as f64);
         let (high, low) = (a.max(b), a.min(b));
-        let both = match high == low {
+        let both_ones = match high == low {
             true => ones_a,
-            false => self.both[high * (high - 1) / 2 + low] as f64,
+            false => self.both_ones[high * (high - 1) / 2 + low] as f64,
         };
-        let spread = ones_a * (n - ones_a) * ones_b * (n - ones_b);
-        match spread > 0.0 {
-            true => (n * both - ones_a * ones_b) / libm::sqrt(spread),
+        // The product of the two variances, times n^4.
+        let variances = ones_a * (n - ones_a) * ones_b * (n - ones_b);
+        match variances > 0.0 {
+            true => (n * both_ones - ones_a * ones_b) / libm::sqrt(variances),
             false => 0.0,
         }
     }
 
-    /// The mean magnitude of the [`correlation`](Self::correlation) over all pairs of bits; 0 for
-    /// a single bit.
+    /// Computes the mean magnitude of the [`correlation`](Self::correlation) over all pairs of
+    /// bits; 0 for a single bit.
     pub fn mean_correlation(&self) -> f64 {
         let pairs = (0..self.num_bits).flat_map(|a| (0..a).map(move |b| (a, b)));
         let sum: f64 = pairs.map(|(a, b)| self.correlation(a, b).abs()).sum();
-        sum / self.both.len().max(1) as f64
+        sum / self.both_ones.len().max(1) as f64
     }
 
-    /// How many different codes there were.
+    /// Returns the number of different codes.
     ///
-    /// Exact up to 65,536 of them, and so for any number of codes of up to 16 bits. Beyond, those
-    /// 65,536 are kept whose hashes are the smallest, a uniform sample of the different codes, and
-    /// their number is estimated from the largest of the hashes
+    /// The number is exact up to 65,536 different codes, so it is exact for all codes of up to 16
+    /// bits. Above that, only the 65,536 codes with the smallest hashes are kept, and the number of
+    /// codes is estimated from the largest of these hashes
     /// ([Bar-Yossef et al. 2002](https://doi.org/10.1007/3-540-45726-7_1)), with a standard error
     /// of 0.4 %.
     pub fn codes_used(&self) -> Estimate {
         self.codes.distinct()
     }
 
-    /// The perplexity of the codes, `2^entropy`: the number of codes that, equally often used,
-    /// would be as hard to guess; NaN where there were none.
+    /// Computes the perplexity of the codes, `2^entropy`; NaN if there were no codes.
     ///
-    /// Exact where [`codes_used`](Self::codes_used) is. Beyond, each code of the sample stands for
-    /// as many as the sample leaves out: unbiased in the entropy, and the more uncertain the more
-    /// single codes make up of the whole.
+    /// The perplexity is the number of codes that, all used equally often, would have the same
+    /// entropy. It is exact where [`codes_used`](Self::codes_used) is exact. Otherwise the entropy
+    /// is estimated from the codes that are kept, a uniform choice of the different codes. That
+    /// estimate has no bias; its error is large if a few codes make up much of the whole.
     pub fn perplexity(&self) -> Estimate {
         let Estimate {
             value: entropy,
             exact,
         } = self.codes.entropy_bits(self.vectors);
-        // No estimate goes beyond what so many vectors and so many bits allow.
+        // The entropy is at most log2 of the number of vectors, and at most the number of bits.
+        // A comparison, as `f64::min` would hide a NaN.
         let most = libm::log2(self.vectors as f64).min(self.num_bits as f64);
         let entropy = if entropy > most { most } else { entropy };
         Estimate {
@@ -181,8 +191,8 @@ impl BitStatistics {
     }
 }
 
-/// `-p log2 p`, 0 for 0.
-fn surprise(p: f64) -> f64 {
+/// Computes `-p log2 p`, a term of the entropy; 0 for `p = 0`.
+fn entropy_term(p: f64) -> f64 {
     match p == 0.0 {
         true => 0.0,
         false => -p * libm::log2(p),
@@ -204,8 +214,8 @@ mod tests {
     }
 
     #[test]
-    fn hand_computed() {
-        // Bit 1 is bit 0, bit 2 its opposite but once, bit 3 never changes.
+    fn statistics_of_four_codes_are_those_computed_by_hand() {
+        // Bit 1 equals bit 0, bit 2 is its opposite in all codes but one, bit 3 never changes.
         let mut statistics = BitStatistics::new(4);
         statistics
             .update(&packed(&[&[0, 0, 1, 0], &[0, 0, 1, 0]]))
@@ -235,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn merged_statistics_are_those_of_all_codes() {
+    fn merged_statistics_equal_the_statistics_of_all_codes() {
         let rows: [&[u8]; 5] = [&[0, 0, 1], &[1, 0, 1], &[1, 1, 0], &[0, 0, 1], &[1, 1, 1]];
         let of = |rows: &[&[u8]]| {
             let mut statistics = BitStatistics::new(3);
@@ -251,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn no_codes_have_no_means() {
+    fn without_codes_means_and_perplexity_are_nan() {
         let mut statistics = BitStatistics::new(2);
         statistics
             .update(&PackedCodes::from_bytes([0], 2, vec![]).unwrap())

@@ -1,50 +1,60 @@
-//! The codes that were seen and how often, in memory of a fixed size.
+//! Counts of the different codes, in memory of a fixed size.
 //!
-//! Kept are the codes whose hashes are the smallest. A code that is in the sample at the end was
-//! in it from its first occurrence on, as the bound only falls: its count is exact. With `u` the
-//! largest hash kept, as a fraction of all hashes, each other code had the chance `u` of being
-//! kept, so a sum over the kept ones divided by `u` estimates the sum over all.
+//! The sketch keeps the codes with the smallest hashes, each with its count. In a full sketch the
+//! largest hash can only fall, so a code that is kept at the end has been kept since its first
+//! occurrence: its count is exact.
+//!
+//! Let `u` be the largest hash kept, as a fraction of the largest possible hash. Every other code
+//! was kept with probability `u`. So the sum over the kept codes (without the one of the largest
+//! hash), divided by `u`, estimates the sum over all codes.
 
 use alloc::collections::BTreeMap;
 
 use siphasher::sip::SipHasher13;
 
-use super::surprise;
+use super::entropy_term;
 
-/// A number that is counted, or, where there was too much to count, estimated.
+/// A number that is either counted or estimated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The number.
     pub value: f64,
-    /// Whether it was counted.
+    /// Whether the number was counted; otherwise it is an estimate.
     pub exact: bool,
 }
 
+/// The codes with the smallest hashes, and how often each occurred.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CodeSketch {
-    /// How often a code was seen, by its hash.
+    /// Number of occurrences of a code, by the code's hash.
     counts: BTreeMap<u64, u64>,
-    /// Whether a code had to be left out.
+    /// Whether a code was left out.
     full: bool,
 }
 
 impl CodeSketch {
-    /// All codes of 16 bits, and a standard error of 1 / sqrt(2^16) beyond.
+    /// The largest number of codes kept: all codes of 16 bits, and a standard error of
+    /// `1 / sqrt(2^16)` for longer ones.
     const CAPACITY: usize = 1 << 16;
 
+    /// Adds one occurrence of a code.
     pub fn add(&mut self, code: &[u8]) {
         self.add_hash(SipHasher13::new().hash(code), 1);
     }
 
-    /// A code among the smallest of all is among the smallest of each part in which it was seen.
+    /// Adds the counts of another sketch.
+    ///
+    /// A code whose hash is among the smallest of all codes is also among the smallest of each
+    /// sketch in which it occurred, so its count stays exact.
     pub fn merge(&mut self, other: &Self) {
         for (&hash, &times) in &other.counts {
             self.add_hash(hash, times);
         }
         self.full |= other.full;
-        // A part that is full has not kept what lies above its largest.
-        if let (true, Some((&last, _))) = (other.full, other.counts.last_key_value()) {
-            self.counts.split_off(&(last.saturating_add(1)));
+        // The other sketch, if full, has lost its codes above its largest hash: their counts here
+        // are not complete.
+        if let (true, Some((&largest, _))) = (other.full, other.counts.last_key_value()) {
+            self.counts.split_off(&(largest.saturating_add(1)));
         }
     }
 
@@ -54,21 +64,22 @@ impl CodeSketch {
             return;
         }
         if self.counts.len() < Self::CAPACITY {
-            // One that had to leave does not come back.
-            let above = |(&last, _): (&u64, &u64)| self.full && hash > last;
+            // A full sketch may have left this code out before, so it is not taken back.
+            let above = |(&largest, _): (&u64, &u64)| self.full && hash > largest;
             if !self.counts.last_key_value().is_some_and(above) {
                 self.counts.insert(hash, times);
             }
             return;
         }
         self.full = true;
-        let below = |(&last, _): (&u64, &u64)| hash < last;
+        let below = |(&largest, _): (&u64, &u64)| hash < largest;
         if self.counts.last_key_value().is_some_and(below) {
             self.counts.pop_last();
             self.counts.insert(hash, times);
         }
     }
 
+    /// Returns the number of different codes.
     pub fn distinct(&self) -> Estimate {
         let kept = self.counts.len();
         match self.bound() {
@@ -83,9 +94,9 @@ impl CodeSketch {
         }
     }
 
-    /// The entropy of the codes in bits, `vectors` being all that were added.
+    /// Computes the entropy of the codes in bits, where `vectors` is the number of all occurrences.
     pub fn entropy_bits(&self, vectors: u64) -> Estimate {
-        let share = |&count: &u64| surprise(count as f64 / vectors as f64);
+        let term = |&count: &u64| entropy_term(count as f64 / vectors as f64);
         if vectors == 0 {
             return Estimate {
                 value: f64::NAN,
@@ -94,20 +105,21 @@ impl CodeSketch {
         }
         match self.bound() {
             None => Estimate {
-                value: self.counts.values().map(share).sum(),
+                value: self.counts.values().map(term).sum(),
                 exact: true,
             },
             Some(bound) => Estimate {
-                value: self.counts.values().rev().skip(1).map(share).sum::<f64>() / bound,
+                value: self.counts.values().rev().skip(1).map(term).sum::<f64>() / bound,
                 exact: false,
             },
         }
     }
 
-    /// The largest hash kept, as a fraction of all hashes; `None` while all codes are kept.
+    /// Returns the largest hash kept as a fraction of the largest possible hash; `None` while all
+    /// codes are kept.
     fn bound(&self) -> Option<f64> {
-        let (&last, _) = self.counts.last_key_value()?;
-        self.full.then(|| last as f64 / u64::MAX as f64)
+        let (&largest, _) = self.counts.last_key_value()?;
+        self.full.then(|| largest as f64 / u64::MAX as f64)
     }
 }
 
@@ -116,8 +128,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beyond_its_capacity_it_estimates_within_four_standard_errors() {
-        // A million codes, each tenth of them nine times as often as the others.
+    fn above_its_capacity_a_sketch_estimates_within_four_standard_errors() {
+        // A million codes, of which every tenth occurs nine times and the others once.
         const CODES: u64 = 1_000_000;
         let mut sketch = CodeSketch::default();
         let mut parts = [CodeSketch::default(), CodeSketch::default()];
@@ -125,7 +137,7 @@ mod tests {
             let times = if code.is_multiple_of(10) { 9 } else { 1 };
             for time in 0..times {
                 sketch.add(&code.to_le_bytes());
-                // The first holds nearly all of the codes, the second a tenth, some of them in both.
+                // The first part has all codes, the second part every tenth code only.
                 let second = code.is_multiple_of(10) && time > 3;
                 parts[usize::from(second)].add(&code.to_le_bytes());
             }
@@ -143,11 +155,11 @@ mod tests {
             "{found:?}"
         );
 
-        // The terms of the entropy spread as 0.9 of 1 and 0.1 of about 9: a coefficient of
-        // variation below 2, on top of the error of the number of codes.
+        // Of the entropy's terms, 0.9 are about 1 and 0.1 about 9, in units of the smaller term. So
+        // their coefficient of variation is below 2; the number of codes has an error as well.
         let vectors = CODES / 10 * 18;
         let (rare, often) = (1.0 / vectors as f64, 9.0 / vectors as f64);
-        let wanted = CODES as f64 * (0.9 * surprise(rare) + 0.1 * surprise(often));
+        let wanted = CODES as f64 * (0.9 * entropy_term(rare) + 0.1 * entropy_term(often));
         let found = sketch.entropy_bits(vectors);
         assert!(
             (found.value / wanted - 1.0).abs() < 4.0 * 2.0 * relative,
