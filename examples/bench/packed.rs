@@ -2,7 +2,7 @@
 
 use bitcodes_core::{Bitcodes, PackedCodes};
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Decoder, Encoder, Rows};
+use bitcodes_kernels::{Codebook, Decoder, Encoder, Rows};
 use burn::tensor::{Tensor, backend::Backend};
 
 /// A codebook's kernels, the vectors to encode, and what came of them.
@@ -20,11 +20,12 @@ impl Packed {
         let features = bitcodes.features();
         let values = |tensor: Tensor<B, 1>| -> Vec<f32> { tensor.into_data().iter().collect() };
         let codebook = values(bitcodes.codebook.val().flatten(0, 1));
+        let pairs = Codebook::new(&codebook, features);
         let x = values(x.flatten(0, 2));
         let bytes = vec![0; x.len() / features * row_bytes(bitcodes.num_bits())];
         Self {
-            encoder: Encoder::new(&codebook, features),
-            decoder: Decoder::new(&codebook, features),
+            encoder: Encoder::new(pairs),
+            decoder: Decoder::new(pairs),
             vectors: vec![0.0; x.len()],
             x,
             bytes,

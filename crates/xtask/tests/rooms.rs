@@ -19,7 +19,12 @@ fn crates() -> Vec<(String, PathBuf)> {
     let crates = fs::read_dir(root().join("crates")).expect("the workspace has crates");
     let mut found: Vec<_> = crates
         .map(|entry| entry.expect("a folder can be read"))
-        .map(|entry| (entry.file_name().into_string().expect("a name in UTF-8"), entry.path()))
+        .map(|entry| {
+            (
+                entry.file_name().into_string().expect("a name in UTF-8"),
+                entry.path(),
+            )
+        })
         .filter(|(_, path)| path.join("src").is_dir())
         .map(|(name, path)| (name, path.join("src")))
         .collect();
@@ -34,7 +39,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         let path = entry.expect("an entry can be read").path();
         match path.is_dir() {
             true => found.extend(files(&path)),
-            false if path.extension().is_some_and(|extension| extension == "rs") => found.push(path),
+            false if path.extension().is_some_and(|extension| extension == "rs") => {
+                found.push(path)
+            }
             false => {}
         }
     }
@@ -43,13 +50,18 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn module_of(source: &Path, file: &Path) -> Module {
-    let relative = file.strip_prefix(source).expect("the file is below its source folder");
+    let relative = file
+        .strip_prefix(source)
+        .expect("the file is below its source folder");
     let mut module: Module = relative
         .with_extension("")
         .iter()
         .map(|part| part.to_str().expect("a name in UTF-8").to_string())
         .collect();
-    if module.last().is_some_and(|last| matches!(&last[..], "mod" | "lib" | "main")) {
+    if module
+        .last()
+        .is_some_and(|last| matches!(&last[..], "mod" | "lib" | "main"))
+    {
         module.pop();
     }
     module
@@ -61,7 +73,8 @@ fn parse(file: &Path) -> syn::File {
 }
 
 fn is_for_tests(attributes: &[Attribute]) -> bool {
-    let tokens = |attribute: &Attribute| attribute.meta.require_list().map(|l| l.tokens.to_string());
+    let tokens =
+        |attribute: &Attribute| attribute.meta.require_list().map(|l| l.tokens.to_string());
     attributes
         .iter()
         .filter(|attribute| attribute.path().is_ident("cfg"))
@@ -105,7 +118,10 @@ impl<'ast> Visit<'ast> for Paths {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let segments = path.segments.iter().map(|segment| segment.ident.to_string());
+        let segments = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string());
         self.0.insert(segments.collect());
         visit::visit_path(self, path);
     }
@@ -167,16 +183,25 @@ fn edges(source: &Path) -> BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> 
     let mut edges: BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for (module, file) in &modules {
         for path in Paths::of(file) {
-            let Some(path) = from_root(module, &path) else { continue };
+            let Some(path) = from_root(module, &path) else {
+                continue;
+            };
             let common = module.iter().zip(&path).take_while(|(a, b)| a == b).count();
             let parent = module[..common].to_vec();
-            let (Some(user), Some(used)) = (module.get(common), path.get(common)) else { continue };
+            let (Some(user), Some(used)) = (module.get(common), path.get(common)) else {
+                continue;
+            };
             let through = exports.get(&(parent.clone(), used.clone()));
             let used = through.unwrap_or(used);
-            let is_child = modules.keys().any(|m| m.starts_with(&parent) && m.get(common) == Some(used));
+            let is_child = modules
+                .keys()
+                .any(|m| m.starts_with(&parent) && m.get(common) == Some(used));
             if is_child && used != user {
                 let of_parent = edges.entry(parent).or_default();
-                of_parent.entry(user.clone()).or_default().insert(used.clone());
+                of_parent
+                    .entry(user.clone())
+                    .or_default()
+                    .insert(used.clone());
             }
         }
     }
@@ -199,13 +224,17 @@ fn circle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
         }
         path.push(at.into());
         let found = edges.get(at).into_iter().flatten();
-        let found = found.map(|next| visit(next, edges, path, done)).find(Option::is_some);
+        let found = found
+            .map(|next| visit(next, edges, path, done))
+            .find(Option::is_some);
         path.pop();
         done.insert(at.into());
         found.flatten()
     }
     let mut done = BTreeSet::new();
-    edges.keys().find_map(|start| visit(start, edges, &mut Vec::new(), &mut done))
+    edges
+        .keys()
+        .find_map(|start| visit(start, edges, &mut Vec::new(), &mut done))
 }
 
 #[test]
@@ -216,12 +245,19 @@ fn no_sibling_modules_use_each_other_in_a_circle() {
             let parent = [&[name.clone()], &parent[..]].concat().join("::");
             for (user, used) in &edges {
                 listed += used.len();
-                println!("{parent}: {user} -> {}", used.iter().cloned().collect::<Vec<_>>().join(", "));
+                println!(
+                    "{parent}: {user} -> {}",
+                    used.iter().cloned().collect::<Vec<_>>().join(", ")
+                );
             }
-            circles.extend(circle(&edges).map(|circle| format!("{parent}: {}", circle.join(" -> "))));
+            circles
+                .extend(circle(&edges).map(|circle| format!("{parent}: {}", circle.join(" -> "))));
         }
     }
-    assert!(listed > 100, "{listed} edges were found: the test does not see the modules");
+    assert!(
+        listed > 100,
+        "{listed} edges were found: the test does not see the modules"
+    );
     assert!(circles.is_empty(), "circles:\n{}", circles.join("\n"));
 }
 
@@ -264,23 +300,34 @@ fn the_method_of_deciding_bits_is_matched_on_in_its_room_alone() {
         for file in files(&source) {
             let mut patterns = MethodPatterns::default();
             patterns.visit_file(&parse(&file));
-            let place = [&[name.clone()], &module_of(&source, &file)[..]].concat().join("::");
+            let place = [&[name.clone()], &module_of(&source, &file)[..]]
+                .concat()
+                .join("::");
             match &place[..] {
                 "bitcodes-core::assignment" => in_its_room += patterns.0,
                 _ => assert_eq!(patterns.0, 0, "{place} matches on the method"),
             }
         }
     }
-    assert!(in_its_room > 10, "{in_its_room} patterns: the test does not see the matches");
+    assert!(
+        in_its_room > 10,
+        "{in_its_room} patterns: the test does not see the matches"
+    );
 }
 
 #[test]
 fn no_source_file_is_longer_than_400_lines() {
-    let mut sources: Vec<PathBuf> = crates().into_iter().flat_map(|(_, source)| files(&source)).collect();
+    let mut sources: Vec<PathBuf> = crates()
+        .into_iter()
+        .flat_map(|(_, source)| files(&source))
+        .collect();
     sources.extend(files(&root().join("tests")));
     sources.extend(files(&root().join("examples")));
     for file in sources {
-        let lines = fs::read_to_string(&file).expect("a source file can be read").lines().count();
+        let lines = fs::read_to_string(&file)
+            .expect("a source file can be read")
+            .lines()
+            .count();
         assert!(lines <= 400, "{} has {lines} lines", file.display());
     }
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use bitcodes_kernels::integers::Integer;
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Decoder, Encoder};
+use bitcodes_kernels::{Codebook, Decoder, Encoder};
 use burn::tensor::{DType, Element, Int, Tensor, TensorData, backend::Backend};
 
 use super::known::has_values_in_host_memory;
@@ -119,31 +119,31 @@ fn vectors_of<B: Backend, const D: usize>(
 /// Decides the bits of `x [.., features]` independently, with noise added to their logits, and
 /// computes the slopes that the backward pass needs.
 #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
-pub(super) fn sample<B: Backend, const D: usize>(
+pub(super) fn encode_with_noise<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,
     noise: crate::noise::Noise<B, D>,
     seed: impl FnOnce() -> u64,
     temperature: f64,
-) -> Option<bitcodes_kernels::Sampled> {
+) -> Option<bitcodes_kernels::NoisyBits> {
     use bitcodes_kernels::Noise as OfKernels;
 
     use crate::noise::Noise;
 
     let encoder = encoder(codebook)?;
     lend_rows(x, |x| {
-        let sample = |noise: OfKernels<'_>| encoder.sample(x, noise, temperature as f32);
+        let encode = |noise: OfKernels<'_>| encoder.encode_with_noise(x, noise, temperature as f32);
         match noise {
-            Noise::None => sample(OfKernels::None),
-            Noise::Logistic(scale) => sample(OfKernels::Logistic {
+            Noise::None => encode(OfKernels::None),
+            Noise::Logistic(scale) => encode(OfKernels::Logistic {
                 seed: seed(),
                 scale: scale as f32,
             }),
             Noise::Given(noise) => super::lend::with_rows(&noise, |noise| match noise.as_slice() {
-                Some(noise) => sample(OfKernels::Given(noise)),
+                Some(noise) => encode(OfKernels::Given(noise)),
                 None => {
                     let noise: Vec<f32> = noise.iter().flatten().copied().collect();
-                    sample(OfKernels::Given(&noise))
+                    encode(OfKernels::Given(&noise))
                 }
             }),
         }
@@ -153,14 +153,16 @@ pub(super) fn sample<B: Backend, const D: usize>(
 fn decoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Decoder> {
     let [_, features] = codebook.dims();
     lend_rows(codebook, |rows| {
-        rows.as_slice().map(|all| Decoder::new(all, features))
+        rows.as_slice()
+            .map(|all| Decoder::new(Codebook::new(all, features)))
     })?
 }
 
 fn encoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Encoder> {
     let [_, features] = codebook.dims();
     lend_rows(codebook, |rows| {
-        rows.as_slice().map(|all| Encoder::new(all, features))
+        rows.as_slice()
+            .map(|all| Encoder::new(Codebook::new(all, features)))
     })?
 }
 

@@ -4,7 +4,7 @@
 //! logit. The tensor operations keep ten times as much.
 
 use alloc::sync::Arc;
-use bitcodes_kernels::{self as slices, Sampled};
+use bitcodes_kernels::{self as slices, Codebook, NoisyBits};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients as Graph;
@@ -82,15 +82,15 @@ fn on<K: Backend, const D: usize>(
     let of_x = inner::<K, D>(&x.primitive);
     let of_codebook = inner::<K, 2>(&codebook.primitive);
     let (seed, device) = (|| seed::<K>(&of_x.device()), of_x.device());
-    let sampled = kernels::sample(&of_x, &of_codebook, noise, seed, temperature)?;
+    let noisy = kernels::encode_with_noise(&of_x, &of_codebook, noise, seed, temperature)?;
     // The tensor operations spread a NaN, so that a diverged training shows.
-    if !sampled.are_numbers {
+    if !noisy.are_numbers {
         return None;
     }
-    let y = kernels::decode_packed(&sampled.packed, of_x.dims(), &of_codebook)?;
+    let y = kernels::decode_packed(&noisy.packed, of_x.dims(), &of_codebook)?;
     let mut shape = of_x.dims();
     shape[D - 1] = of_codebook.dims()[0] / 2;
-    let bits = kernels::bits::<K, D>(&sampled.packed, shape, &device)?;
+    let bits = kernels::bits::<K, D>(&noisy.packed, shape, &device)?;
     let y = y.into_primitive().tensor();
     let operation = StraightThrough::<D>
         .prepare::<NoCheckpointing>([x.node.clone(), codebook.node.clone()])
@@ -98,7 +98,7 @@ fn on<K: Backend, const D: usize>(
         .stateful();
     let y = match operation {
         OpsKind::Tracked(operation) => {
-            operation.finish((x.primitive, codebook.primitive, Arc::new(sampled)), y)
+            operation.finish((x.primitive, codebook.primitive, Arc::new(noisy)), y)
         }
         OpsKind::UnTracked(operation) => operation.finish(y),
     };
@@ -127,21 +127,26 @@ fn seed<K: Backend>(device: &K::Device) -> u64 {
 struct StraightThrough<const D: usize>;
 
 impl<K: Backend, const D: usize> Backward<K, 2> for StraightThrough<D> {
-    type State = (FloatTensor<K>, FloatTensor<K>, Arc<Sampled>);
+    type State = (FloatTensor<K>, FloatTensor<K>, Arc<NoisyBits>);
 
     fn backward(self, ops: Ops<Self::State, 2>, graph: &mut Graph, _: &mut Checkpointer) {
         let output = inner::<K, D>(&graph.consume::<K>(&ops.node));
-        let (x, codebook, sampled) = ops.state;
+        let (x, codebook, noisy) = ops.state;
         let (x, codebook) = (inner::<K, D>(&x), inner::<K, 2>(&codebook));
         let (shape, rows) = (x.dims(), codebook.dims());
         let gradients = with_rows(&x, |x| {
             with_rows(&output, |output| {
                 with_rows(&codebook, |codebook| {
                     let backward = slices::Backward {
-                        codebook: codebook.as_slice().expect("the encoder took it as one"),
+                        codebook: Codebook::new(
+                            codebook
+                                .as_slice()
+                                .expect("the encoder took it as one slice"),
+                            codebook.features(),
+                        ),
                         x,
-                        packed: &sampled.packed,
-                        slopes: &sampled.slopes,
+                        packed: &noisy.packed,
+                        slopes: &noisy.slopes,
                         output,
                     };
                     backward.gradients()

@@ -2,8 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use bitcodes_kernels::layout;
-use bitcodes_kernels::signs::pack_signs;
+use bitcodes_kernels::layout::{self, pack_signs};
 use burn::tensor::{Int, Tensor, backend::Backend, read_sync};
 
 use super::{CodesError, PackedCodes, integers, read};

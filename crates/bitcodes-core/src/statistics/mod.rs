@@ -5,7 +5,7 @@ mod sketch;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use bitcodes_kernels::columns::Columns;
+use bitcodes_kernels::columns::BitColumns;
 
 use self::sketch::CodeSketch;
 pub use self::sketch::Estimate;
@@ -66,7 +66,7 @@ impl BitStatistics {
             });
         }
         self.vectors += codes.len() as u64;
-        let columns = Columns::of_rows(codes.as_bytes(), self.num_bits);
+        let columns = BitColumns::of_rows(codes.as_bytes(), self.num_bits);
         for (bit, ones) in self.ones.iter_mut().enumerate() {
             *ones += columns.count(bit);
         }

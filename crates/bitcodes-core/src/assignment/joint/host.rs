@@ -1,11 +1,11 @@
-//! The beam search in the host's memory, by [`bitcodes_kernels::residual`].
+//! The beam search in the host's memory, by [`bitcodes_kernels::joint`].
 
 use alloc::vec::Vec;
 
-use bitcodes_kernels::residual::{self, Real};
+use bitcodes_kernels::joint::{self, Real};
 use burn::tensor::{DType, Element, Tensor, TensorData, backend::Backend};
 
-/// Decides bits as [`bitcodes_kernels::residual::decide`] does.
+/// Decides bits as [`bitcodes_kernels::joint::decide`] does.
 ///
 /// Takes `products [vectors, num_bits]` of the vectors with the halves of the pairs' differences,
 /// and the halves' products with one another, `gram [num_bits, num_bits]`. Returns the logits, noise
@@ -37,6 +37,6 @@ fn decide_in<B: Backend, R: Real + Element>(
     };
     let mut logits = host(products);
     let noise = noise.map(host);
-    residual::decide(&mut logits, noise.as_deref(), &host(gram), shape[1], beam);
+    joint::decide(&mut logits, noise.as_deref(), &host(gram), shape[1], beam);
     Tensor::from_data(TensorData::new(logits, shape), (&device, R::dtype()))
 }

@@ -7,7 +7,7 @@ use burn::tensor::{FloatDType, Int, Tensor, backend::Backend};
 use super::squares;
 use crate::vectors::along;
 
-/// Decides bits as [`bitcodes_kernels::residual::decide`] does.
+/// Decides bits as [`bitcodes_kernels::joint::decide`] does.
 ///
 /// Takes `products [vectors, num_bits]` of the vectors with the halves `half [num_bits, features]`,
 /// and the halves' products with one another, `gram [num_bits, num_bits]`. Returns the logits, noise
