@@ -1,4 +1,5 @@
-//! The rivals give what `vector-quantize-pytorch` gives, see `golden/generate.py`.
+//! Tests that the rivals give the same results as `vector-quantize-pytorch`; see
+//! `golden/generate.py`.
 
 use std::path::PathBuf;
 
@@ -58,8 +59,10 @@ impl Golden {
         }
     }
 
-    /// Fails unless the floats are those of a tensor. Each is a sum of at most 48 products, or a
-    /// quotient of such sums, that each side rounds 48 times by up to half an epsilon of the largest.
+    /// Fails unless `found` is near the golden tensor `name`.
+    ///
+    /// Each value is a sum of at most 48 products, or a quotient of such sums. Each side rounds it
+    /// 48 times, each time by up to half an epsilon of the largest value.
     fn assert_close<const D: usize>(&self, found: Tensor<B, D>, name: &str) {
         let wanted = self.floats(name);
         let found: Vec<f32> = found.into_data().iter().collect();
@@ -76,7 +79,8 @@ impl Golden {
         }
     }
 
-    /// The steps of training that the file has; `after` sees the quantizer after each.
+    /// Repeats the training steps of the golden file and compares each. `after` is called with the
+    /// quantizer after each step.
     fn assert_steps(&self, mut quantizer: Quantizer<B>, after: impl Fn(&Quantizer<B>, usize)) {
         let mut random = StdRng::seed_from_u64(0);
         for step in 0..STEPS {
