@@ -55,7 +55,7 @@ fn train<B: AutodiffBackend>(device: &B::Device) {
         let points = circle::<B>(256, device);
         let (reconstructed, out) = model.forward(points.clone());
         let error = MseLoss::new().forward(reconstructed, points, Reduction::Mean);
-        let loss = error + out.loss.expect("there is one by default");
+        let loss = error + out.loss.expect("there is a loss by default");
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(5e-3, model, gradients);
         if step % 400 == 0 {

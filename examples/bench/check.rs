@@ -170,7 +170,7 @@ pub fn forward<B: Backend>(
     let nearer = more.iter().position(|&more| more.is_nan() || more <= 0.0);
     match (bitcodes.assignment(), nearer) {
         (Assignment::Residual { .. }, Some(p)) => Err(format!(
-            "vectors are nearer to codes without bit {p} as it is"
+            "flipping bit {p} reduces the residual of the vectors"
         )),
         _ => Ok(()),
     }

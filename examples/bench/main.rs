@@ -224,7 +224,7 @@ fn forget_peak() {
 }
 
 fn value_name(value: impl ValueEnum) -> String {
-    let value = value.to_possible_value().expect("none is hidden");
+    let value = value.to_possible_value().expect("no value is hidden");
     value.get_name().into()
 }
 

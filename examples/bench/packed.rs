@@ -60,7 +60,9 @@ impl Packed {
         let apart: u32 = pairs.map(|(a, b)| (a ^ b).count_ones()).sum();
         // Rounding decides a few bits whose logits are near 0.
         if f64::from(apart) > 1e-5 * all {
-            return Err(format!("{apart} of {all} packed bits are others"));
+            return Err(format!(
+                "{apart} of {all} packed bits differ from the quantizer's"
+            ));
         }
         let wanted = out.quantized.into_data();
         let bytes = row_bytes(bitcodes.num_bits());
@@ -72,7 +74,9 @@ impl Packed {
             let wanted = &rows[row * features..][..features];
             let far = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-5 * num_bits as f32;
             if same && found.iter().zip(wanted).any(far) {
-                return Err(format!("vector {row} of the packed codes is another"));
+                return Err(format!(
+                    "vector {row} decoded from packed codes differs from the quantizer's"
+                ));
             }
         }
         Ok(())

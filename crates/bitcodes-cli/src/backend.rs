@@ -151,7 +151,10 @@ macro_rules! on_backend {
                 let $device = Default::default();
                 $value
             }
-            #[allow(unreachable_patterns, reason = "with every backend there is no other")]
+            #[allow(
+                unreachable_patterns,
+                reason = "with all features no backend is left for this arm"
+            )]
             _ => unreachable!("Compute::check refuses what is not compiled in"),
         }
     };

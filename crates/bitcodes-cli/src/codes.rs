@@ -153,7 +153,7 @@ pub(crate) fn unwritten(path: &Path) -> impl FnOnce(io::Error) -> Unwritten {
 fn progress(vectors: usize) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} vectors, {eta} left");
-    ProgressBar::new(vectors as u64).with_style(style.expect("a template without a mistake"))
+    ProgressBar::new(vectors as u64).with_style(style.expect("the template is valid"))
 }
 
 fn say(line: std::fmt::Arguments) -> Result<(), CliError> {

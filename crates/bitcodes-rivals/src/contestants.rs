@@ -134,7 +134,7 @@ impl Settings {
 pub fn read(text: &str) -> Result<Vec<Contestant>, String> {
     let given: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let all: Vec<Contestant> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let known = serde_json::to_value(&all).expect("it has no maps");
+    let known = serde_json::to_value(&all).expect("the value serializes to JSON");
     if let Some(unknown) = unknown_field(&given, &known) {
         return Err(format!("there is no field {unknown:?} where it stands"));
     }
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn settings_are_read_as_they_are_printed() {
         let all = contestants(Architecture::Conv);
-        let text = serde_json::to_string_pretty(&all).expect("it has no maps");
+        let text = serde_json::to_string_pretty(&all).expect("the value serializes to JSON");
         assert_eq!(read(&text), Ok(all));
         for text in [
             include_str!("../settings/rivals.json"),

@@ -88,7 +88,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     let chosen = chosen(arguments)?;
     if arguments.settings {
-        let settings = serde_json::to_string_pretty(&chosen).expect("it has no maps");
+        let settings = serde_json::to_string_pretty(&chosen).expect("the value serializes to JSON");
         println!("{settings}");
         return Ok(());
     }

@@ -169,7 +169,8 @@ impl Outcomes {
     /// If the file cannot be written. It still has whole lines only.
     pub fn add(&mut self, outcome: Outcome) -> Result<(), OutcomesError> {
         if let Some(Opened { path, file, length }) = &mut self.file {
-            let line = serde_json::to_string(&outcome).expect("it has no maps") + "\n";
+            let line =
+                serde_json::to_string(&outcome).expect("the value serializes to JSON") + "\n";
             let written = file.write_all(line.as_bytes()).or_else(|error| {
                 file.set_len(*length)?;
                 Err(error)
@@ -229,14 +230,14 @@ mod tests {
         outcomes.add(outcome(0)).expect("written");
         outcomes.add(outcome(1)).expect("written");
         drop(outcomes);
-        let text = fs::read_to_string(&path).expect("it is there");
+        let text = fs::read_to_string(&path).expect("the file exists");
         fs::write(&path, &text[..text.len() - 9]).expect("cut short");
 
         let mut outcomes = Outcomes::open(&path).expect("an interrupted file");
         assert_eq!(outcomes.of(&outcome(0).run), Some(&outcome(0)));
         assert_eq!(outcomes.of(&outcome(1).run), None);
         outcomes.add(outcome(1)).expect("written");
-        assert_eq!(fs::read_to_string(&path).expect("it is there"), text);
+        assert_eq!(fs::read_to_string(&path).expect("the file exists"), text);
 
         let open = || Outcomes::open(&path).expect_err("an error").to_string();
         let found = open();
@@ -267,7 +268,9 @@ mod tests {
         outcomes.add(diverged).expect("written");
         drop(outcomes);
         let outcomes = Outcomes::open(&path).expect("it is read");
-        let found = outcomes.of(&outcome(0).run).expect("it is there");
+        let found = outcomes
+            .of(&outcome(0).run)
+            .expect("the outcome is in the file");
         assert!(found.psnr_db.is_nan(), "{found:?}");
     }
 }

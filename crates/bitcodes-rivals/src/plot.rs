@@ -115,7 +115,7 @@ pub fn plot(lines: &[Line], title: &str) -> Option<String> {
             .draw()?;
         area.present()
     };
-    draw().expect("a string takes all");
+    draw().expect("writing to a string does not fail");
     Some(text)
 }
 
@@ -131,7 +131,7 @@ mod tests {
         let contestant = contestants(Architecture::Mixer)
             .into_iter()
             .find(|one| one.name == name);
-        let contestant = contestant.expect("there is one");
+        let contestant = contestant.expect("the contestant exists");
         Outcome {
             bits_per_image: contestant.settings.bits_per_image(),
             run: Run {

@@ -106,7 +106,7 @@ pub fn table(lines: &[Line]) -> String {
             first.parameters,
             line.median(|run| run.seconds),
         )
-        .expect("a string takes all");
+        .expect("writing to a string does not fail");
     }
     text
 }

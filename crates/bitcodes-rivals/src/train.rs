@@ -239,11 +239,14 @@ mod tests {
             let contestant = all
                 .iter()
                 .find(|one| one.name == name)
-                .expect("there is one");
+                .expect("the contestant exists");
             let run = || briefly(contestant, Architecture::Mixer, 130).psnr_db;
             let (first, second) = std::thread::scope(|scope| {
                 let other = scope.spawn(run);
-                (run(), other.join().expect("it ends"))
+                (
+                    run(),
+                    other.join().expect("the other training does not panic"),
+                )
             });
             assert_eq!(first, second, "{name}");
         }
@@ -264,7 +267,7 @@ mod tests {
             let contestant = all
                 .iter()
                 .find(|one| one.name == name)
-                .expect("there is one");
+                .expect("the contestant exists");
             briefly(contestant, Architecture::Mixer, 1500).psnr_db
         };
         assert!(psnr("none") > psnr("LFQ 8"));

@@ -23,7 +23,7 @@ struct Golden(Vec<u8>);
 impl Golden {
     fn load(name: &str) -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-        Self(std::fs::read(folder.join(format!("{name}.safetensors"))).expect("it is there"))
+        Self(std::fs::read(folder.join(format!("{name}.safetensors"))).expect("the file exists"))
     }
 
     fn bytes<const N: usize>(&self, name: &str) -> (Vec<usize>, Vec<[u8; N]>) {
@@ -93,7 +93,7 @@ impl Golden {
                 sum = sum + loss;
             }
             let gradients = sum.backward();
-            let gradient = x.grad(&gradients).expect("there is one");
+            let gradient = x.grad(&gradients).expect("x has a gradient");
             self.assert_close(quantized.vectors, &format!("{step}.vectors"));
             self.assert_close(Tensor::from_inner(gradient), &format!("{step}.gradient"));
             let codes = quantized.codes.expect("it quantizes").into_data();
@@ -120,7 +120,7 @@ fn residual_vector_quantization() {
     let vector = ResidualVector::from_codebooks(codebooks.collect(), &config);
     golden.assert_steps(Quantizer::Vector(vector), |quantizer, step| {
         let Quantizer::Vector(vector) = quantizer else {
-            unreachable!("it was made one")
+            unreachable!("the quantizer is a Quantizer::Vector")
         };
         for (index, codebook) in vector.codebooks().enumerate() {
             golden.assert_close(codebook, &format!("{step}.codebook.{index}"));

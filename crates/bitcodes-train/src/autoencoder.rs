@@ -283,7 +283,7 @@ impl<B: Backend> Autoencoder<B> {
         assert_eq!(
             [height, width],
             [self.height, self.width],
-            "Autoencoder: height and width of the images (left), and of the model's (right)"
+            "Autoencoder: height and width of the images (left) differ from the model's (right)"
         );
         let [rows, columns] = [height / PATCH, width / PATCH];
         images

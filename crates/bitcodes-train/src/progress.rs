@@ -68,7 +68,9 @@ impl Outcome {
     }
 
     fn state(&self) -> MutexGuard<'_, OutcomeState> {
-        self.0.lock().expect("no holder panics")
+        self.0
+            .lock()
+            .expect("no thread panics while it holds the lock")
     }
 }
 

@@ -207,7 +207,10 @@ pub struct WholeFileRecorder {
 impl WholeFileRecorder {
     /// Takes the first error of writing, if there was one.
     pub fn take_error(&self) -> Option<Unwritten> {
-        self.error.lock().expect("no holder panics").take()
+        self.error
+            .lock()
+            .expect("no thread panics while it holds the lock")
+            .take()
     }
 }
 
@@ -229,7 +232,10 @@ impl<B: Backend> Recorder<B> for WholeFileRecorder {
         write_whole(&path, &bytes).map_err(|error| {
             let error = Unwritten::to(&path)(error);
             let text = error.to_string();
-            let mut first = self.error.lock().expect("no holder panics");
+            let mut first = self
+                .error
+                .lock()
+                .expect("no thread panics while it holds the lock");
             first.get_or_insert(error);
             RecorderError::Unknown(text)
         })

@@ -182,7 +182,7 @@ mod tests {
     impl ModuleVisitor<Train> for Collect<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Train, D>>) {
             let gradient = self.gradients.get::<Flex, D>(param.id);
-            let gradient = gradient.expect("every weight has one");
+            let gradient = gradient.expect("every weight has a gradient");
             self.values.extend(gradient.into_data().iter::<f32>());
         }
     }

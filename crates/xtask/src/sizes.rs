@@ -29,7 +29,8 @@ pub fn check(flavor: Flavor, out: &Path) -> anyhow::Result<()> {
     if small > most_small || module.len() > most {
         let name = flavor.name();
         bail!(
-            "the wasm of {name} is too large, expected at most {most_small} bytes by brotli of {most}"
+            "the wasm of {name} has {} bytes, {small} by brotli, expected at most {most} and {most_small}",
+            module.len()
         );
     }
     Ok(())

@@ -42,7 +42,7 @@ impl fmt::Display for Architecture {
 }
 
 /// The half that makes tokens of images.
-#[expect(clippy::large_enum_variant, reason = "a model has one")]
+#[expect(clippy::large_enum_variant, reason = "a model has only one encoder")]
 #[derive(Module, Debug)]
 enum Encoder<B: Backend> {
     Mixer(Mixer<B>),

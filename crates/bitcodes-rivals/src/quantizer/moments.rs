@@ -85,7 +85,7 @@ mod tests {
         let mut fresh = Moments::new(3, 0.5, &device);
         let weights = Tensor::random([64, 3], Distribution::Uniform(0.0, 1.0), &device);
         let sum = (fresh.normalized_in_training(leaf.clone()) * weights).sum();
-        let gradient = leaf.grad(&sum.backward()).expect("there is one");
+        let gradient = leaf.grad(&sum.backward()).expect("x has a gradient");
         let largest: f32 = gradient.clone().abs().max().into_scalar();
         assert!(largest > 1.0, "{largest}");
         let centered = rows.clone() - rows.clone().mean_dim(0);

@@ -85,7 +85,7 @@ impl Images {
                             "-images-idx3-ubyte.gz"
                         ))[..],
                     )
-                    .expect("a file of this crate"),
+                    .expect("the file is part of this crate"),
                     idx::read(
                         &include_bytes!(concat!(
                             "../../data/digits/",
@@ -93,7 +93,7 @@ impl Images {
                             "-labels-idx1-ubyte.gz"
                         ))[..],
                     )
-                    .expect("a file of this crate"),
+                    .expect("the file is part of this crate"),
                 )
             };
         }
