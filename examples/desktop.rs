@@ -1,12 +1,14 @@
-//! The demo of the browser on a desktop's GPU: a digit, its 32 bits, a bit flipped, the pictures that
-//! they give back and the test digits whose bits are nearest.
+//! The browser's demo on a desktop's GPU. It shows a digit and its 32 bits, the pictures decoded
+//! from
+//! the bits and from the bits with one of them flipped, and the test digits with the nearest bits.
 //!
 //! ```console
 //! $ cargo run --release -p bitcodes-train --features wgpu --example desktop -- 7 12
 //! ```
 //!
-//! takes test digit 7 and flips bit 12; a third argument chooses among several GPUs by number or
-//! name. The same on the command line is `bitcodes eval --backend wgpu --adapter ..`.
+//! This command takes test digit 7 and flips bit 12. A third argument chooses a GPU by its number
+//! or
+//! its name. The command `bitcodes eval --backend wgpu --adapter ..` uses a GPU in the same way.
 
 use std::error::Error;
 use std::path::Path;
@@ -56,10 +58,11 @@ fn run() -> Result<(), Box<dyn Error>> {
         );
     }
 
-    // A row of bits for each image. What is computed first compiles the kernels as well.
+    // One row of bits for each image.
     let encode = |digits: &[usize]| -> Tensor<Wgpu, 2, Int> {
         join_bits(model.encode(test.tensor(digits, &gpu.device)))
     };
+    // The first computation also compiles the kernels, so it is not the one that is timed.
     let everyone = PackedCodes::from_bits(encode(&all))?;
     let start = Instant::now();
     let codes = PackedCodes::from_bits(encode(&[digit]))?;
@@ -84,7 +87,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         picture(bits)?,
         picture(other)?,
     ];
-    println!("\nthe digit, what its bits give back, and that with bit {flipped} flipped:");
+    println!("\nthe digit, the picture decoded from its bits, and with bit {flipped} flipped:");
     for row in 0..config.height {
         let part = |pixels: &Vec<f32>| -> String {
             let pixels = &pixels[row * config.width..][..config.width];
@@ -109,14 +112,14 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Bits as text, with a space between tokens.
+/// Returns bits as text, with a space between tokens.
 fn line(bits: &[u8], num_bits: usize) -> String {
     let tokens = bits.chunks(num_bits);
     let tokens = tokens.map(|token| token.iter().map(u8::to_string).collect::<String>());
     tokens.collect::<Vec<_>>().join(" ")
 }
 
-/// A pixel as two characters, which are about square.
+/// Returns a pixel as two characters, which together are about square.
 fn shade(pixel: f32) -> &'static str {
     let shades = ["  ", "░░", "▒▒", "▓▓", "██"];
     shades[((pixel * 5.0) as usize).min(4)]

@@ -1,6 +1,6 @@
-//! The quantizer inside a model of one's own, trained by a loop of one's own.
+//! A quantizer inside your own model, trained by your own loop.
 //!
-//! A linear encoder and decoder learn to pass points of a circle through 5 bits.
+//! A linear encoder and a linear decoder learn to quantize points of a circle to 5 bits.
 //!
 //! ```console
 //! $ cargo run --release --example own_model
@@ -27,7 +27,7 @@ struct Model<B: Backend> {
 impl<B: Backend> Model<B> {
     fn new(device: &B::Device) -> Self {
         let encoder = LinearConfig::new(2, 16).init(device);
-        // Starts from what the encoder makes of a batch.
+        // The codebook starts from the encoder's output for a batch.
         let sample = encoder.forward(circle(256, device));
         let bitcodes = BitcodesConfig::new(16, 5).try_init_from_sample(sample);
         Self {
@@ -55,7 +55,7 @@ fn train<B: AutodiffBackend>(device: &B::Device) {
         let points = circle::<B>(256, device);
         let (reconstructed, out) = model.forward(points.clone());
         let error = MseLoss::new().forward(reconstructed, points, Reduction::Mean);
-        let loss = error + out.loss.expect("there is one by default");
+        let loss = error + out.loss.expect("there is a loss by default");
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(5e-3, model, gradients);
         if step % 400 == 0 {
@@ -65,7 +65,8 @@ fn train<B: AutodiffBackend>(device: &B::Device) {
     report(&model.valid(), device);
 }
 
-/// Without `Autodiff` the same `forward` is deterministic.
+/// Prints the error on new points. The model is without `Autodiff` here, so `forward` is
+/// deterministic.
 fn report<B: Backend>(model: &Model<B>, device: &B::Device) {
     let points = circle::<B>(1000, device);
     let (reconstructed, out) = model.forward(points.clone());
@@ -77,7 +78,7 @@ fn report<B: Backend>(model: &Model<B>, device: &B::Device) {
     );
 }
 
-/// Points `[count, 2]` of the unit circle.
+/// Draws points `[count, 2]` on the unit circle.
 fn circle<B: Backend>(count: usize, device: &B::Device) -> Tensor<B, 2> {
     let angle = Tensor::<B, 2>::random([count, 1], Distribution::Default, device) * TAU;
     Tensor::cat(vec![angle.clone().cos(), angle.sin()], 1)

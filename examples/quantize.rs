@@ -1,4 +1,5 @@
-//! Vectors to bits, to numbers, to bytes, and back: the usage example of the reference.
+//! Quantizes vectors to bits, and converts the bits to numbers, to bytes and back. It follows the
+//! usage example of the reference.
 //!
 //! ```console
 //! $ cargo run --release --example quantize
@@ -18,7 +19,7 @@ fn quantize<B: Backend>(device: &B::Device) {
 
     let x = Tensor::<B, 3>::random([1, 6, 8], Distribution::Normal(0.0, 1.0), device);
     let out = bitcodes.forward(x);
-    println!("bits, a row a vector:\n{}", out.bits);
+    println!("bits, one row per vector:\n{}", out.bits);
 
     let indices: Tensor<B, 2, Int> = to_decimal(out.bits.clone()).expect("4 bits fit");
     println!("as numbers:\n{}", indices);
@@ -30,5 +31,5 @@ fn quantize<B: Backend>(device: &B::Device) {
 
     let y = bitcodes.decode(packed.unpack::<B, 3>(device));
     assert_eq!(y.into_data(), out.quantized.into_data());
-    println!("and back from the bytes, to the last bit.");
+    println!("The bytes decode to the same vectors, to the last bit.");
 }

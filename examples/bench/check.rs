@@ -1,4 +1,4 @@
-//! The answers that are timed, against plain loops over f64.
+//! Checks of the quantizer's answers against plain loops over f64.
 
 use bitcodes_core::{Bitcodes, Independent, Normalization};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -6,10 +6,10 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Config;
 
-/// Vectors that are checked: so few that the loops take no time to speak of.
+/// Number of vectors that are checked. It is so small that the loops take hardly any time.
 const CHECKED: usize = 512;
 
-/// A number, and the sum of the magnitudes of the terms that make it.
+/// A sum, and the sum of the magnitudes of its terms.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     value: f64,
@@ -42,14 +42,18 @@ impl Sum {
         }
     }
 
-    /// An error unless what was found is this, but for `tolerance` times its size.
+    /// Checks that `found` differs from the value by at most `tolerance` times the size.
+    ///
+    /// # Errors
+    ///
+    /// A message with `what`, the value found and the value expected.
     fn check(
         self,
         found: f64,
         tolerance: f64,
         what: impl FnOnce() -> String,
     ) -> Result<(), String> {
-        // NaN is within nothing.
+        // A comparison with NaN is false, so NaN is an error.
         match (found - self.value).abs() <= tolerance * self.size {
             true => Ok(()),
             false => Err(format!("{} is {found}, expected {}", what(), self.value)),
@@ -57,7 +61,7 @@ impl Sum {
     }
 }
 
-/// A codebook as the formulas have it: the vectors of each bit's 0, and what a 1 adds.
+/// A codebook as two lists: the vector of each pair for a 0, and the pair's difference.
 struct Pairs {
     zeros: Vec<Vec<f64>>,
     deltas: Vec<Vec<f64>>,
@@ -95,16 +99,16 @@ impl Pairs {
     }
 }
 
-/// Checks what `forward` and `decode` make of `x [1, vectors, features]`, with a quantizer that has
-/// not been trained: what bits stand for, and the bits.
+/// Checks the bits and the vectors that `forward` and `decode` give for `x [1, vectors, features]`.
+/// The quantizer must not have been trained.
 ///
-/// Independent bits have to be the signs of their logits, but where these are too near zero to
-/// tell. Those decided together have to leave less, over all vectors, than with any one of them
+/// Independent bits have to be the signs of their logits, except for logits too near zero to tell.
+/// Joint bits have to leave a smaller residual, over all vectors, than with any one of them
 /// flipped.
 ///
 /// # Errors
 ///
-/// The first value that is wrong, and the one wanted.
+/// A message with the first value that is wrong and the value expected.
 pub fn forward<B: Backend>(
     bitcodes: &Bitcodes<B>,
     config: Config,
@@ -115,21 +119,21 @@ pub fn forward<B: Backend>(
     let num_bits = bitcodes.num_bits();
     let out = bitcodes.forward(x.clone());
     let decoded = bitcodes.decode(out.bits.clone());
-    // From both ends of the memory.
+    // Take vectors from both ends of the batch.
     let half = CHECKED / 2;
     let ends = |all: Tensor<B, 3>| {
         let end = all.clone().slice([0..1, vectors - half..vectors]);
         values(Tensor::cat(vec![all.slice([0..1, 0..half]), end], 1))
     };
     let x = ends(match bitcodes.normalization {
-        // As it starts: no center, and a scale of 1.
+        // An untrained normalization has a center of 0 and a scale of 1.
         Some(_) => x * Normalization::<B>::DEVIATION,
         None => x,
     });
     let [quantized, decoded, bits] = [out.quantized, decoded, out.bits.float()].map(ends);
 
     let pairs = Pairs::of(bitcodes);
-    // What more is left if a bit is flipped.
+    // Growth of the squared residual, over all vectors, if a bit is flipped.
     let mut more = vec![0.0; num_bits];
     for vector in 0..CHECKED {
         let of_vector = vector * features..(vector + 1) * features;
@@ -156,7 +160,8 @@ pub fn forward<B: Backend>(
             left.push(x[feature] - wanted.value);
         }
         for ((more, delta), bit) in more.iter_mut().zip(&pairs.deltas).zip(bits) {
-            // |left - c|^2 - |left|^2 where the flip adds c to the output.
+            // The flip adds c to the output, so the squared residual grows by |left - c|^2 -
+            // |left|^2.
             let change = 1.0 - 2.0 * bit;
             let both = left.iter().zip(delta);
             *more += both
@@ -167,18 +172,18 @@ pub fn forward<B: Backend>(
     let nearer = more.iter().position(|&more| more.is_nan() || more <= 0.0);
     match (config, nearer) {
         (Config::New, Some(p)) => Err(format!(
-            "vectors are nearer to codes without bit {p} as it is"
+            "flipping bit {p} reduces the residual of the vectors"
         )),
         _ => Ok(()),
     }
 }
 
-/// Checks the gradients of `mean((y - x)^2)` for some vectors, without noise and with independent
-/// bits; an odd number of them too.
+/// Checks the gradients of `mean((y - x)^2)` for an even and an odd number of vectors, with
+/// independent bits and without noise.
 ///
 /// # Errors
 ///
-/// The first value that is wrong, and the one wanted.
+/// A message with the first value that is wrong and the value expected.
 pub fn gradients<B: AutodiffBackend>(
     bitcodes: &Bitcodes<B>,
     x: Tensor<B::InnerBackend, 3>,
@@ -228,7 +233,8 @@ fn gradients_of<B: AutodiffBackend>(
                 let slope = soft * (1.0 - soft) / temperature;
                 let bit = upstream.iter().zip(delta);
                 let bit = bit.fold(Sum::default(), |sum, (up, &d)| sum.with(up.times(d)));
-                // The slope is off by what the logit is, times itself.
+                // The relative error of the slope is the error of the logit divided by the
+                // temperature.
                 let rounded = 1.0 + logit.size / temperature;
                 Sum {
                     size: bit.size * rounded,

@@ -1,4 +1,4 @@
-//! What this machine does at best, measured: bytes copied, elements multiplied, rows added.
+//! Measures the best rates of this machine: bytes copied, elements multiplied, elements added.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -7,14 +7,14 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
-/// Rates of all threads together.
+/// The best rates of all threads together.
 #[derive(Clone, Copy)]
 pub struct Limits {
-    /// Bytes a second that are read and written elsewhere, counted twice.
+    /// Bytes per second in a copy. A byte counts twice, because it is read and written.
     copied: f64,
-    /// Multiplications with an addition, a second.
+    /// Multiplications with an addition, per second.
     multiplied: f64,
-    /// Elements a second that are added from a table in the cache.
+    /// Additions per second of elements from a table in the cache.
     added: f64,
 }
 
@@ -27,16 +27,16 @@ impl Limits {
         }
     }
 
-    /// Milliseconds that it takes at least to read vectors, multiply them with each bit's direction and
-    /// write the packed bits.
+    /// Returns the least time in milliseconds to read vectors, multiply them by the difference of
+    /// each pair and write the packed codes.
     pub fn encode_ms(&self, [vectors, features, num_bits]: [usize; 3]) -> f64 {
         let products = (vectors * features * num_bits) as f64 / self.multiplied;
         self.bytes_ms(vectors, features, num_bits)
             .max(products * 1e3)
     }
 
-    /// Milliseconds that it takes at least to read packed bits, add a sum of four for each four of
-    /// them and write the vectors.
+    /// Returns the least time in milliseconds to read packed codes, add one table entry for each
+    /// four bits and write the vectors.
     pub fn decode_ms(&self, [vectors, features, num_bits]: [usize; 3]) -> f64 {
         let additions = (vectors * features * num_bits.div_ceil(4)) as f64 / self.added;
         self.bytes_ms(vectors, features, num_bits)
@@ -49,7 +49,7 @@ impl Limits {
     }
 }
 
-/// The least of some times, in seconds: what disturbs only adds.
+/// Returns the least of ten times in seconds. Disturbances can only make a time longer.
 fn least_seconds(mut run: impl FnMut()) -> f64 {
     let time = |()| {
         let start = Instant::now();
@@ -72,7 +72,8 @@ fn copied() -> f64 {
     (2 * 4 * ELEMENTS) as f64 / seconds
 }
 
-/// Sums in registers: more than an addition takes cycles, fewer than there are registers.
+/// Number of sums in registers. There are more than the cycles that an addition takes, so that
+/// additions overlap, and fewer than there are registers.
 const SUMS: usize = 12;
 const TIMES: usize = 1 << 18;
 
@@ -86,13 +87,13 @@ fn added() -> f64 {
     elements as f64 / least_seconds(|| _ = on_each_thread(Add))
 }
 
-/// The sum of what it gives on each.
+/// Runs `work` on each thread and returns the sum of its results.
 fn on_each_thread(work: impl WithSimd<Output = usize> + Copy + Sync) -> usize {
     let arch = Arch::new();
     rayon::broadcast(|_| arch.dispatch(work)).into_iter().sum()
 }
 
-/// Elements of a register.
+/// Returns the number of elements of a register.
 #[derive(Clone, Copy)]
 struct Lanes;
 
@@ -105,7 +106,7 @@ impl WithSimd for Lanes {
     }
 }
 
-/// Multiplies what is in registers, and adds.
+/// Multiplies and adds values in registers.
 #[derive(Clone, Copy)]
 struct Multiply;
 
@@ -125,7 +126,7 @@ impl WithSimd for Multiply {
     }
 }
 
-/// Adds what is in the first cache.
+/// Adds values from a table in the first-level cache.
 #[derive(Clone, Copy)]
 struct Add;
 
@@ -146,7 +147,7 @@ impl WithSimd for Add {
     }
 }
 
-/// So that they have to be computed.
+/// Makes the compiler compute the sums, although nothing uses them.
 #[inline(always)]
 fn consume<S: Simd>(sums: [S::f32s; SUMS]) -> usize {
     black_box(sums);

@@ -1,4 +1,5 @@
-//! Times the quantizer on five shapes, a JSON object a line, after checking its answers.
+//! Checks the quantizer's answers, then times it on five shapes and prints one JSON object per
+//! shape.
 //!
 //! ```console
 //! $ cargo run --release --example bench
@@ -7,19 +8,21 @@
 //!
 //! Each time is a median in milliseconds:
 //!
-//! - `eval_ms`: `forward(x)` on a backend that does not differentiate, quantized vectors and bits
+//! - `eval_ms`: `forward(x)` without autodiff, which gives quantized vectors and bits
 //! - `decode_ms`: `decode(bits)`
-//! - `train_ms`: `forward(x)` and `backward` of `mean((y - x)^2)` and the quantizer's own loss, with
-//!   the gradients of `x` and codebook
-//! - `gemm_ms`: the backend's product of `x` with `num_bits` directions, alone
-//! - `portable_eval_ms`: what `eval_ms` is, written with the backend's operations
-//! - `encode_packed_ms`, `decode_packed_ms`: of independent bits, the kernels on slices, and
-//!   `encode_limit_ms`, `decode_limit_ms`: what they would take at this machine's best rates of copying,
-//!   multiplying and adding, which are measured at the start
-//! - `peak_mib`: what the process had in the host's memory at most since the shape began, where the
-//!   system tells
+//! - `train_ms`: `forward(x)`, and `backward` of `mean((y - x)^2)` plus the quantizer's own loss,
+//!   with
+//!   the gradients of `x` and of the codebook
+//! - `gemm_ms`: only the backend's matrix product of `x` with `num_bits` directions
+//! - `portable_eval_ms`: the same as `eval_ms`, written with the backend's tensor operations
+//! - `encode_packed_ms`, `decode_packed_ms`: the kernels on slices
+//! - `encode_limit_ms`, `decode_limit_ms`: the time of the kernels at this machine's best rates of
+//!   copying, multiplying and adding, which are measured at the start
+//! - `peak_mib`: the most host memory that the process has had since the shape began, if the system
+//!   tells it
 //!
-//! Bits, vectors and, of independent bits, gradients are compared with plain loops first.
+//! The times of kernels and limits, and `portable_eval_ms`, are for independent bits only. Bits and
+//! vectors are compared with plain loops first, and so are the gradients of independent bits.
 
 mod check;
 mod limits;
@@ -40,12 +43,12 @@ use serde_json::json;
 use self::limits::Limits;
 use self::packed::Packed;
 
-// As in the program `bitcodes`: the system's gives large tensors back each time, and each operation
-// of the backend pays for pages anew.
+// The program `bitcodes` uses the same allocator. The system's allocator gives the memory of large
+// tensors back each time, so each operation of the backend waits for new pages.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Vectors, features of a vector, bits of its code.
+/// Number of vectors, of features and of bits.
 const SHAPES: [[usize; 3]; 5] = [
     [65536, 8, 4],
     [65536, 64, 32],
@@ -54,19 +57,19 @@ const SHAPES: [[usize; 3]; 5] = [
     [16384, 128, 128],
 ];
 
-/// Time the quantizer, a JSON object a line
+/// Time the quantizer and print one JSON object per line
 #[derive(Parser)]
 struct Args {
-    /// Where to compute
+    /// Backend to compute with
     #[arg(long, value_enum, default_value = "flex")]
     backend: Device,
-    /// How the quantizer is configured
+    /// Configuration of the quantizer
     #[arg(long, value_enum, default_value = "reference")]
     config: Config,
-    /// Threads of the CPU
+    /// Number of CPU threads
     #[arg(long, default_value = "2", value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
-    /// Times that each is measured, after a tenth of a second that does not count
+    /// Number of measurements of each time, after a warm-up of a tenth of a second
     #[arg(long, default_value = "15", value_parser = clap::value_parser!(u16).range(1..))]
     repeats: u16,
 }
@@ -83,10 +86,10 @@ enum Device {
 }
 
 impl Device {
-    /// How far an element may be off, as a part of the sum of its terms' magnitudes.
+    /// Largest error of an element, as a fraction of the sum of the magnitudes of its terms.
     fn tolerance(self) -> f64 {
         match self {
-            // It multiplies with the ten bits of TF32.
+            // CUDA multiplies in TF32, which has ten bits of precision.
             #[cfg(feature = "cuda")]
             Self::Cuda => 2e-3,
             _ => 1e-5,
@@ -96,9 +99,9 @@ impl Device {
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Config {
-    /// As bitcodes-pytorch: independent bits
+    /// `BitcodesConfig::reference`: independent bits, as in bitcodes-pytorch
     Reference,
-    /// `BitcodesConfig::new`: bits decided together
+    /// `BitcodesConfig::new`: joint bits
     New,
 }
 
@@ -193,7 +196,7 @@ fn bench<B: Backend>(args: &Args, name: &str, device: &B::Device) -> Result<(), 
     Ok(())
 }
 
-/// Quantized vectors and bits of independent decisions.
+/// Computes quantized vectors and independent bits with the backend's tensor operations.
 fn portable<B: Backend>(bitcodes: &Bitcodes<B>, x: Tensor<B, 3>) -> impl Sized + use<B> {
     let (num_bits, features) = (bitcodes.num_bits(), bitcodes.features());
     let pairs = bitcodes.codebook.val().reshape([num_bits, 2, features]);
@@ -207,7 +210,7 @@ fn portable<B: Backend>(bitcodes: &Bitcodes<B>, x: Tensor<B, 3>) -> impl Sized +
     (quantized, bits.int())
 }
 
-/// On Linux.
+/// Returns the peak memory of the process in MiB. Only Linux tells it.
 fn peak_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -215,17 +218,17 @@ fn peak_mib() -> Option<f64> {
     Some(kib / 1024.0)
 }
 
-/// On Linux; elsewhere it is none.
+/// Resets the peak memory of the process. This works on Linux only.
 fn forget_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 fn value_name(value: impl ValueEnum) -> String {
-    let value = value.to_possible_value().expect("none is hidden");
+    let value = value.to_possible_value().expect("no value is hidden");
     value.get_name().into()
 }
 
-/// Forward and backward: the gradients of `x` and of the codebook.
+/// Computes a training step and returns the gradients of `x` and of the codebook.
 fn train<B: AutodiffBackend>(
     bitcodes: &Bitcodes<B>,
     x: &Tensor<B::InnerBackend, 3>,
@@ -248,12 +251,14 @@ struct Timer<'a, B: Backend> {
 }
 
 impl<B: Backend> Timer<'_, B> {
-    /// The median of the times until the device is done, once it has been at work for a while: threads
-    /// that slept may have to share a core at first.
+    /// Returns the median time in milliseconds until the device is done.
+    ///
+    /// The device is warmed up first, because threads that slept may share a core at the beginning.
     fn median_ms<R>(&self, mut run: impl FnMut() -> R) -> Result<f64, ExecutionError> {
         let mut time = || {
             let start = Instant::now();
-            // What it gives is dropped after it is computed: fusion leaves out what nobody has.
+            // The result is dropped after it is computed, because fusion skips results that nobody
+            // holds.
             let given = run();
             B::sync(self.device)?;
             let time = start.elapsed();

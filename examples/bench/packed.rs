@@ -1,11 +1,11 @@
-//! The kernels on slices.
+//! The kernels of independent bits on slices.
 
 use bitcodes_core::{Bitcodes, PackedCodes};
 use bitcodes_kernels::layout::row_bytes;
 use bitcodes_kernels::{Codebook, Decoder, Encoder, Rows};
 use burn::tensor::{Tensor, backend::Backend};
 
-/// A codebook's kernels, the vectors to encode, and what came of them.
+/// The kernels of a codebook, with the vectors to encode and memory for the results.
 pub struct Packed {
     encoder: Encoder,
     decoder: Decoder,
@@ -15,7 +15,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Of the quantizer's codebook; `x [1, vectors, features]`.
+    /// Makes the kernels of the quantizer's codebook, to encode `x [1, vectors, features]`.
     pub fn new<B: Backend>(bitcodes: &Bitcodes<B>, x: Tensor<B, 3>) -> Self {
         let features = bitcodes.features();
         let values = |tensor: Tensor<B, 1>| -> Vec<f32> { tensor.into_data().iter().collect() };
@@ -41,11 +41,11 @@ impl Packed {
         self.decoder.decode(&self.bytes, &mut self.vectors);
     }
 
-    /// Compares with what the quantizer itself makes of the vectors.
+    /// Compares the kernels' results with the quantizer's.
     ///
     /// # Errors
     ///
-    /// What differs.
+    /// A message that names the first difference.
     pub fn check<B: Backend>(
         &mut self,
         bitcodes: &Bitcodes<B>,
@@ -59,9 +59,11 @@ impl Packed {
         let all = num_bits * codes.len() as f64;
         let pairs = codes.as_bytes().iter().zip(&self.bytes);
         let apart: u32 = pairs.map(|(a, b)| (a ^ b).count_ones()).sum();
-        // Logits that rounding decides.
+        // Rounding decides a few bits whose logits are near 0.
         if f64::from(apart) > 1e-5 * all {
-            return Err(format!("{apart} of {all} packed bits are others"));
+            return Err(format!(
+                "{apart} of {all} packed bits differ from the quantizer's"
+            ));
         }
         let wanted = out.quantized.into_data();
         let bytes = row_bytes(bitcodes.num_bits());
@@ -73,7 +75,9 @@ impl Packed {
             let wanted = &rows[row * features..][..features];
             let far = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-5 * num_bits as f32;
             if same && found.iter().zip(wanted).any(far) {
-                return Err(format!("vector {row} of the packed codes is another"));
+                return Err(format!(
+                    "vector {row} decoded from packed codes differs from the quantizer's"
+                ));
             }
         }
         Ok(())

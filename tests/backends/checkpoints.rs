@@ -1,4 +1,5 @@
-//! Checkpoints of the reference and of larger models, and what is wrong with broken ones.
+//! Tests of reading checkpoints: the reference's, larger models', and broken ones with their
+//! errors.
 
 use std::path::PathBuf;
 
@@ -10,9 +11,9 @@ use burn::tensor::{Tensor, TensorData};
 
 on_every_backend!(
     the_codebook_of_every_golden_file_is_found,
-    the_state_dict_of_the_reference_gives_what_the_reference_gives,
+    the_references_state_dict_gives_the_references_bits,
     every_form_of_a_codebook_is_read,
-    ours_are_read_again_with_their_configuration,
+    our_checkpoints_are_read_again_with_their_configuration,
 );
 
 fn file(name: &str) -> Vec<u8> {
@@ -43,7 +44,7 @@ fn the_codebook_of_every_golden_file_is_found<B: Backend>(device: &B::Device) {
     }
 }
 
-fn the_state_dict_of_the_reference_gives_what_the_reference_gives<B: Backend>(device: &B::Device) {
+fn the_references_state_dict_gives_the_references_bits<B: Backend>(device: &B::Device) {
     let golden = Golden::load("words");
     let bytes = file("words.pt");
     let checkpoint = Checkpoint::from_bytes(&bytes).unwrap();
@@ -77,7 +78,7 @@ fn every_form_of_a_codebook_is_read<B: Backend>(device: &B::Device) {
     assert_eq!(with("words.pt", ""), wanted);
 }
 
-fn ours_are_read_again_with_their_configuration<B: Backend>(device: &B::Device) {
+fn our_checkpoints_are_read_again_with_their_configuration<B: Backend>(device: &B::Device) {
     let mut quantizer = BitcodesConfig::reference(5, 3)
         .with_temperature(Schedule::cosine(4.0, 0.5, 100))
         .with_noise_scale(0.5)
@@ -94,7 +95,7 @@ fn ours_are_read_again_with_their_configuration<B: Backend>(device: &B::Device) 
     let codebook = quantizer.codebook.val().into_data();
     assert_eq!(again.codebook.val().into_data(), codebook);
 
-    // As any reader of safetensors finds it.
+    // Any reader of safetensors finds the same codebook.
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let view = tensors.tensor("codebook").unwrap();
     assert_eq!(
@@ -119,7 +120,7 @@ fn error(bytes: &[u8], prefix: Option<&str>) -> CheckpointError {
 }
 
 #[test]
-fn what_is_no_quantizer_is_an_error_that_names_it() {
+fn files_without_a_quantizer_are_errors_that_say_why() {
     for (bytes, prefix, wanted) in [
         (
             vec![],
@@ -214,10 +215,10 @@ fn what_is_no_quantizer_is_an_error_that_names_it() {
     }
 }
 
-/// A file that was cut, or of which a byte changed, is an error or gives the codebook as it was:
-/// never zeros, never a panic.
+/// Reading a file that was cut, or in which a byte was changed, is an error or gives the same
+/// codebook. It never gives zeros and never panics.
 #[test]
-fn damage_is_seen() {
+fn damaged_files_are_errors_or_give_the_same_codebook() {
     let wanted = Golden::load("words").floats("codebook");
     for name in [
         "words.pt",
@@ -240,12 +241,12 @@ fn damage_is_seen() {
             };
             match read() {
                 Err(_) => seen += 1,
-                // Safetensors have no checksum.
+                // A safetensors file has no checksum, so its codebook may change.
                 Ok(_) if name.ends_with("safetensors") => {}
                 Ok(codebook) => assert_eq!(codebook, wanted, "{name}, byte {at}"),
             }
         }
-        // Most of a PyTorch file is the storage and its pickle, each with a checksum.
+        // Most of a PyTorch file is the storage and the pickle, which both have a checksum.
         assert!(
             name.ends_with("safetensors") || seen > steps.len() / 2,
             "{seen}"

@@ -1,4 +1,4 @@
-//! Codes in every form, on every backend: rows joined and split, words, bytes, maps.
+//! Tests of every form of codes on every backend: joined and split rows, words, bytes, maps.
 
 use std::path::PathBuf;
 
@@ -16,16 +16,16 @@ use burn::tensor::{DType, Int, IntDType, Tensor, TensorData, backend::Backend};
 use crate::golden::{assert_bits, floats, integers, quantizer, tensor};
 
 on_every_backend!(
-    rows_of_the_reference_one_and_two_at_a_time,
+    rows_convert_one_and_two_at_a_time_as_in_the_reference,
     rows_and_bits_that_do_not_divide_are_errors,
     words_are_read_back_by_their_definition,
     words_of_every_integer_type,
-    words_that_are_none_are_errors,
+    invalid_words_and_bits_are_errors,
     numpys_packed_bits_are_read_bit_for_bit,
-    golden_parity_through_words_bytes_and_indices,
-    golden_parity_of_maps,
-    golden_parity_of_maps_in_training,
-    maps_of_one_to_three_dimensions,
+    words_bytes_and_indices_keep_the_references_bits,
+    maps_give_the_references_bits_and_outputs,
+    maps_give_the_references_gradients_in_training,
+    maps_have_one_to_three_dimensions,
 );
 
 fn bits<B: Backend, const D: usize>(
@@ -36,7 +36,7 @@ fn bits<B: Backend, const D: usize>(
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-fn rows_of_the_reference_one_and_two_at_a_time<B: Backend>(device: &B::Device) {
+fn rows_convert_one_and_two_at_a_time_as_in_the_reference<B: Backend>(device: &B::Device) {
     let matrix = vec![
         0, 0, 0, 0, 1, 0, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0,
     ];
@@ -52,7 +52,8 @@ fn rows_of_the_reference_one_and_two_at_a_time<B: Backend>(device: &B::Device) {
         integers(matrix.clone())
     );
 
-    // One row of 8 bits as two tokens: the same numbers as the rows that it was joined of.
+    // A row of 8 bits, split into two tokens, gives the numbers of the rows that it was joined
+    // from.
     let rows = join_rows(matrix.clone(), 2).unwrap();
     let tokens: Tensor<B, 3, Int> = split_bits(rows.clone(), 2).unwrap();
     assert_eq!(tokens.dims(), [3, 2, 4]);
@@ -93,13 +94,13 @@ fn rows_and_bits_that_do_not_divide_are_errors<B: Backend>(device: &B::Device) {
     }
 }
 
-/// Bits without a pattern.
+/// Returns bits without a simple pattern.
 fn pattern(rows: usize, num_bits: usize) -> Vec<i32> {
     let bit = |at: usize| (at * at + 3 * at / 2 + at / 7) % 5 % 2;
     (0..rows * num_bits).map(|at| bit(at) as i32).collect()
 }
 
-/// "Bit `p` in word `p / 32`, position `p % 32`, tail bits zero."
+/// The definition is "bit `p` in word `p / 32`, position `p % 32`, tail bits zero".
 fn words_are_read_back_by_their_definition<B: Backend>(device: &B::Device) {
     for num_bits in [1, 8, 31, 32, 33, 63, 64, 65, 100, 200] {
         let values = pattern(7, num_bits);
@@ -122,7 +123,6 @@ fn words_are_read_back_by_their_definition<B: Backend>(device: &B::Device) {
         let back = unpack_words(words.clone(), num_bits).unwrap();
         assert_eq!(back.into_data(), bits.to_data());
 
-        // Packed codes on the host have the same words.
         let codes = PackedCodes::from_bits(bits).unwrap();
         assert_eq!(codes.to_words(), data);
         let from_words = PackedCodes::from_words([7], num_bits, &data).unwrap();
@@ -135,7 +135,7 @@ fn words_are_read_back_by_their_definition<B: Backend>(device: &B::Device) {
 }
 
 fn words_of_every_integer_type<B: Backend>(device: &B::Device) {
-    // Bit 31 set: negative as an i32.
+    // The first word has bit 31 set, so it is negative as an i32.
     let patterns = vec![0x8000_0001u32, 0x7fff_fffe, 0, u32::MAX];
     let wanted = unpack_words(
         Tensor::<B, 2, Int>::from_data(
@@ -171,7 +171,7 @@ fn words_of_every_integer_type<B: Backend>(device: &B::Device) {
     }
 }
 
-fn words_that_are_none_are_errors<B: Backend>(device: &B::Device) {
+fn invalid_words_and_bits_are_errors<B: Backend>(device: &B::Device) {
     for value in [2, -1] {
         let error = pack_words(bits::<B, 2>(vec![0, value], [1, 2], device)).unwrap_err();
         let value = value.into();
@@ -227,7 +227,7 @@ fn words_that_are_none_are_errors<B: Backend>(device: &B::Device) {
     }
 }
 
-/// `tests/golden/forms.py` made the files.
+/// The files were made by `tests/golden/forms.py`.
 fn numpys_packed_bits_are_read_bit_for_bit<B: Backend>(device: &B::Device) {
     let read = |name: &str| -> (Vec<u64>, Vec<u8>) {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/packbits");
@@ -246,7 +246,7 @@ fn numpys_packed_bits_are_read_bit_for_bit<B: Backend>(device: &B::Device) {
     assert_eq!(again.as_bytes(), packed);
 }
 
-fn golden_parity_through_words_bytes_and_indices<B: Backend>(device: &B::Device) {
+fn words_bytes_and_indices_keep_the_references_bits<B: Backend>(device: &B::Device) {
     for name in NAMES {
         let golden = Golden::load(name);
         let quantizer = quantizer::<B>(&golden, device);
@@ -278,7 +278,7 @@ fn golden_parity_through_words_bytes_and_indices<B: Backend>(device: &B::Device)
             "{name}"
         );
 
-        // As numbers, of as many bits as fit: whole rows, or tokens of a row.
+        // Numbers hold at most 31 bits, so a longer row is split into tokens first.
         let parts = (1..=num_bits).find(|n| num_bits.is_multiple_of(*n) && num_bits / n <= 31);
         let parts = parts.expect("single bits fit");
         let split: Tensor<B, 4, Int> = split_bits(encoded, parts).unwrap();
@@ -292,7 +292,7 @@ fn golden_parity_through_words_bytes_and_indices<B: Backend>(device: &B::Device)
     }
 }
 
-fn golden_parity_of_maps<B: Backend>(device: &B::Device) {
+fn maps_give_the_references_bits_and_outputs<B: Backend>(device: &B::Device) {
     for name in NAMES {
         let golden = Golden::load(name);
         let plain = Plain::of(&golden);
@@ -317,7 +317,7 @@ fn golden_parity_of_maps<B: Backend>(device: &B::Device) {
     }
 }
 
-fn golden_parity_of_maps_in_training<B: Backend>(device: &B::Device) {
+fn maps_give_the_references_gradients_in_training<B: Backend>(device: &B::Device) {
     for name in NAMES {
         let golden = Golden::load(name);
         let noise = golden.logistic_noise();
@@ -343,8 +343,8 @@ fn golden_parity_of_maps_in_training<B: Backend>(device: &B::Device) {
     }
 }
 
-fn maps_of_one_to_three_dimensions<B: Backend>(device: &B::Device) {
-    // Whole numbers, whose sums no order of summation rounds.
+fn maps_have_one_to_three_dimensions<B: Backend>(device: &B::Device) {
+    // The values are whole numbers, whose sums are exact in any order.
     let whole = burn::tensor::Distribution::Uniform(-9.0, 9.0);
     let codebook = Tensor::<B, 2>::random([14, 5], whole, device).round();
     let config = BitcodesConfig::reference(5, 7);

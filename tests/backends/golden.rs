@@ -1,4 +1,5 @@
-//! Parity with the reference on every golden file and every backend, in eval and in training.
+//! Tests of parity with the reference on every golden file and every backend, in eval and in
+//! training.
 
 use bitcodes_core::{
     Bitcodes, BitcodesConfig, BitcodesOutput, Independent, PackedCodes, to_decimal,
@@ -15,14 +16,15 @@ use burn::tensor::{
 
 use crate::gradients::numbers;
 
-/// A golden bit whose logit is nearer to 0 than this may differ in another order of summation.
+/// A bit whose logit is nearer to 0 than this may differ from the golden file, because another
+/// order of summation may decide it differently.
 const UNDECIDED: f64 = 1e-4;
 
 on_every_backend!(
-    logits_bits_and_outputs_of_eval,
-    outputs_and_gradients_of_training,
-    gradients_of_many_vectors,
-    eval_of_an_autodiff_backend_is_eval,
+    eval_gives_the_references_logits_bits_and_outputs,
+    training_gives_the_references_outputs_and_gradients,
+    many_vectors_have_the_specifications_gradients,
+    eval_is_the_same_inside_autodiff,
 );
 
 pub fn quantizer<B: Backend>(golden: &Golden, device: &B::Device) -> Bitcodes<B> {
@@ -56,7 +58,8 @@ pub fn integers<B: Backend, const D: usize>(tensor: Tensor<B, D, Int>) -> Vec<i6
     tensor.into_data().iter::<i64>().collect()
 }
 
-/// Bits are equal but where the logit does not decide; gives how many were left out.
+/// Panics if a bit differs whose logit is decided. Returns the number of undecided bits, which are
+/// not compared.
 pub fn assert_bits(found: &[i64], wanted: &[i64], logits: &[Bounded]) -> usize {
     assert_eq!(found.len(), wanted.len());
     let mut undecided = 0;
@@ -70,9 +73,10 @@ pub fn assert_bits(found: &[i64], wanted: &[i64], logits: &[Bounded]) -> usize {
     undecided
 }
 
-/// So that what is compared with the specification below is compared with the reference too.
+/// The tests below compare with the specification. By this test they compare with the reference
+/// too.
 #[test]
-fn the_plain_specification_gives_what_the_reference_gives() {
+fn the_plain_specification_equals_the_reference() {
     for name in NAMES {
         let golden = Golden::load(name);
         let plain = Plain::of(&golden);
@@ -103,7 +107,7 @@ fn the_plain_specification_gives_what_the_reference_gives() {
     }
 }
 
-fn logits_bits_and_outputs_of_eval<B: Backend>(device: &B::Device) {
+fn eval_gives_the_references_logits_bits_and_outputs<B: Backend>(device: &B::Device) {
     for name in NAMES {
         let golden = Golden::load(name);
         let plain = Plain::of(&golden);
@@ -122,7 +126,7 @@ fn logits_bits_and_outputs_of_eval<B: Backend>(device: &B::Device) {
         let found: Vec<u8> = found.into_iter().map(|bit| bit as u8).collect();
         assert_within(name, &floats(quantized.clone()), &plain.decode(&found));
 
-        // The three agree to the last bit, through the packed form as well.
+        // `forward`, `quantize` and `encode` agree to the last bit, and packed codes keep that.
         let quantized = quantized.into_data();
         assert_eq!(quantizer.quantize(x.clone()).into_data(), quantized);
         assert_eq!(quantizer.encode(x.clone()).into_data(), bits.to_data());
@@ -143,7 +147,7 @@ fn logits_bits_and_outputs_of_eval<B: Backend>(device: &B::Device) {
     }
 }
 
-fn outputs_and_gradients_of_training<B: Backend>(device: &B::Device) {
+fn training_gives_the_references_outputs_and_gradients<B: Backend>(device: &B::Device) {
     for name in NAMES {
         let golden = Golden::load(name);
         let quantizer = quantizer::<Autodiff<B>>(&golden, device);
@@ -160,8 +164,9 @@ fn outputs_and_gradients_of_training<B: Backend>(device: &B::Device) {
     }
 }
 
-/// As many as a product takes in several parts on a GPU, and a number that has no parts.
-fn gradients_of_many_vectors<B: Backend>(device: &B::Device) {
+/// A product of 320 vectors is computed in several parts on a GPU; 331 is a prime number and cannot
+/// be cut.
+fn many_vectors_have_the_specifications_gradients<B: Backend>(device: &B::Device) {
     for (vectors, features, num_bits) in [(320, 3, 5), (331, 3, 5), (192, 4, 1), (128, 1, 5)] {
         let some = |count: usize, seed| -> Vec<f32> {
             let numbers = numbers(count, seed);
@@ -186,8 +191,10 @@ fn gradients_of_many_vectors<B: Backend>(device: &B::Device) {
     }
 }
 
-/// Bits, output and gradients of `mean((y - target)^2)` are the specification's; of
-/// `[x, noise, target]`.
+/// Computes a training step on `mean((y - target)^2)` and panics unless bits, output and gradients
+/// are the specification's.
+///
+/// The values are `[x, noise, target]`.
 fn assert_step<B: AutodiffBackend>(
     name: &str,
     quantizer: &Bitcodes<B>,
@@ -225,7 +232,7 @@ fn assert_step<B: AutodiffBackend>(
     assert_within(name, &floats(grad_codebook), &wanted.grad_codebook);
 }
 
-fn eval_of_an_autodiff_backend_is_eval<B: Backend>(device: &B::Device) {
+fn eval_is_the_same_inside_autodiff<B: Backend>(device: &B::Device) {
     use burn::module::AutodiffModule;
     for name in NAMES {
         let golden = Golden::load(name);
@@ -235,7 +242,7 @@ fn eval_of_an_autodiff_backend_is_eval<B: Backend>(device: &B::Device) {
         let wanted = eval.forward(x.clone());
         let found = trained.valid().forward(x.clone());
         assert_eq!(found.quantized.into_data(), wanted.quantized.into_data());
-        // A gradient may take another path, with other rounding.
+        // A backend inside `Autodiff` may take another path, which rounds differently.
         let x = Tensor::<Autodiff<B>, 3>::from_inner(x);
         let bits = integers(wanted.bits);
         assert_eq!(integers(trained.encode(x.clone())), bits, "{name}");

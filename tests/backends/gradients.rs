@@ -1,8 +1,9 @@
-//! Every gradient against finite differences, in f64.
+//! Tests that compare every gradient with finite differences, in f64.
 //!
-//! A gradient that passes straight through is none of the forward function. It is the gradient of
-//! this one, at the point where it is taken: the hard bits, what they quantize to and the soft bits
-//! at that point stay as they are, and the soft bits' change is added to the hard ones.
+//! A straight-through gradient is not the gradient of the forward function, so the finite
+//! differences are taken of another function. At the point of the gradient that function freezes
+//! the hard bits, their outputs and the soft bits. Away from the point it adds the change of the
+//! soft bits to the hard bits.
 
 use bitcodes_core::{
     Bitcodes, BitcodesConfig, BitcodesOutput, CommitmentLoss, EntropyLoss, Independent,
@@ -18,7 +19,7 @@ const FEATURES: usize = 4;
 const TEMPERATURE: f64 = 0.7;
 const BITS: usize = 5;
 
-/// Numbers without a pattern, in [-1, 1].
+/// Returns pseudo-random numbers in [-1, 1].
 pub fn numbers(count: usize, seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..count)
@@ -44,7 +45,7 @@ pub fn doubles<const D: usize>(tensor: Tensor<NdArray, D>) -> Vec<f64> {
     tensor.into_data().to_vec().expect("f64")
 }
 
-/// The formulas in loops, and the mean squared distance of the output to a target.
+/// The formulas of the quantizer in plain loops, with a mean squared error to a target as the loss.
 struct Plain {
     config: BitcodesConfig,
     noise: Vec<Vec<f64>>,
@@ -52,7 +53,7 @@ struct Plain {
     target: Vec<Vec<f64>>,
 }
 
-/// What does not move with the point.
+/// The values that stay as they are when the point moves.
 struct Frozen {
     hard_less_soft: Vec<Vec<f64>>,
     quantized: Vec<Vec<f64>>,
@@ -134,8 +135,10 @@ impl Plain {
     }
 }
 
-/// Compares gradients with central differences: their error is near `STEP^2` by the third
-/// derivative and `f64::EPSILON / STEP` by rounding, a thousandth of what is allowed.
+/// Compares gradients with central differences.
+///
+/// The error of central differences is near `STEP^2` by the third derivative and
+/// `f64::EPSILON / STEP` by rounding, which is a thousandth of the tolerance.
 pub fn assert_gradient(what: &str, found: &[f64], point: &[f64], f: impl Fn(&[f64]) -> f64) {
     const STEP: f64 = 1e-5;
     assert_eq!(found.len(), point.len());
@@ -153,7 +156,8 @@ pub fn assert_gradient(what: &str, found: &[f64], point: &[f64], f: impl Fn(&[f6
     }
 }
 
-/// Runs a forward pass on `x [ROWS, FEATURES]` and compares loss and gradients with the plain ones.
+/// Runs a forward pass on `x [ROWS, FEATURES]` and compares its loss and gradients with the plain
+/// loops.
 fn check(
     plain: &Plain,
     forward: impl Fn(&Bitcodes<Train>, Tensor<Train, 2>) -> (Tensor<Train, 2>, Option<Tensor<Train, 1>>),
@@ -195,7 +199,7 @@ fn parts<const D: usize>(
     (output.quantized, output.loss)
 }
 
-/// Without losses, with each, and with both.
+/// Returns configurations without losses, with each of the two losses, and with both.
 fn configs() -> [BitcodesConfig; 4] {
     let config = BitcodesConfig::reference(FEATURES, BITS)
         .with_assignment(Independent::new().with_temperature(TEMPERATURE))
@@ -209,7 +213,7 @@ fn configs() -> [BitcodesConfig; 4] {
 }
 
 #[test]
-fn sampled_with_noise_that_is_given() {
+fn gradients_with_given_noise_equal_finite_differences() {
     for config in configs() {
         let mut plain = Plain::new(&config);
         let noise: Vec<f64> = numbers(ROWS * BITS, 4).iter().map(|n| 2.0 * n).collect();
@@ -221,7 +225,7 @@ fn sampled_with_noise_that_is_given() {
 }
 
 #[test]
-fn deterministic() {
+fn gradients_without_noise_equal_finite_differences() {
     for config in configs() {
         check(&Plain::new(&config), |quantizer, x| {
             parts(quantizer.forward(x))
@@ -236,7 +240,7 @@ fn valid<const D: usize>(shape: [usize; D]) -> Tensor<Train, D, Bool> {
 }
 
 #[test]
-fn masked() {
+fn gradients_with_a_mask_equal_finite_differences() {
     for config in configs() {
         let mut plain = Plain::new(&config);
         plain.valid = VALID;
@@ -246,7 +250,7 @@ fn masked() {
     }
 }
 
-/// `[ROWS, FEATURES]` as a map of 2 x 3 positions in one image, and back.
+/// Returns the vectors `[ROWS, FEATURES]` as a map of one image with 2 x 3 positions.
 fn map(x: Tensor<Train, 2>) -> Tensor<Train, 4> {
     x.swap_dims(0, 1).reshape([1, FEATURES, 2, 3])
 }
@@ -256,7 +260,7 @@ fn rows_of_map(y: Tensor<Train, 4>) -> Tensor<Train, 2> {
 }
 
 #[test]
-fn channel_first() {
+fn gradients_of_maps_equal_finite_differences() {
     for config in configs() {
         check(&Plain::new(&config), |quantizer, x| {
             let (y, loss) = parts(quantizer.forward_channel_first(map(x)));
@@ -282,7 +286,7 @@ fn channel_first() {
 }
 
 #[test]
-fn losses_by_themselves() {
+fn gradients_of_each_loss_alone_equal_finite_differences() {
     let values = numbers(ROWS * BITS, 5);
     let logits: Vec<f64> = values.iter().map(|v| 6.0 * v).collect();
     let leaf = tensor(&logits, [ROWS, BITS]).require_grad();
@@ -316,7 +320,7 @@ fn losses_by_themselves() {
         assert_gradient("x", &gradient, &logits, plain);
         assert!(
             fixed.grad(&gradients).is_none(),
-            "it does not pull the codes"
+            "the commitment loss has a gradient only for x"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! How codebooks start, by their statistics: each seeded, within four standard errors.
+//! Tests of the statistics of new codebooks. Each test is seeded and allows four standard errors.
 
 use bitcodes_core::{
     Assignment, BitStatistics, BitcodesConfig, ConfigError, Independent, Initializer, Joint,
@@ -14,11 +14,11 @@ on_every_backend_alone!(
     the_output_keeps_its_scale_for_any_number_of_bits,
     a_sample_gives_its_mean_and_covariance_and_balanced_bits,
     few_features_around_the_origin_keep_all_directions,
-    a_sample_in_half_precision_gives_a_codebook_of_numbers,
-    samples_that_are_none_are_errors,
-    where_vectors_lie_and_how_large_they_are_changes_no_bit,
+    a_sample_in_half_precision_gives_a_finite_codebook,
+    invalid_samples_are_errors,
+    moving_and_scaling_the_sample_changes_no_bit,
     a_grid_along_principal_directions_is_near_the_sample,
-    an_orthogonal_start_has_the_variance_of_vectors_and_halves,
+    an_orthogonal_start_has_the_variance_of_vectors_and_halving_lengths,
     codebooks_for_normalized_vectors_lie_around_the_origin,
 );
 
@@ -60,7 +60,7 @@ fn the_output_keeps_its_scale_for_any_number_of_bits<B: Backend>(device: &B::Dev
             let quantizer = config.init::<B>(device);
             let x = Tensor::<B, 2>::random([1, 4000], Distribution::Default, device);
             let (_, deviation) = mean_and_deviation(&wide(floats(quantizer.quantize(x))));
-            // The features are independent: the deviation of 4000 numbers is off by 1 in 90.
+            // The features are independent, so the standard error of the deviation is 1 in 90.
             let error = 1.0 / (2.0f64 * 4000.0).sqrt();
             let ratio = deviation / wanted;
             assert!(
@@ -71,7 +71,7 @@ fn the_output_keeps_its_scale_for_any_number_of_bits<B: Backend>(device: &B::Dev
     }
 }
 
-/// Vectors far from the origin, with a different spread along each axis.
+/// The vectors lie far from the origin, with a different spread along each axis.
 fn a_sample_gives_its_mean_and_covariance_and_balanced_bits<B: Backend>(device: &B::Device) {
     const VECTORS: usize = 2000;
     const BITS: usize = 400;
@@ -85,20 +85,20 @@ fn a_sample_gives_its_mean_and_covariance_and_balanced_bits<B: Backend>(device: 
         .try_init_from_sample(sample.clone().reshape([2, VECTORS / 2, 4]))
         .unwrap();
 
-    // Half of the bits each way round: what random codes decode to.
+    // Decode random codes, in which each bit is 0 or 1 with equal probability.
     let coins = Tensor::<B, 2>::random([4000, BITS], Distribution::Default, device);
     let y = floats(quantizer.decode(coins.greater_elem(0.5).int()));
     let feature = |f: usize| {
         let values = y.iter().skip(f).step_by(4);
         mean_and_deviation(&values.map(|&v| f64::from(v)).collect::<Vec<_>>())
     };
-    // The spread along the mean is damped, so that the logits are centred.
+    // The spread along the mean is damped, so that the logits are centered.
     for (f, wanted) in [(0, 0.5), (1, 1.0), (2, 2.0)] {
         let (mean, deviation) = feature(f);
         assert!(
             mean.abs() < 4.0 * wanted / 4000f64.sqrt() + 4.0 * wanted / (VECTORS as f64).sqrt()
         );
-        // Of 400 random directions, and of the sample itself.
+        // The error is that of 400 random directions plus that of the sample itself.
         let error = 1.0 / (2.0 * BITS as f64).sqrt() + 1.0 / (2.0 * VECTORS as f64).sqrt();
         assert!(
             (deviation / wanted - 1.0).abs() < 4.0 * error,
@@ -108,17 +108,18 @@ fn a_sample_gives_its_mean_and_covariance_and_balanced_bits<B: Backend>(device: 
     assert!((feature(3).0 - 5.0).abs() < 0.1, "{:?}", feature(3));
 
     let bits = wide(floats(quantizer.encode(sample).float().mean_dim(0)));
-    // Each the sign of a logit that is centred up to the damped part of the mean, 5 times 1/2500
-    // of at most a tenth of the spread, over 2000 vectors; of 400 bits one in a hundred runs has
-    // one beyond four standard errors, and this run is seeded.
+    // A bit is the sign of a logit over 2000 vectors. The logit is centered except for the damped
+    // part of the mean, which is 5 times 1/2500 of at most a tenth of the spread. Of 400 bits one
+    // is beyond four standard errors in one run of a hundred, and this run is seeded.
     let error = 0.5 / (VECTORS as f64).sqrt();
     for mean in bits {
         assert!((mean - 0.5).abs() < 4.0 * error, "{mean}");
     }
 }
 
-/// 32 lines through the origin cut a plane into 64 sectors, each with a code of its own: without the
-/// direction of the mean, which here is chance, there would be two.
+/// 32 lines through the origin cut a plane into 64 sectors, each with a code of its own.
+///
+/// If the direction of the mean were left out, which is random here, there would be only two codes.
 fn few_features_around_the_origin_keep_all_directions<B: Backend>(device: &B::Device) {
     B::seed(device, 3);
     let sample = Tensor::<B, 2>::random([5000, 2], Distribution::Normal(0.0, 1.0), device);
@@ -133,8 +134,8 @@ fn few_features_around_the_origin_keep_all_directions<B: Backend>(device: &B::De
     assert!((48.0..=64.0).contains(&used), "{used}");
 }
 
-/// With means whose squares f16 rounds to 0.
-fn a_sample_in_half_precision_gives_a_codebook_of_numbers<B: Backend>(device: &B::Device) {
+/// The squares of the sample's means are so small that f16 rounds them to 0.
+fn a_sample_in_half_precision_gives_a_finite_codebook<B: Backend>(device: &B::Device) {
     B::seed(device, 4);
     if !B::supports_dtype(device, DType::F16) {
         skipped(format_args!("no F16 on {}", B::name(device)));
@@ -150,7 +151,7 @@ fn a_sample_in_half_precision_gives_a_codebook_of_numbers<B: Backend>(device: &B
     assert!(codebook.iter().any(|c| c.abs() > 1e-6));
 }
 
-fn samples_that_are_none_are_errors<B: Backend>(device: &B::Device) {
+fn invalid_samples_are_errors<B: Backend>(device: &B::Device) {
     let config = BitcodesConfig::reference(3, 4);
     let error = |shape: [usize; 2], value: f32| {
         let data = TensorData::new(vec![value; shape[0] * shape[1]], shape);
@@ -170,12 +171,12 @@ fn samples_that_are_none_are_errors<B: Backend>(device: &B::Device) {
             ConfigError::SampleNotFinite(_)
         ));
     }
-    // Vectors that are all the same have a code of their own.
+    // Vectors that are all the same are reconstructed without an error.
     let same = Tensor::<B, 2>::ones([5, 3], device);
     let quantizer = config.try_init_from_sample(same.clone()).unwrap();
     let y = floats(quantizer.quantize(same));
     assert!(y.iter().all(|y| (y - 1.0).abs() < 1e-5), "{y:?}");
-    // Those that are normalized are the origin, and codes start apart from it.
+    // After normalization the same vectors lie at the origin, and the pairs start apart from it.
     let same = Tensor::<B, 2>::ones([5, 3], device);
     let quantizer = BitcodesConfig::new(3, 4)
         .try_init_from_sample(same)
@@ -187,7 +188,7 @@ fn samples_that_are_none_are_errors<B: Backend>(device: &B::Device) {
             "{pair:?}"
         );
     }
-    // A single feature has no direction to leave out.
+    // With a single feature the direction of the mean cannot be left out.
     let one = Tensor::<B, 2>::random([50, 1], Distribution::Normal(0.0, 1.0), device);
     let quantizer = BitcodesConfig::reference(1, 4)
         .try_init_from_sample(one.clone())
@@ -196,8 +197,8 @@ fn samples_that_are_none_are_errors<B: Backend>(device: &B::Device) {
     assert!(logits.iter().any(|l| l.abs() > 0.01));
 }
 
-/// From a sample that is moved and scaled the same codebook starts, and codes the same.
-fn where_vectors_lie_and_how_large_they_are_changes_no_bit<B: Backend>(device: &B::Device) {
+/// A sample that is moved and scaled gives the same codebook and the same codes.
+fn moving_and_scaling_the_sample_changes_no_bit<B: Backend>(device: &B::Device) {
     B::seed(device, 5);
     let normal = Distribution::Normal(0.0, 1.0);
     let x = Tensor::<B, 2>::random([200, 6], normal, device);
@@ -213,7 +214,7 @@ fn where_vectors_lie_and_how_large_they_are_changes_no_bit<B: Backend>(device: &
     for (scale, moved) in [(1e-3, 1.0), (50.0, 0.0), (7.0, 20.0)] {
         let (other_bits, other_y) = start(x.clone() * scale + shift.clone() * moved);
         let apart = bits.iter().zip(&other_bits).filter(|(a, b)| a != b).count();
-        // Shifted by a thousand deviations, vectors lose three digits.
+        // Vectors that are shifted by a thousand deviations lose three digits.
         assert!(apart <= 20, "{apart} of 1800 bits differ by rounding");
         let near = y
             .iter()
@@ -222,15 +223,15 @@ fn where_vectors_lie_and_how_large_they_are_changes_no_bit<B: Backend>(device: &
         assert!(near.count() >= y.len() - 40);
     }
     let square = y.iter().map(|y| f64::from(y * y)).sum::<f64>() / y.len() as f64;
-    // Three of six directions have a grid, which is smaller than the vectors.
+    // Only three of six directions have a grid, so the outputs are smaller than the vectors.
     assert!(
         (0.05..0.25).contains(&square),
         "{square}, of vectors with 1/4"
     );
 }
 
-/// Vectors in a plane of eight dimensions: the grid lies in it, and 3 bits a direction leave the
-/// error of a uniform grid.
+/// The vectors lie in a plane of a space with eight dimensions. The grid lies in the plane too, and
+/// 3 bits per direction leave the error of a uniform grid.
 fn a_grid_along_principal_directions_is_near_the_sample<B: Backend>(device: &B::Device) {
     B::seed(device, 7);
     let normal = Distribution::Normal(0.0, 1.0);
@@ -246,7 +247,8 @@ fn a_grid_along_principal_directions_is_near_the_sample<B: Backend>(device: &B::
     };
     let error = (quantizer.quantize(x.clone()) - normalized(x.clone())).powi_scalar(2);
     let error = wide(floats(error.mean()))[0] / 0.25;
-    // Three bits a direction, of which one is longer than the grid is made for, the other shorter.
+    // There are three bits per direction. One direction is longer than the grid is made for, the
+    // other is shorter.
     assert!((0.05..0.4).contains(&error), "{error} of the variance");
     let mut statistics = BitStatistics::new(6);
     let codes = PackedCodes::from_bits(quantizer.encode(x)).unwrap();
@@ -258,7 +260,9 @@ fn a_grid_along_principal_directions_is_near_the_sample<B: Backend>(device: &B::
     );
 }
 
-fn an_orthogonal_start_has_the_variance_of_vectors_and_halves<B: Backend>(device: &B::Device) {
+fn an_orthogonal_start_has_the_variance_of_vectors_and_halving_lengths<B: Backend>(
+    device: &B::Device,
+) {
     B::seed(device, 8);
     for (features, num_bits, directions) in [(6, 1, 1), (6, 7, 3), (3, 14, 3)] {
         let config = BitcodesConfig::new(features, num_bits).with_normalize(false);

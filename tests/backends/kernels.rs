@@ -1,5 +1,5 @@
-//! The kernels on the host's memory: which backends take them, and that a tensor which they cannot
-//! take gives the same.
+//! Tests of the kernels on host memory: which backends take them, and that tensors which the
+//! kernels do not take give the same results.
 
 use bitcodes_core::backend::{Path, path};
 use bitcodes_core::{Bitcodes, BitcodesConfig, Independent, PackedCodes};
@@ -13,13 +13,13 @@ use crate::golden::floats;
 
 on_every_backend!(
     vectors_in_any_order_of_memory_have_the_same_bits,
-    bits_that_are_none_are_extrapolated,
-    packed_codes_are_those_of_bits,
+    decode_extrapolates_values_other_than_0_and_1,
+    packed_codes_equal_packed_bits,
     packed_codes_are_rounded_as_bits_are,
-    training_without_a_mask_is_that_with_all_valid,
-    a_frozen_codebook_has_no_gradient_and_its_vectors_have,
-    vectors_without_a_gradient_and_apart_in_memory_train_the_codebook,
-    a_vector_that_is_no_number_shows_in_training,
+    training_without_a_mask_equals_training_with_all_valid,
+    a_frozen_codebook_has_no_gradient_but_the_vectors_have,
+    vectors_that_are_not_contiguous_train_the_codebook,
+    a_nan_vector_makes_only_its_own_output_nan_in_training,
 );
 
 #[test]
@@ -37,7 +37,8 @@ fn quantizer<B: Backend>(device: &B::Device) -> Bitcodes<B> {
     BitcodesConfig::reference(5, 19).init(device)
 }
 
-/// Always the same: logits that rounding decides would be others now and then.
+/// Returns the same pseudo-random tensor in every run, so that no logit comes too near to 0 by
+/// chance.
 fn numbers<B: Backend, const D: usize>(
     seed: u64,
     shape: [usize; D],
@@ -77,7 +78,7 @@ fn vectors_in_any_order_of_memory_have_the_same_bits<B: Backend>(device: &B::Dev
     }
 }
 
-fn bits_that_are_none_are_extrapolated<B: Backend>(device: &B::Device) {
+fn decode_extrapolates_values_other_than_0_and_1<B: Backend>(device: &B::Device) {
     let quantizer = quantizer::<B>(device);
     let row = |value| Tensor::<B, 2, Int>::full([1, 19], value, device);
     let [zeros, ones, twos] = [0, 1, 2].map(|value| floats(quantizer.decode(row(value))));
@@ -86,7 +87,7 @@ fn bits_that_are_none_are_extrapolated<B: Backend>(device: &B::Device) {
     }
 }
 
-fn packed_codes_are_those_of_bits<B: Backend>(device: &B::Device) {
+fn packed_codes_equal_packed_bits<B: Backend>(device: &B::Device) {
     let normal = Distribution::Normal(0.0, 1.0);
     for config in [BitcodesConfig::reference(5, 19), BitcodesConfig::new(5, 19)] {
         let quantizer = config.init::<B>(device);
@@ -103,12 +104,12 @@ fn packed_codes_are_those_of_bits<B: Backend>(device: &B::Device) {
     }
 }
 
-/// Of vectors all but orthogonal to a bit's direction rounding alone decides it, so that another way to
-/// sum a logit is seen.
+/// The vectors are almost orthogonal to the difference of the bit's pair, so that rounding alone
+/// decides the bit. The test thus sees any other order of summation.
 fn packed_codes_are_rounded_as_bits_are<B: Backend>(device: &B::Device) {
     const FEATURES: usize = 200;
     if path::<B>() != Path::Kernels {
-        // The same operations need not be rounded alike twice.
+        // On other backends the same operation may be rounded differently the second time.
         return;
     }
     let direction = numbers::<B, 2>(1, [1, FEATURES], device);
@@ -116,7 +117,7 @@ fn packed_codes_are_rounded_as_bits_are<B: Backend>(device: &B::Device) {
     let along = x.clone().matmul(direction.clone().transpose());
     let length = direction.clone().square().sum();
     let x = x - along / length.unsqueeze() * direction.clone();
-    // Elements apart in memory, for which no kernel takes it as it is.
+    // The elements of a vector are not contiguous, so no kernel takes the tensor as it is.
     let x = Tensor::<B, 2>::from_data(x.transpose().into_data(), device).transpose();
     for normalize in [false, true] {
         let config = BitcodesConfig::reference(FEATURES, 1).with_normalize(normalize);
@@ -130,8 +131,8 @@ fn packed_codes_are_rounded_as_bits_are<B: Backend>(device: &B::Device) {
     }
 }
 
-/// A mask takes the tensors' path, which the kernels are held to by this.
-fn training_without_a_mask_is_that_with_all_valid<B: Backend>(device: &B::Device) {
+/// A mask takes the path of tensor operations, so this test compares the kernels with that path.
+fn training_without_a_mask_equals_training_with_all_valid<B: Backend>(device: &B::Device) {
     for (features, num_bits, vectors) in [(5, 19, 33), (64, 32, 700), (130, 3, 90)] {
         let config = BitcodesConfig::reference(features, num_bits)
             .with_noise_scale(0.0)
@@ -174,7 +175,7 @@ fn training_without_a_mask_is_that_with_all_valid<B: Backend>(device: &B::Device
     }
 }
 
-fn a_frozen_codebook_has_no_gradient_and_its_vectors_have<B: Backend>(device: &B::Device) {
+fn a_frozen_codebook_has_no_gradient_but_the_vectors_have<B: Backend>(device: &B::Device) {
     let quantizer = quantizer::<Autodiff<B>>(device).no_grad();
     let normal = Distribution::Normal(0.0, 1.0);
     let x = Tensor::<Autodiff<B>, 2>::random([9, 5], normal, device).require_grad();
@@ -184,9 +185,7 @@ fn a_frozen_codebook_has_no_gradient_and_its_vectors_have<B: Backend>(device: &B
     assert!(of_x.iter().any(|&gradient| gradient != 0.0));
 }
 
-fn vectors_without_a_gradient_and_apart_in_memory_train_the_codebook<B: Backend>(
-    device: &B::Device,
-) {
+fn vectors_that_are_not_contiguous_train_the_codebook<B: Backend>(device: &B::Device) {
     let config = BitcodesConfig::reference(5, 19).with_noise_scale(0.0);
     let quantizer = with_numbers::<Autodiff<B>>(&config, device);
     let all = numbers::<Autodiff<B>, 2>(4, [12, 40], device);
@@ -210,7 +209,7 @@ fn vectors_without_a_gradient_and_apart_in_memory_train_the_codebook<B: Backend>
     }
 }
 
-fn a_vector_that_is_no_number_shows_in_training<B: Backend>(device: &B::Device) {
+fn a_nan_vector_makes_only_its_own_output_nan_in_training<B: Backend>(device: &B::Device) {
     let quantizer = quantizer::<Autodiff<B>>(device);
     let mut x = vec![0.5; 3 * 5];
     x[7] = f32::NAN;

@@ -1,4 +1,4 @@
-//! The losses on every backend, against plain loops over f64.
+//! Tests that compare the losses on every backend with plain loops over f64.
 
 use bitcodes_core::{BitcodesConfig, CommitmentLoss, EntropyLoss};
 use bitcodes_workspace::backends::skipped;
@@ -10,13 +10,13 @@ use burn::tensor::{Bool, DType, Distribution, FloatDType, Tensor, TensorData, ba
 use crate::golden::floats;
 
 on_every_backend!(
-    the_entropy_loss_is_that_of_plain_loops,
-    the_commitment_loss_is_that_of_plain_loops,
+    the_entropy_loss_equals_plain_loops,
+    the_commitment_loss_equals_plain_loops,
     certain_and_fair_bits_have_the_least_entropy_loss,
     large_logits_give_finite_losses_and_gradients,
     losses_are_off_unless_they_are_given_a_weight,
-    what_does_not_count_has_no_part,
-    masks_of_another_shape_panic_with_both,
+    losses_without_valid_vectors_are_zero,
+    masks_of_another_shape_panic_and_name_both_shapes,
 );
 
 fn rows(values: &[f32], length: usize) -> Vec<Vec<f64>> {
@@ -36,14 +36,17 @@ fn mask<B: Backend, const D: usize>(
     Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
 }
 
-/// A mean of `n` terms of magnitude up to 1, each off by a few units in the last place (WGSL's
-/// `exp` and `log` by up to some 10 here), summed in any order of blocks.
+/// Returns the tolerance for a mean of `n` terms of magnitude up to 1, summed in blocks in any
+/// order.
+///
+/// Each term has an error of a few units in the last place; WGSL's `exp` and `log` have up to about
+/// 10 here.
 fn tolerance(n: usize) -> f64 {
     f64::from(f32::EPSILON) * (20.0 + (n as f64).sqrt())
 }
 
-fn the_entropy_loss_is_that_of_plain_loops<B: Backend>(device: &B::Device) {
-    // More than one block; one bit; one vector.
+fn the_entropy_loss_equals_plain_loops<B: Backend>(device: &B::Device) {
+    // The shapes have more than one block, one bit, and one vector.
     for (vectors, num_bits) in [(700, 64), (300, 256), (50, 1), (1, 9)] {
         let logits = normal::<B, 2>([vectors, num_bits], device) * 3.0;
         let plain = rows(&floats(logits.clone()), num_bits);
@@ -69,7 +72,7 @@ fn the_entropy_loss_is_that_of_plain_loops<B: Backend>(device: &B::Device) {
     }
 }
 
-fn the_commitment_loss_is_that_of_plain_loops<B: Backend>(device: &B::Device) {
+fn the_commitment_loss_equals_plain_loops<B: Backend>(device: &B::Device) {
     let [x, y] = [0, 1].map(|_| normal::<B, 3>([4, 5, 6], device));
     let valid: Vec<bool> = (0..20).map(|v| v % 4 != 2).collect();
     let (plain_x, plain_y) = (rows(&floats(x.clone()), 6), rows(&floats(y.clone()), 6));
@@ -96,22 +99,23 @@ fn certain_and_fair_bits_have_the_least_entropy_loss<B: Backend>(device: &B::Dev
     assert!((loss([[60.0, -60.0], [-60.0, 60.0]]) + 1.0).abs() < 1e-6);
     assert!(
         loss([[60.0, 60.0], [60.0, 60.0]]).abs() < 1e-5,
-        "certain, always the same"
+        "the bits are certain but always the same"
     );
     assert!(
         loss([[0.0, 0.0], [0.0, 0.0]]).abs() < 1e-6,
-        "fair, never certain"
+        "the bits are balanced but never certain"
     );
 }
 
-/// In half precision too, where the backend has it.
+/// The test includes half precision if the backend has it.
 fn large_logits_give_finite_losses_and_gradients<B: Backend>(device: &B::Device) {
     for dtype in [DType::F32, DType::F16, DType::BF16] {
         if !B::supports_dtype(device, dtype) {
             skipped(format_args!("no {dtype:?} on {}", B::name(device)));
             continue;
         }
-        // The largest numbers of f16, and the largest that a sigmoid tells from 0 or 1.
+        // The values are the largest numbers of f16, and the largest whose sigmoid differs from 0
+        // and 1.
         let values: Vec<f32> = vec![65504.0, -65504.0, 88.0, -88.0, 16.0, -16.0, 0.0, 1e-4];
         let data = TensorData::new(values, [4, 2]);
         let logits = Tensor::<Autodiff<B>, 2>::from_data(data, (device, DType::F32));
@@ -151,7 +155,7 @@ fn losses_are_off_unless_they_are_given_a_weight<B: Backend>(device: &B::Device)
     assert_eq!(floats(both.forward(none).loss.unwrap().inner()), [0.0]);
 }
 
-fn what_does_not_count_has_no_part<B: Backend>(device: &B::Device) {
+fn losses_without_valid_vectors_are_zero<B: Backend>(device: &B::Device) {
     let nothing = mask::<B, 1>(&[false; 4], [4], device);
     let x = normal::<B, 2>([4, 3], device);
     let loss = EntropyLoss::new().forward_masked(x.clone(), nothing.clone());
@@ -173,7 +177,7 @@ fn what_does_not_count_has_no_part<B: Backend>(device: &B::Device) {
     );
 }
 
-fn masks_of_another_shape_panic_with_both<B: Backend>(device: &B::Device) {
+fn masks_of_another_shape_panic_and_name_both_shapes<B: Backend>(device: &B::Device) {
     let quantizer = BitcodesConfig::reference(3, 6).init::<B>(device);
     let x = normal::<B, 3>([2, 4, 3], device);
     let wrong = mask::<B, 2>(&[true; 8], [4, 2], device);

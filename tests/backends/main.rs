@@ -1,6 +1,8 @@
-//! Tests that run on every backend; in one program, because each compiles the backends anew.
+//! Tests that run on every backend. They are one program, because each program compiles the
+//! backends anew.
 
-// The program has every backend compiled in: what it and these tests share is not compiled again.
+// The library of the program contains every backend. Code that it shares with these tests is not
+// compiled again.
 use bitcodes_cli as _;
 
 mod checkpoints;

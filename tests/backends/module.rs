@@ -1,4 +1,4 @@
-//! What the module promises beside parity, on every backend.
+//! Tests of the module's promises other than parity, on every backend.
 
 use bitcodes_core::{BitcodesConfig, CodesError, PackedCodes, to_bits, to_decimal};
 use bitcodes_workspace::on_every_backend;
@@ -8,21 +8,21 @@ use crate::sampling::with_logits;
 use burn::tensor::{DType, Distribution, Int, Tensor, TensorData, backend::Backend};
 
 on_every_backend!(
-    any_rank_gives_what_a_matrix_gives,
+    any_rank_gives_the_same_as_a_matrix,
     no_vectors_give_no_codes,
-    ties_and_what_is_no_number_give_a_zero,
-    decimals_of_the_reference_and_back,
+    ties_and_nan_give_a_zero,
+    decimals_are_the_references_and_convert_back,
     unsigned_integers_hold_one_bit_more,
-    decimals_refuse_what_they_cannot_hold,
-    a_wrong_last_axis_panics_with_both_lengths,
+    decimals_out_of_range_are_errors,
+    a_wrong_last_axis_panics_and_names_both_lengths,
 );
 
 fn random<B: Backend, const D: usize>(shape: [usize; D], device: &B::Device) -> Tensor<B, D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
 }
 
-fn any_rank_gives_what_a_matrix_gives<B: Backend>(device: &B::Device) {
-    // Whole numbers, whose sums no order of summation rounds.
+fn any_rank_gives_the_same_as_a_matrix<B: Backend>(device: &B::Device) {
+    // The values are whole numbers, whose sums are exact in any order.
     let mut quantizer = BitcodesConfig::reference(5, 7).init::<B>(device);
     quantizer.codebook = quantizer.codebook.map(|codebook| (codebook * 4).round());
     let vectors = (random::<B, 2>([12, 5], device) * 4).round();
@@ -75,7 +75,7 @@ fn no_vectors_give_no_codes<B: Backend>(device: &B::Device) {
     assert_eq!(out.bits.dims(), [2, 0, 7]);
 }
 
-fn ties_and_what_is_no_number_give_a_zero<B: Backend>(device: &B::Device) {
+fn ties_and_nan_give_a_zero<B: Backend>(device: &B::Device) {
     let quantizer = with_logits::<B>(&[1.0, -1.0], device);
     let values = [
         0.0,
@@ -92,7 +92,7 @@ fn ties_and_what_is_no_number_give_a_zero<B: Backend>(device: &B::Device) {
     assert_eq!(bits.iter::<i64>().collect::<Vec<_>>(), wanted);
 }
 
-fn decimals_of_the_reference_and_back<B: Backend>(device: &B::Device) {
+fn decimals_are_the_references_and_convert_back<B: Backend>(device: &B::Device) {
     let rows = [
         [0, 0, 0, 0],
         [1, 0, 1, 1],
@@ -135,7 +135,7 @@ fn unsigned_integers_hold_one_bit_more<B: Backend>(device: &B::Device) {
     assert_eq!(back.into_data().to_vec::<u32>().unwrap(), values);
 }
 
-fn decimals_refuse_what_they_cannot_hold<B: Backend>(device: &B::Device) {
+fn decimals_out_of_range_are_errors<B: Backend>(device: &B::Device) {
     let bits = |values: Vec<i32>| {
         let shape = [1, values.len()];
         Tensor::<B, 2, Int>::from_data(TensorData::new(values, shape), device)
@@ -176,7 +176,7 @@ fn decimals_refuse_what_they_cannot_hold<B: Backend>(device: &B::Device) {
     );
 }
 
-fn a_wrong_last_axis_panics_with_both_lengths<B: Backend>(device: &B::Device) {
+fn a_wrong_last_axis_panics_and_names_both_lengths<B: Backend>(device: &B::Device) {
     let quantizer = BitcodesConfig::reference(5, 7).init::<B>(device);
     let message = |call: &dyn Fn()| {
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).unwrap_err();

@@ -1,4 +1,4 @@
-//! Every precision that a backend has.
+//! Tests of every float type that a backend has.
 
 use bitcodes_core::{Bitcodes, BitcodesConfig, PackedCodes};
 use bitcodes_workspace::backends::skipped;
@@ -16,7 +16,7 @@ on_every_backend!(
     double_precision_decides_in_double,
 );
 
-/// Half of the last place, relative to the number.
+/// Returns the largest relative error of rounding to a half precision.
 fn rounding(dtype: DType) -> Option<f64> {
     match dtype {
         DType::F16 => Some(2f64.powi(-11)),
@@ -33,12 +33,12 @@ fn halves<B: Backend>(device: &B::Device) -> Vec<DType> {
     if !lacks.is_empty() {
         skipped(format_args!("no {lacks:?} on {}", B::name(device)));
     }
-    // Or nothing would be tested where no backend said that it has them.
+    // Flex has both types. Without this check nothing would be tested if no backend reported them.
     assert!(lacks.is_empty() || B::name(device) != "flex");
     has
 }
 
-/// The numbers of a tensor once they are rounded to a type, and the tensor of that type.
+/// Rounds a tensor to a type and returns its numbers and the tensor of that type.
 fn rounded<B: Backend, const D: usize>(
     tensor: Tensor<B, D>,
     dtype: DType,
@@ -48,7 +48,8 @@ fn rounded<B: Backend, const D: usize>(
     (numbers, tensor)
 }
 
-/// With many terms whose sum is small beside them, which half precision could not decide.
+/// A logit is a sum of many terms that is small beside them, so half precision alone could not
+/// decide it.
 fn half_precision_decides_as_single_does<B: Backend>(device: &B::Device) {
     let normal = Distribution::Normal(0.0, 1.0);
     for dtype in halves::<B>(device) {
@@ -143,7 +144,7 @@ fn mixed_precision_quantizes_to_what_the_codes_decode_to<B: Backend>(device: &B:
     }
 }
 
-/// A logit that f32 rounds to 0.
+/// The logits are so small that f32 would round them to 0.
 fn double_precision_decides_in_double<B: Backend>(device: &B::Device) {
     if !B::supports_dtype(device, DType::F64) {
         skipped(format_args!("no F64 on {}", B::name(device)));
@@ -160,7 +161,7 @@ fn double_precision_decides_in_double<B: Backend>(device: &B::Device) {
     let packed = PackedCodes::from_logits(quantizer.logits(x.clone())).unwrap();
     assert_eq!(packed.unpack_on_host(), bits);
     assert_eq!(quantizer.quantize(x.clone()).dtype(), DType::F64);
-    // Also with a codebook of singles.
+    // Bits are decided in f64 with an f32 codebook too.
     let single = quantizer.codebook.val().cast(FloatDType::F32);
     let quantizer = config.try_init_from_codebook(single).unwrap();
     let out = quantizer.forward(x);

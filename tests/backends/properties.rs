@@ -1,5 +1,5 @@
-//! What holds for any shape, any number of bits and any values, ties, zeros, NaN and infinities
-//! among them.
+//! Tests of properties that hold for any shape, any number of bits and any values, including ties,
+//! zeros, NaN and infinities.
 
 use bitcodes_core::{
     Bitcodes, BitcodesConfig, PackedCodes, join_bits, join_rows, pack_words, split_bits,
@@ -16,15 +16,15 @@ use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 use crate::golden::floats;
 
 on_every_backend!(
-    decoding_what_is_encoded_quantizes,
-    packing_and_joining_are_reversed,
+    quantize_is_decode_of_encode,
+    packing_and_joining_can_be_reversed,
     masks_never_leak,
 );
 
-/// How often a backend may need to settle on its kernels.
+/// Number of times that a backend may compute a shape before it has settled on its kernels.
 const REPEATS: usize = 6;
 
-/// Runs a check on as many cases as a backend in software does in seconds.
+/// Runs a check on 32 cases, which a backend in software computes in seconds.
 fn hold<S: Strategy>(cases: S, check: impl Fn(S::Value) -> TestCaseResult)
 where
     S::Value: std::fmt::Debug,
@@ -39,12 +39,12 @@ where
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Vectors and a codebook.
+/// Vectors and a codebook for a check.
 #[derive(Debug, Clone)]
 struct Case {
     features: usize,
     num_bits: usize,
-    /// Bits decided together, of normalized vectors; otherwise as the reference.
+    /// Whether bits are joint and vectors normalized. If not, the quantizer is the reference's.
     residual: bool,
     codebook: Vec<f32>,
     x: Vec<f32>,
@@ -59,7 +59,7 @@ fn any_value() -> impl Strategy<Value = f32> {
     ]
 }
 
-/// Codes that are often equal, so that logits tie.
+/// Returns values of a codebook, which are often equal, so that logits tie.
 fn any_code() -> impl Strategy<Value = f32> {
     prop_oneof![-2.0f32..2.0, prop::sample::select(vec![0.0, 0.5, 1.0])]
 }
@@ -109,7 +109,7 @@ impl Case {
     }
 }
 
-fn decoding_what_is_encoded_quantizes<B: Backend>(device: &B::Device) {
+fn quantize_is_decode_of_encode<B: Backend>(device: &B::Device) {
     hold(any_case(), |case| {
         let quantizer = case.quantizer::<B>(&case.config(), device);
         let x = case.x::<B>(device);
@@ -146,7 +146,7 @@ fn any_bits() -> impl Strategy<Value = (usize, usize, usize, Vec<i32>)> {
     })
 }
 
-fn packing_and_joining_are_reversed<B: Backend>(device: &B::Device) {
+fn packing_and_joining_can_be_reversed<B: Backend>(device: &B::Device) {
     hold(any_bits(), |(num_bits, groups, rows, values)| {
         let data = TensorData::new(values, [groups * rows, num_bits]);
         let bits = Tensor::<B, 2, Int>::from_data(data, device);
@@ -177,16 +177,16 @@ fn packing_and_joining_are_reversed<B: Backend>(device: &B::Device) {
     });
 }
 
-/// Whatever stands where nothing counts, NaN and infinities among it: the same output, losses and
-/// gradients to the last bit.
+/// The values of padding, NaN and infinities included, change no bit of the output, the losses and
+/// the gradients.
 ///
-/// WGPU chooses and fuses its kernels while it runs, so that the first times a shape is seen the
-/// same numbers may be rounded otherwise: there a step is repeated until it has settled. What leaks
-/// does so each time.
+/// WGPU chooses and fuses its kernels while it runs, so it may round the same numbers differently
+/// when it has seen a shape only a few times. The test repeats a step until the results have
+/// settled. A value that leaks would leak each time.
 fn masks_never_leak<B: Backend>(device: &B::Device) {
     let cases = (any_case(), vec(any_value(), 13 * 9));
     hold(cases, |(mut case, others)| {
-        // What counts is finite, or there would be nothing to compare.
+        // Valid vectors are finite, because NaN could not be compared.
         for value in &mut case.x {
             *value = if value.abs() < 8.0 { *value } else { 1.0 };
         }

@@ -1,4 +1,5 @@
-//! Records: that of today loads in every later version, and what does not match is refused.
+//! Tests of records: a record loads in every later version, and a record that does not match is
+//! refused.
 
 use bitcodes_core::record::{self, RecordError};
 use bitcodes_core::{Bitcodes, BitcodesConfig, Schedule};
@@ -16,14 +17,14 @@ on_every_backend!(
     a_record_brings_the_codebook_and_the_step_back,
     a_mismatch_is_an_error_and_the_module_stays_as_it_was,
     parameters_alone_make_the_same_model,
-    what_a_module_is_made_of_is_compared_by_name,
+    parts_of_a_module_are_compared_by_name,
 );
 
 fn codebook<B: Backend>(quantizer: &Bitcodes<B>) -> TensorData {
     quantizer.codebook.val().into_data()
 }
 
-/// `tests/golden/README.md` says how it was made.
+/// `tests/golden/README.md` tells how the record was made.
 fn the_record_of_version_0_1_loads<B: Backend>(device: &B::Device) {
     let golden = Golden::load("words");
     for (name, step) in [("quantizer.mpk", 7), ("quantizer-without-step.mpk", 0)] {
@@ -36,7 +37,7 @@ fn the_record_of_version_0_1_loads<B: Backend>(device: &B::Device) {
         assert_eq!(loaded.step(), step);
         assert_eq!(loaded.noise_scale(), 1.0 - step as f64 / 14.0);
 
-        // As Burn itself loads it, too.
+        // Burn itself loads the same record.
         let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
         let record = Recorder::<B>::load(&recorder, bytes.clone(), device).unwrap();
         let by_burn = config.init::<B>(device).load_record(record);
@@ -133,7 +134,7 @@ fn parameters_alone_make_the_same_model<B: Backend>(device: &B::Device) {
     let images = Tensor::random([5, 8, 12], Distribution::Uniform(0.0, 1.0), device);
     let [wanted, found] = [&saved, &read].map(|model| model.logits(images.clone()).into_data());
     assert_eq!(found, wanted);
-    // The step is none of the parameters.
+    // The step is not a parameter.
     assert_eq!((saved.quantizer.step(), read.quantizer.step()), (1, 0));
 
     let whole = record::load(&config.init::<B>(device), &bytes, device).unwrap();
@@ -157,14 +158,14 @@ fn parameters_alone_make_the_same_model<B: Backend>(device: &B::Device) {
 #[derive(Module, Debug)]
 struct Parts<B: Backend> {
     list: Vec<Linear<B>>,
-    /// Stored with its axes exchanged.
+    /// A layer whose weight is stored transposed.
     columns: Linear<B>,
     optional: Option<Linear<B>>,
     mask: Param<Tensor<B, 1, Bool>>,
     activations: Vec<Relu>,
 }
 
-fn what_a_module_is_made_of_is_compared_by_name<B: Backend>(device: &B::Device) {
+fn parts_of_a_module_are_compared_by_name<B: Backend>(device: &B::Device) {
     let parts = |length: usize, has_optional: bool| Parts::<B> {
         list: (0..length)
             .map(|_| LinearConfig::new(2, 3).init(device))
@@ -207,10 +208,10 @@ fn what_a_module_is_made_of_is_compared_by_name<B: Backend>(device: &B::Device) 
 
 type Cpu = burn::backend::Flex;
 
-/// Every length, and a change of each byte: an error or a module of the same dimensions, and no
-/// panic.
+/// Loading a record that is cut at any length, or in which any byte is changed, is an error or
+/// gives a module of the same dimensions. It never panics.
 #[test]
-fn damage_is_an_error_or_another_codebook() {
+fn a_damaged_record_is_an_error_or_another_codebook() {
     let _seed = any_seed();
     let device = Default::default();
     let config = BitcodesConfig::reference(3, 2);
@@ -250,12 +251,12 @@ fn doubles_are_not_rounded_in_silence() {
 }
 
 #[test]
-fn bytes_that_are_fewer_than_the_shape_are_named() {
+fn too_few_bytes_for_a_shape_are_an_error_that_names_both() {
     let _seed = any_seed();
     let device = Default::default();
     let module = BitcodesConfig::reference(3, 2).init::<Cpu>(&device);
     let whole = record::save::<Cpu, _>(&module).unwrap();
-    // A binary of 48 bytes is c4 30: made shorter by four.
+    // A binary of 48 bytes begins with c4 30. It is made shorter by four bytes.
     let start = whole
         .windows(2)
         .position(|pair| pair == [0xc4, 48])

@@ -1,5 +1,5 @@
-//! Bits that are decided together, against plain loops, on every backend; and the
-//! normalization before them.
+//! Tests that compare joint bits, and the normalization before them, with plain loops on every
+//! backend.
 
 use bitcodes_core::record::{self, RecordError};
 use bitcodes_core::{Assignment, Bitcodes, BitcodesConfig, Checkpoint, Joint, PackedCodes};
@@ -14,11 +14,11 @@ use crate::golden::{floats, integers};
 
 on_every_backend!(
     every_form_decides_as_plain_loops_do,
-    noise_that_is_given_decides_with_the_logit,
-    equal_pairs_and_what_is_no_number_give_finite_outputs,
-    a_record_keeps_how_bits_are_decided,
+    given_noise_is_added_to_the_logits,
+    equal_pairs_and_nan_give_finite_outputs,
+    a_record_keeps_the_method,
     the_record_of_version_0_1_loads,
-    records_that_normalize_and_others_are_told_apart,
+    records_with_and_without_normalization_are_told_apart,
     safetensors_keep_the_normalization,
 );
 
@@ -30,21 +30,21 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-/// A quantizer of vectors around 3 with a deviation of 2, and such vectors.
+/// Returns a quantizer made from a sample around 3 with a deviation of 2, and that sample.
 fn quantizer<B: Backend>(
     config: &BitcodesConfig,
     device: &B::Device,
 ) -> (Bitcodes<B>, Tensor<B, 2>) {
     let x = random::<B, 2>([60, config.features], device) * 2.0 + 3.0;
     let mut quantizer = config.try_init_from_sample(x.clone()).unwrap();
-    // So that pairs have means, and directions are not orthogonal.
+    // The noise gives pairs a mean and makes differences not orthogonal.
     quantizer.codebook = quantizer
         .codebook
         .map(|codebook| codebook.clone() + random(codebook.dims(), &codebook.device()) * 0.1);
     (quantizer, x)
 }
 
-/// The vectors as the codebook has them, by the documented formula.
+/// Normalizes vectors by the documented formula.
 fn normalized<B: Backend>(quantizer: &Bitcodes<B>, x: &Tensor<B, 2>) -> Vec<f64> {
     let x = wide(&floats(x.clone()));
     let Some(normalization) = &quantizer.normalization else {
@@ -68,9 +68,11 @@ fn configs() -> impl Iterator<Item = (BitcodesConfig, usize)> {
     })
 }
 
-/// What f32 may turn: a logit near to 0, which turns later ones, and ways that leave as much of a
-/// vector. Logits are of the order of 1 and sums of at most a few hundred terms of that order, what
-/// is left of at most a few tens.
+/// Whether rounding in f32 may change the bits: a logit is near 0, which would also change later
+/// logits, or two candidates have almost the same cost.
+///
+/// Logits are of the order of 1 and are sums of at most a few hundred terms of that order. Costs
+/// are sums of at most a few tens of such terms.
 fn is_undecided(wanted: &Decided) -> bool {
     wanted.narrowest < UNDECIDED || wanted.closest < UNDECIDED / 10.0
 }
@@ -119,7 +121,7 @@ fn every_form_decides_as_plain_loops_do<B: Backend>(device: &B::Device) {
         let packed = PackedCodes::from_logits(quantizer.logits(x.clone())).unwrap();
         assert_eq!(packed.unpack::<B, 2>(device).into_data(), bits);
 
-        // The same vectors as positions of two maps.
+        // Encode the same vectors as positions of two maps.
         let map = x.reshape([2, 5, 6, features]).permute([0, 3, 1, 2]);
         let of_map = quantizer.encode_channel_first(map.clone()).into_data();
         let both = of_map.iter::<i64>().zip(bits.iter::<i64>());
@@ -138,8 +140,8 @@ fn every_form_decides_as_plain_loops_do<B: Backend>(device: &B::Device) {
     );
 }
 
-/// On a backend without gradients it decides as in training.
-fn noise_that_is_given_decides_with_the_logit<B: Backend>(device: &B::Device) {
+/// `forward_with_noise` decides as in training, also on a backend without gradients.
+fn given_noise_is_added_to_the_logits<B: Backend>(device: &B::Device) {
     let mut compared = 0;
     for (config, beam) in configs() {
         let (quantizer, x) = quantizer::<B>(&config, device);
@@ -169,7 +171,7 @@ fn noise_that_is_given_decides_with_the_logit<B: Backend>(device: &B::Device) {
     assert!(compared > 500, "{compared} vectors compared");
 }
 
-fn equal_pairs_and_what_is_no_number_give_finite_outputs<B: Backend>(device: &B::Device) {
+fn equal_pairs_and_nan_give_finite_outputs<B: Backend>(device: &B::Device) {
     let codebook =
         Tensor::<B, 2>::from_data([[1.0, 2.0], [1.0, 2.0], [0.0, 0.0], [1.0, -1.0]], device);
     let config = BitcodesConfig::new(2, 2).with_normalize(false);
@@ -183,7 +185,11 @@ fn equal_pairs_and_what_is_no_number_give_finite_outputs<B: Backend>(device: &B:
     ];
     let out = quantizer.forward(Tensor::<B, 2>::from_data(x, device));
     let wanted = [0, 0, 0, 0, 0, 1, 0, 1, 0, 0];
-    assert_eq!(integers(out.bits), wanted, "ties, NaN and what overflows");
+    assert_eq!(
+        integers(out.bits),
+        wanted,
+        "bits of ties, NaN and sums that overflow"
+    );
     assert!(floats(out.quantized).iter().all(|y| y.is_finite()));
     let none = Tensor::<B, 3>::zeros([2, 0, 2], device);
     assert_eq!(quantizer.logits(none.clone()).dims(), [2, 0, 2]);
@@ -192,7 +198,7 @@ fn equal_pairs_and_what_is_no_number_give_finite_outputs<B: Backend>(device: &B:
     assert!(quantizer.forward_masked(none, valid).loss.is_some());
 }
 
-fn a_record_keeps_how_bits_are_decided<B: Backend>(device: &B::Device) {
+fn a_record_keeps_the_method<B: Backend>(device: &B::Device) {
     for beam in [1, 8] {
         let config = BitcodesConfig::new(4, 6).with_assignment(Joint::new().with_beam(beam));
         let (saved, x) = quantizer::<B>(&config, device);
@@ -232,7 +238,7 @@ fn the_record_of_version_0_1_loads<B: Backend>(device: &B::Device) {
     assert_eq!(module.assignment(), joint);
 }
 
-fn records_that_normalize_and_others_are_told_apart<B: Backend>(device: &B::Device) {
+fn records_with_and_without_normalization_are_told_apart<B: Backend>(device: &B::Device) {
     let with = BitcodesConfig::new(4, 6).init::<B>(device);
     let without = BitcodesConfig::new(4, 6).with_normalize(false);
     let without = without.init::<B>(device);
@@ -290,7 +296,7 @@ fn safetensors_keep_the_normalization<B: Backend>(device: &B::Device) {
     }
 }
 
-/// Safetensors with another header.
+/// Returns a safetensors file whose header is changed.
 fn with_header(bytes: &[u8], change: impl Fn(&str) -> String) -> Vec<u8> {
     let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
     let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);

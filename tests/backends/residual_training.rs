@@ -1,5 +1,5 @@
-//! How a quantizer that decides bits together is trained: its losses and gradients
-//! against finite differences in f64, and what they lead to.
+//! Tests of training with joint bits: losses and gradients are compared with finite differences in
+//! f64, and the result of a short training is checked.
 
 use bitcodes_core::{
     Bitcodes, BitcodesConfig, BitcodesOutput, EntropyLoss, Independent, Normalization,
@@ -14,9 +14,9 @@ use crate::golden::floats;
 use crate::gradients::{assert_gradient, doubles, numbers, tensor};
 
 on_every_backend!(
-    training_finds_where_vectors_lie_and_codes_for_them,
+    training_learns_the_normalization_and_the_codebook,
     a_map_has_the_gradients_of_its_vectors,
-    a_vector_that_is_no_number_leaves_the_others_as_they_are,
+    a_nan_or_infinite_vector_does_not_change_the_others,
 );
 
 const ROWS: usize = 6;
@@ -25,7 +25,7 @@ const BITS: usize = 5;
 
 type Train = Autodiff<NdArray>;
 
-/// The point at which gradients are taken.
+/// The point at which gradients are computed.
 #[derive(Clone)]
 struct Point {
     x: Vec<f64>,
@@ -51,7 +51,8 @@ impl Point {
         self.x.iter().enumerate().map(of).collect()
     }
 
-    /// Another codebook, of which each row is moved so that the rows' sum stays.
+    /// Replaces the codebook, after all its rows are moved by the same vector so that the sum of
+    /// the rows stays as it was.
     fn with_differences_of(&self, codebook: &[f64]) -> Self {
         let sum = |rows: &[f64], f: usize| -> f64 { rows.iter().skip(f).step_by(FEATURES).sum() };
         let more = |f| (sum(&self.codebook, f) - sum(codebook, f)) / (2 * BITS) as f64;
@@ -74,7 +75,7 @@ impl Point {
         (0..ROWS * FEATURES).map(at).collect()
     }
 
-    /// The logits of bits given the others, differentiated by what is in the point.
+    /// Returns the logit of each bit given all other bits, as a function of the point.
     fn logits(&self, normalized: &[f64], bits: &[f64]) -> Vec<f64> {
         let y = self.decode(bits);
         let logit = |at: usize| {
@@ -133,7 +134,7 @@ fn check(normalize: bool, noise: Option<&[f64]>, valid: [bool; ROWS]) {
         }
     };
     let bits: Vec<f64> = out.bits.into_data().iter().collect();
-    // A padded vector's bits are zeros in the output, and count nowhere.
+    // The bits of padding are zeros in the output and are not used.
     let normalized = |point: &Point| match normalize {
         true => point.normalized(),
         false => point.x.clone(),
@@ -153,16 +154,16 @@ fn check(normalize: bool, noise: Option<&[f64]>, valid: [bool; ROWS]) {
         );
     }
 
-    // What a change of the point does to the loss where bits stay as they are: vectors move the
-    // output as if there were no quantizer, and the commitment loss; the codebook its own loss, and of
-    // normalized vectors that of its differences alone.
+    // The functions below give the loss as the point moves while the bits stay as they are. Vectors
+    // change the output, as if there were no quantizer, and the commitment loss. The codebook
+    // changes its own loss; for normalized vectors only its differences do.
     let of_rows =
         |values: &[f64]| -> Vec<Vec<f64>> { values.chunks(BITS).map(<[f64]>::to_vec).collect() };
     let entropy = |point: &Point, x: &[f64]| {
         let logits = of_rows(&point.logits(x, &bits));
         0.1 * bitcodes_workspace::losses::entropy_loss(&logits, &valid, 1.0)
     };
-    // The mean of normalized vectors has less than its part in that.
+    // The gradient of the mean of normalized vectors is reduced.
     let moved_by = |x: &[f64]| -> Vec<f64> {
         let moved = normalized(&Point {
             x: x.to_vec(),
@@ -203,7 +204,7 @@ fn check(normalize: bool, noise: Option<&[f64]>, valid: [bool; ROWS]) {
         };
         0.7 * mean_square(&moved.decode(&bits), &fixed, &valid) + entropy(&moved, &fixed)
     };
-    // The negative logarithm of the likelihood.
+    // Returns the mean negative log-likelihood.
     let likelihood = |center: &[f64], log_scale: f64| {
         let square = |at: usize| {
             let scaled = point.x[at] / point.log_scale[0].exp();
@@ -246,7 +247,7 @@ fn check(normalize: bool, noise: Option<&[f64]>, valid: [bool; ROWS]) {
 }
 
 #[test]
-fn gradients_are_those_of_finite_differences() {
+fn gradients_equal_finite_differences() {
     let noise: Vec<f64> = numbers(ROWS * BITS, 5).iter().map(|n| 0.3 * n).collect();
     for normalize in [false, true] {
         check(normalize, None, [true; ROWS]);
@@ -256,9 +257,9 @@ fn gradients_are_those_of_finite_differences() {
 }
 
 #[test]
-fn where_nothing_is_valid_nothing_moves() {
+fn without_valid_vectors_all_gradients_are_zero() {
     let quantizer = BitcodesConfig::new(FEATURES, BITS).init::<Train>(&Default::default());
-    // So many that a bit which is the same for all would count.
+    // There are so many vectors that an unused bit would have a loss if they were valid.
     let x = tensor(&numbers(40 * FEATURES, 1), [40, FEATURES]).require_grad();
     let none = Tensor::<Train, 1, Bool>::full([40], false, &Default::default());
     let loss = quantizer
@@ -284,8 +285,8 @@ fn where_nothing_is_valid_nothing_moves() {
     }
 }
 
-/// From a codebook that knows nothing of the vectors.
-fn training_finds_where_vectors_lie_and_codes_for_them<B: Backend>(device: &B::Device) {
+/// The training starts from a codebook that does not depend on the vectors.
+fn training_learns_the_normalization_and_the_codebook<B: Backend>(device: &B::Device) {
     let normal = Distribution::Normal(0.0, 1.0);
     let shift = Tensor::<Autodiff<B>, 2>::from_data([[2.0, -1.0, 0.5]], device);
     let draw = || Tensor::<Autodiff<B>, 2>::random([128, 3], normal, device) * 3.0 + shift.clone();
@@ -307,13 +308,13 @@ fn training_finds_where_vectors_lie_and_codes_for_them<B: Backend>(device: &B::D
     }
     let of_x = (x.clone() - shift.inner()) / 6.0;
     let error = (quantizer.quantize(x) - of_x).powi_scalar(2).mean();
-    // 2 bits for each of 3 independent features, whose variance is 1/4 here: of a normal
-    // distribution one bit leaves 0.36 of the variance at best, two leave 0.12.
+    // There are 2 bits for each of 3 independent features, whose variance is 1/4. Of a normal
+    // distribution one bit leaves at best 0.36 of the variance, and two bits leave 0.12.
     let error = floats(error)[0] / 0.25;
     assert!((0.09..0.33).contains(&error), "{error} of the variance");
 }
 
-/// 3 maps of 4 by 5 positions, some of them padding.
+/// The test has 3 maps of 4 by 5 positions, some of which are padding.
 fn a_map_has_the_gradients_of_its_vectors<B: Backend>(device: &B::Device) {
     let quantizer = BitcodesConfig::new(6, 9).with_noise_scale(0.0);
     let quantizer = quantizer.init::<Autodiff<B>>(device);
@@ -364,7 +365,7 @@ fn a_map_has_the_gradients_of_its_vectors<B: Backend>(device: &B::Device) {
     }
 }
 
-fn a_vector_that_is_no_number_leaves_the_others_as_they_are<B: Backend>(device: &B::Device) {
+fn a_nan_or_infinite_vector_does_not_change_the_others<B: Backend>(device: &B::Device) {
     let quantizer = BitcodesConfig::new(3, 7).with_noise_scale(0.0);
     let quantizer = quantizer.init::<Autodiff<B>>(device);
     let quantized = |second: f32| {
@@ -384,7 +385,7 @@ fn parts<B: Backend, const D: usize>(output: BitcodesOutput<B, D>) -> (Tensor<B,
 }
 
 #[test]
-fn the_entropy_loss_of_independent_bits_is_as_it_was() {
+fn independent_bits_have_the_entropy_loss_of_their_logits() {
     let config = BitcodesConfig::reference(FEATURES, BITS).with_entropy_weight(1.0);
     let codebook = tensor(&numbers(2 * BITS * FEATURES, 2), [2 * BITS, FEATURES]);
     let quantizer = config.try_init_from_codebook::<Train>(codebook).unwrap();

@@ -1,4 +1,4 @@
-//! The noise of training: its seed, and its distribution.
+//! Tests of the noise of training: its seed and its distribution.
 
 use bitcodes_core::{Bitcodes, BitcodesConfig};
 use bitcodes_workspace::on_every_backend_alone;
@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 on_every_backend_alone!(
     a_seed_repeats_and_two_calls_differ,
-    training_samples_each_bit_by_its_logit,
+    training_draws_each_bit_by_its_logit,
 );
 
 fn a_seed_repeats_and_two_calls_differ<B: Backend>(device: &B::Device) {
@@ -29,7 +29,7 @@ fn a_seed_repeats_and_two_calls_differ<B: Backend>(device: &B::Device) {
     assert_ne!(first[1], other[1], "two seeds, bits");
 }
 
-/// Logits of `x`, one a bit: `x * slopes`.
+/// Makes a quantizer of one feature whose logits are `x * slopes`, one per bit.
 pub fn with_logits<B: Backend>(slopes: &[f32], device: &B::Device) -> Bitcodes<B> {
     let mut quantizer = BitcodesConfig::reference(1, slopes.len()).init::<B>(device);
     let rows: Vec<f32> = slopes.iter().flat_map(|&slope| [0.0, slope]).collect();
@@ -38,9 +38,11 @@ pub fn with_logits<B: Backend>(slopes: &[f32], device: &B::Device) -> Bitcodes<B
     quantizer
 }
 
-/// Seeded, or one run in 200 would fail. Over 10^5 draws the frequency of a 1 lies within four standard deviations of the sigmoid of the
-/// logit, and no two bits go together.
-fn training_samples_each_bit_by_its_logit<B: Backend>(device: &B::Device) {
+/// Over 10^5 draws the frequency of a 1 lies within four standard deviations of the sigmoid of the
+/// logit, and no two bits are correlated.
+///
+/// The test is seeded, because otherwise one run in 200 would fail.
+fn training_draws_each_bit_by_its_logit<B: Backend>(device: &B::Device) {
     const DRAWS: usize = 100_000;
     let logits = [-6.0, -2.0, -0.5, 0.0, 0.1, 1.0, 4.0];
     let quantizer = with_logits::<Autodiff<B>>(&logits, device);

@@ -1,4 +1,4 @@
-//! Bits that are the same for all vectors, and what training does about them.
+//! Tests of the loss of unused bits, which are the same for all vectors.
 
 use bitcodes_core::{Bitcodes, BitcodesConfig};
 use bitcodes_workspace::on_every_backend;
@@ -10,12 +10,12 @@ use burn::tensor::{Bool, Distribution, Tensor, TensorData};
 use crate::golden::floats;
 
 on_every_backend!(
-    a_pair_of_which_one_vector_is_used_has_a_loss,
-    of_maps_the_loss_is_that_of_their_vectors,
-    a_bit_that_no_vector_has_is_brought_to_some,
+    a_pair_with_an_unused_vector_has_a_loss,
+    a_map_has_the_loss_of_its_vectors,
+    training_makes_an_unused_bit_used,
 );
 
-/// Bit 0 parts vectors by their first feature, bit 1 says which of two vectors is added.
+/// Makes a quantizer in which bit 0 depends on the first feature and bit 1 chooses one of `pair`.
 fn quantizer<B: Backend>(pair: [[f64; 2]; 2], device: &B::Device) -> Bitcodes<B> {
     let config = BitcodesConfig::new(2, 2)
         .with_normalize(false)
@@ -26,12 +26,12 @@ fn quantizer<B: Backend>(pair: [[f64; 2]; 2], device: &B::Device) -> Bitcodes<B>
     config.try_init_from_codebook(codebook).expect("it fits")
 }
 
-fn a_pair_of_which_one_vector_is_used_has_a_loss<B: Backend>(device: &B::Device) {
+fn a_pair_with_an_unused_vector_has_a_loss<B: Backend>(device: &B::Device) {
     let (near, far) = ([0.0, 8.0], [0.0, 0.0]);
     for (pair, sign) in [([near, far], 1.0), ([far, near], -1.0)] {
         let quantizer = quantizer::<Autodiff<B>>(pair, device);
         for (vectors, padding) in [(32, 0), (32, 9), (31, 0), (31, 9)] {
-            // What is padded is zeros, which the far vector is for.
+            // Padding is zeros, for which the far vector would be chosen.
             let x = |at: usize| [if at.is_multiple_of(2) { -1.0 } else { 1.0 }, 8.0];
             let all = vectors + padding;
             let x: Vec<f32> = (0..all).flat_map(x).collect();
@@ -46,7 +46,7 @@ fn a_pair_of_which_one_vector_is_used_has_a_loss<B: Backend>(device: &B::Device)
             let enough = if vectors < 32 { 0.0 } else { 1.0 };
             for loss in losses {
                 let loss = loss.expect("it has a weight");
-                // 0.5 of 0.1 of the mean of 0 and 64.
+                // The loss is 0.5 times 0.1 times the mean of 0 and 64.
                 let found = floats(loss.clone().inner())[0];
                 assert!((found - 1.6 * enough).abs() < 1e-5, "{found}");
                 let gradients = loss.backward();
@@ -61,8 +61,8 @@ fn a_pair_of_which_one_vector_is_used_has_a_loss<B: Backend>(device: &B::Device)
     }
 }
 
-/// Of one bit too, whose axis has one element.
-fn of_maps_the_loss_is_that_of_their_vectors<B: Backend>(device: &B::Device) {
+/// The test includes a quantizer of one bit, whose axis has one element.
+fn a_map_has_the_loss_of_its_vectors<B: Backend>(device: &B::Device) {
     let two = quantizer::<Autodiff<B>>([[0.0, 8.0], [0.0, 0.0]], device);
     let config = BitcodesConfig {
         num_bits: 1,
@@ -82,7 +82,8 @@ fn of_maps_the_loss_is_that_of_their_vectors<B: Backend>(device: &B::Device) {
                 quantizer.forward_channel_first(map.clone()).loss,
                 quantizer.forward_channel_first_masked(map, valid).loss,
             ];
-            // 0.5 of 0.1 of the mean of 0 and 64, of bit 0 the mean of 4 and 0.
+            // The loss of bit 1 is 0.5 times 0.1 times the mean of 0 and 64, that of bit 0 has the
+            // mean of 4 and 0.
             let all = if first == 0.0 { 1.6 } else { 1.6 + 0.1 };
             let wanted = if batch * positions < 32 { 0.0 } else { all };
             for loss in losses {
@@ -93,12 +94,12 @@ fn of_maps_the_loss_is_that_of_their_vectors<B: Backend>(device: &B::Device) {
     }
 }
 
-/// Of vectors, the part that has a bit.
+/// Returns for each bit the fraction of vectors that have a 1.
 fn used<B: AutodiffBackend>(quantizer: &Bitcodes<B>, x: Tensor<B, 2>) -> Vec<f32> {
     floats(quantizer.encode(x).float().mean_dim(0).inner())
 }
 
-fn a_bit_that_no_vector_has_is_brought_to_some<B: Backend>(device: &B::Device) {
+fn training_makes_an_unused_bit_used<B: Backend>(device: &B::Device) {
     let mut quantizer = quantizer::<Autodiff<B>>([[0.0, 0.0], [0.0, 6.0]], device);
     let half = Distribution::Normal(0.0, 0.5);
     let draw = || Tensor::<Autodiff<B>, 2>::random([64, 2], half, device);

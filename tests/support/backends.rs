@@ -1,4 +1,4 @@
-//! Every backend, each a module of tests that run the same checks.
+//! Macros that run the same checks as tests on every backend.
 
 use bitcodes_core::backend::wgpu::{AdapterChoice, find};
 use std::io::Write;
@@ -8,15 +8,15 @@ use burn::backend::wgpu::WgpuDevice;
 
 /// Makes each generic function `check::<B>(&device)` a test on every backend.
 ///
-/// WGPU's are skipped, and say so, where there is no adapter; with `BITCODES_REQUIRE_WGPU=1` they
+/// Without an adapter the tests of WGPU are skipped and say so. With `BITCODES_REQUIRE_WGPU=1` they
 /// fail instead.
 #[macro_export]
 macro_rules! on_every_backend {
     ($($check:ident),* $(,)?) => { $crate::on_every_backend_with!(any_seed; $($check),*); };
 }
 
-/// [`on_every_backend`] for tests that seed, while no other runs: a backend's seed is the
-/// process's.
+/// Like [`on_every_backend`], for tests that set the backend's seed. No other test runs at the same
+/// time, because all tests of the process share the seed.
 #[macro_export]
 macro_rules! on_every_backend_alone {
     ($($check:ident),* $(,)?) => { $crate::on_every_backend_with!(own_seed; $($check),*); };
@@ -51,26 +51,28 @@ macro_rules! on_every_backend_with {
 
 static SEED: RwLock<()> = RwLock::new(());
 
-/// Held by tests that may draw.
+/// Returns a guard for tests that may draw random numbers. Many tests can hold one.
 pub fn any_seed() -> impl Sized {
     SEED.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Held by tests that seed.
+/// Returns a guard for tests that set the backend's seed. No other test holds a guard at the same
+/// time.
 pub fn own_seed() -> impl Sized {
     SEED.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says what a test leaves out, and why, past the harness, which keeps what passing tests print.
+/// Prints what a test leaves out and why. It writes to stderr directly, because the test harness
+/// hides the output of tests that pass.
 pub fn skipped(why: std::fmt::Arguments) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
-/// The GPU, or none where there is none to be had.
+/// Returns the GPU, or `None` if there is no adapter.
 ///
 /// # Panics
 ///
-/// Where there is none and `BITCODES_REQUIRE_WGPU=1`.
+/// If there is no adapter and `BITCODES_REQUIRE_WGPU=1` is set.
 pub fn wgpu_device() -> Option<WgpuDevice> {
     static ADAPTER: OnceLock<Result<String, String>> = OnceLock::new();
     let adapter = ADAPTER.get_or_init(|| {
@@ -78,7 +80,7 @@ pub fn wgpu_device() -> Option<WgpuDevice> {
         let adapter = adapter
             .map(|info| info.name)
             .map_err(|error| error.to_string());
-        // Past the harness, which keeps what passing tests print.
+        // Write to stderr directly, because the test harness hides the output of tests that pass.
         let _ = match &adapter {
             Ok(name) => writeln!(std::io::stderr(), "wgpu runs on {name}"),
             Err(error) => {

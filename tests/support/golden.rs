@@ -1,4 +1,4 @@
-//! The golden files: what the reference gives, see `tests/golden/generate.py`.
+//! The golden files, which hold results of the reference; see `tests/golden/generate.py`.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ pub const NAMES: [&str; 6] = ["tiny", "readme", "odd", "words", "wide", "large"]
 
 /// A golden file.
 pub struct Golden {
-    /// Batch, tokens.
+    /// Size of the batch and number of tokens.
     pub leading: [usize; 2],
-    /// Length of a vector.
+    /// Number of features of a vector.
     pub features: usize,
-    /// Bits of a code.
+    /// Number of bits of a code.
     pub num_bits: usize,
     /// Temperature of training.
     pub temperature: f64,
@@ -25,7 +25,7 @@ impl Golden {
     ///
     /// # Panics
     ///
-    /// Where it is not as `generate.py` writes it.
+    /// If the file is not as `generate.py` writes it.
     pub fn load(name: &str) -> Self {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join(format!("tests/golden/{name}.safetensors"));
@@ -47,22 +47,22 @@ impl Golden {
         self.leading.iter().product()
     }
 
-    /// The floats of a tensor.
+    /// Returns the elements of an f32 tensor.
     ///
     /// # Panics
     ///
-    /// Where there is no such tensor of f32.
+    /// If the file has no such tensor.
     pub fn floats(&self, name: &str) -> Vec<f32> {
         self.elements(name, f32::from_le_bytes)
     }
 
-    /// The integers of a tensor; `None` where the file has no such tensor.
+    /// Returns the elements of an i64 tensor, or `None` if the file has no such tensor.
     pub fn integers(&self, name: &str) -> Option<Vec<i64>> {
         let has = self.tensors().names().contains(&name);
         has.then(|| self.elements(name, i64::from_le_bytes))
     }
 
-    /// The noise of training: the difference of the two Gumbel draws of each bit.
+    /// Returns the noise of training: the difference of the two Gumbel draws of each bit.
     pub fn logistic_noise(&self) -> Vec<f32> {
         let gumbel = self.floats("noise");
         gumbel.chunks(2).map(|pair| pair[1] - pair[0]).collect()
@@ -82,7 +82,7 @@ impl Golden {
     }
 }
 
-/// A file of `tests/golden/records`.
+/// Reads a file of `tests/golden/records`.
 pub fn record(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/records");
     std::fs::read(path.join(name)).expect("part of the repository")

@@ -1,5 +1,5 @@
-//! What the tests of several crates share: golden files, the plain specification they are judged
-//! by, and every backend.
+//! Support for the tests of several crates: the golden files, the specification in plain loops, and
+//! macros that test every backend.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -1,12 +1,12 @@
-//! The losses in plain loops over f64.
+//! The specification of the losses in plain loops over f64.
 
-/// The entropy of a bit that is 1 with probability `p`, in bits.
+/// Returns the entropy in bits of a bit that is 1 with probability `p`.
 pub fn bit_entropy(p: f64) -> f64 {
     let term = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
     term(p) + term(1.0 - p)
 }
 
-/// The entropy loss of `logits [rows][num_bits]`, over the rows that count.
+/// Returns the entropy loss of `logits [rows][num_bits]` over the valid rows.
 pub fn entropy_loss(logits: &[Vec<f64>], valid: &[bool], diversity: f64) -> f64 {
     let rows: Vec<&Vec<f64>> = logits
         .iter()
@@ -26,7 +26,7 @@ pub fn entropy_loss(logits: &[Vec<f64>], valid: &[bool], diversity: f64) -> f64 
     (0..first.len()).map(of_bit).sum::<f64>() / first.len() as f64
 }
 
-/// The commitment loss of `x` to `quantized`, both `[rows][features]`, over the rows that count.
+/// Returns the commitment loss of `x` to `quantized`, both `[rows][features]`, over the valid rows.
 pub fn commitment_loss(x: &[Vec<f64>], quantized: &[Vec<f64>], valid: &[bool]) -> f64 {
     let rows = x.iter().zip(quantized).zip(valid);
     let counted = rows.filter_map(|(pair, &valid)| valid.then_some(pair));

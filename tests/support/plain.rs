@@ -1,33 +1,35 @@
-//! The specification in plain loops over f64, each value with a bound on what f32 may be off by.
+//! The specification of independent bits in plain loops over f64. Each value carries a bound on the
+//! error of its computation in f32.
 //!
-//! Each operation adds half a unit in the last place of its result to what its operands bring
-//! along; a sum of n terms adds n - 1 times that of the sum of their magnitudes, which holds for
-//! any order of summation ([Higham 2002](https://doi.org/10.1137/1.9780898718027), section 4.2).
-//! What is too small to be normal may be taken for zero, as GPUs do.
+//! Each operation adds half a unit in the last place of its result to the errors of its operands. A
+//! sum of n terms adds n - 1 half units in the last place of the sum of the terms' magnitudes. This
+//! bound holds for any order of summation ([Higham 2002](https://doi.org/10.1137/1.9780898718027),
+//! section 4.2). Subnormal numbers may be replaced by zero, as GPUs do.
 
 use std::ops::{Add, Mul, Sub};
 
 use crate::golden::Golden;
 
-/// Vulkan lets a device round toward zero, which is off by twice as much as to the nearest.
+/// Factor of all bounds. Vulkan lets a device round toward zero, whose error is twice that of
+/// rounding to nearest.
 pub const SLACK: f64 = 2.0;
 
 const HALF_ULP: f64 = f32::EPSILON as f64 / 2.0;
 
-/// No number that is taken for zero is larger.
+/// Largest magnitude of a number that may be replaced by zero.
 const TINY: f64 = f32::MIN_POSITIVE as f64;
 
-/// A number and a bound on the error of its computation in f32.
+/// A value and a bound on the error of its computation in f32.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Bounded {
-    /// The number.
+    /// The value.
     pub value: f64,
-    /// How far f32 may be from it.
+    /// Largest error of the value in f32.
     pub error: f64,
 }
 
 impl Bounded {
-    /// A number that f32 holds exactly.
+    /// Makes a value that f32 holds exactly.
     pub fn exact(value: f32) -> Self {
         let value = f64::from(value);
         let flushed = value.abs() < TINY;
@@ -44,7 +46,7 @@ impl Bounded {
         }
     }
 
-    /// The sum, in any order.
+    /// Returns the sum, with a bound for any order of summation.
     pub fn sum(terms: impl IntoIterator<Item = Self>) -> Self {
         let (mut value, mut error, mut magnitude, mut count) = (0.0, 0.0, 0.0, 0u32);
         for term in terms {
@@ -60,8 +62,8 @@ impl Bounded {
         }
     }
 
-    /// `1 / (1 + exp(-x))`, with the error that WGSL allows `exp`: 3 + 2|x| units in the last
-    /// place.
+    /// Returns `1 / (1 + exp(-x))`, with the error that WGSL allows for `exp`: 3 + 2|x| units in
+    /// the last place.
     pub fn sigmoid(self) -> Self {
         let value = 1.0 / (1.0 + (-self.value).exp());
         let slope = value * (1.0 - value);
@@ -96,30 +98,30 @@ impl Mul for Bounded {
     }
 }
 
-/// What the quantizer computes, by the formulas of its documentation.
+/// A quantizer with independent bits, computed by the formulas of its documentation.
 pub struct Plain {
     features: usize,
     temperature: f64,
-    /// The vector of each bit for a 0, `[num_bits][features]`.
+    /// The vector of each pair for a 0, `[num_bits][features]`.
     zeros: Vec<Vec<Bounded>>,
-    /// What a 1 adds to it, `[num_bits][features]`.
+    /// The difference of each pair, `[num_bits][features]`.
     delta: Vec<Vec<Bounded>>,
 }
 
-/// A training step on `mean((y - target)^2)`, with the noise given.
+/// Results of a training step on the loss `mean((y - target)^2)`.
 pub struct PlainStep {
-    /// `[rows * num_bits]`.
+    /// The bits, `[rows * num_bits]`.
     pub bits: Vec<u8>,
-    /// `[rows * features]`.
+    /// The quantized vectors, `[rows * features]`.
     pub quantized: Vec<Bounded>,
-    /// `[rows * features]`.
+    /// The gradient of `x`, `[rows * features]`.
     pub grad_x: Vec<Bounded>,
-    /// `[2 * num_bits * features]`.
+    /// The gradient of the codebook, `[2 * num_bits * features]`.
     pub grad_codebook: Vec<Bounded>,
 }
 
 impl Plain {
-    /// The quantizer of a golden file.
+    /// Makes the quantizer of a golden file.
     pub fn of(golden: &Golden) -> Self {
         Self::new(
             &golden.floats("codebook"),
@@ -128,7 +130,7 @@ impl Plain {
         )
     }
 
-    /// The quantizer with a codebook `[2 * num_bits * features]`.
+    /// Makes the quantizer with the codebook `[2 * num_bits * features]`.
     pub fn new(codebook: &[f32], features: usize, temperature: f64) -> Self {
         let exact = |row: &[f32]| row.iter().map(|&c| Bounded::exact(c)).collect();
         let rows: Vec<Vec<Bounded>> = codebook.chunks(features).map(exact).collect();
@@ -144,7 +146,7 @@ impl Plain {
         }
     }
 
-    /// `[rows * num_bits]`.
+    /// Returns the logits, `[rows * num_bits]`.
     pub fn logits(&self, x: &[f32]) -> Vec<Bounded> {
         let logit = |row: &[f32], delta: &[Bounded]| {
             Bounded::sum(row.iter().zip(delta).map(|(&x, &d)| Bounded::exact(x) * d))
@@ -154,7 +156,7 @@ impl Plain {
             .collect()
     }
 
-    /// `[rows * num_bits]`.
+    /// Returns the bits, `[rows * num_bits]`.
     pub fn bits(logits: &[Bounded]) -> Vec<u8> {
         logits
             .iter()
@@ -162,7 +164,7 @@ impl Plain {
             .collect()
     }
 
-    /// `[rows * features]`.
+    /// Returns the decoded vectors, `[rows * features]`.
     pub fn decode(&self, bits: &[u8]) -> Vec<Bounded> {
         let feature = |row: &[u8], f: usize| {
             let zeros = self.zeros.iter().map(|zero| zero[f]);
@@ -174,7 +176,7 @@ impl Plain {
             .collect()
     }
 
-    /// Forward and backward of training, by hand.
+    /// Computes a training step with the noise given, forward and backward.
     pub fn step(&self, x: &[f32], noise: &[f32], target: &[f32]) -> PlainStep {
         let (num_bits, features) = (self.delta.len(), self.features);
         let rows = x.len() / features;
@@ -210,8 +212,8 @@ impl Plain {
             let both = row.iter().zip(&self.delta);
             Bounded::sum(both.map(|(&g, delta)| g * delta[at % features]))
         };
-        // `y` holds the first vector of each pair and, where the bit is 1, the difference; the
-        // logit holds the difference.
+        // The output `y` contains the first vector of each pair and, if the bit is 1, the
+        // difference. The logit contains the difference.
         let grad_codebook = |at: usize| {
             let (code, f) = (at / features, at % features);
             let (p, is_first) = (code / 2, code % 2 == 0);

@@ -1,6 +1,6 @@
-//! Bits that are decided together, in plain loops over f64 vectors.
+//! The specification of joint bits in plain loops over f64.
 
-/// A quantizer by its formulas.
+/// A quantizer with joint bits, computed by its formulas.
 pub struct PlainResidual {
     /// Half of each pair's difference, `[num_bits][features]`.
     halves: Vec<Vec<f64>>,
@@ -9,21 +9,21 @@ pub struct PlainResidual {
     beam: usize,
 }
 
-/// How one vector is quantized.
+/// The result of quantizing one vector.
 pub struct Decided {
-    /// The last logit of each bit, noise included.
+    /// The last logit of each bit, with its noise.
     pub logits: Vec<f64>,
-    /// The least magnitude of these.
+    /// The least magnitude of these logits.
     pub narrowest: f64,
-    /// The least difference in what they make small between ways that were kept and dropped, and
-    /// between the first and the second at the end.
+    /// The least difference of costs on which a choice depends: between the last candidate that was
+    /// kept and the first that was dropped, and between the two best candidates at the end.
     pub closest: f64,
-    /// What the bits decode to.
+    /// The vector that the bits decode to.
     pub quantized: Vec<f64>,
 }
 
 impl PlainResidual {
-    /// With a codebook `[2 * num_bits * features]`.
+    /// Makes the quantizer with the codebook `[2 * num_bits * features]`.
     pub fn new(codebook: &[f32], features: usize, beam: usize) -> Self {
         let wide: Vec<f64> = codebook.iter().map(|&c| f64::from(c)).collect();
         let pairs = wide.chunks(2 * features);
@@ -39,26 +39,27 @@ impl PlainResidual {
         Self { halves, mid, beam }
     }
 
-    /// Of a vector as the codebook has it, with noise for each bit.
+    /// Quantizes a vector, which has to be normalized already, with the noise of each bit.
     pub fn decide(&self, x: &[f64], noise: &[f64]) -> Decided {
         let x: Vec<f64> = x.iter().zip(&self.mid).map(|(x, mid)| x - mid).collect();
         let mut closest = f64::INFINITY;
-        let mut ways: Vec<Vec<f64>> = vec![Vec::new()];
+        let mut candidates: Vec<Vec<f64>> = vec![Vec::new()];
         for _ in &self.halves {
-            let longer = |way: &Vec<f64>| [-1.0, 1.0].map(|sign| [&way[..], &[sign]].concat());
-            ways = ways.iter().flat_map(longer).collect();
-            ways.sort_by(|a, b| self.cost(&x, noise, a).total_cmp(&self.cost(&x, noise, b)));
-            if let [.., kept, dropped] = &ways[..ways.len().min(self.beam + 1)]
-                && ways.len() > self.beam
+            let longer =
+                |candidate: &Vec<f64>| [-1.0, 1.0].map(|sign| [&candidate[..], &[sign]].concat());
+            candidates = candidates.iter().flat_map(longer).collect();
+            candidates.sort_by(|a, b| self.cost(&x, noise, a).total_cmp(&self.cost(&x, noise, b)));
+            if let [.., kept, dropped] = &candidates[..candidates.len().min(self.beam + 1)]
+                && candidates.len() > self.beam
             {
                 closest = closest.min(self.cost(&x, noise, dropped) - self.cost(&x, noise, kept));
             }
-            ways.truncate(self.beam);
+            candidates.truncate(self.beam);
         }
-        if let [first, second, ..] = &ways[..] {
+        if let [first, second, ..] = &candidates[..] {
             closest = closest.min(self.cost(&x, noise, second) - self.cost(&x, noise, first));
         }
-        let mut signs = ways.swap_remove(0);
+        let mut signs = candidates.swap_remove(0);
         let mut logits = Vec::new();
         for (p, half) in self.halves.iter().enumerate() {
             signs[p] = 0.0;
@@ -80,7 +81,7 @@ impl PlainResidual {
         }
     }
 
-    /// What the first bits leave.
+    /// Returns the residual of the bits that `signs` gives.
     fn left(&self, x: &[f64], signs: &[f64]) -> Vec<f64> {
         let mut left = x.to_vec();
         for (half, sign) in self.halves.iter().zip(signs) {
@@ -89,7 +90,7 @@ impl PlainResidual {
         left
     }
 
-    /// What is made small.
+    /// Returns the cost that the beam search makes small.
     fn cost(&self, x: &[f64], noise: &[f64], signs: &[f64]) -> f64 {
         let square = |v: &[f64]| -> f64 { v.iter().map(|v| v * v).sum() };
         let noisy = self.halves.iter().zip(noise).zip(signs);

@@ -10,25 +10,26 @@ use clap::{Args, ValueEnum};
 
 use crate::error::CliError;
 
-/// Where to compute.
+/// Options that choose the backend and the GPU.
 #[derive(Debug, Args)]
 pub(crate) struct Compute {
-    /// Where to compute
+    /// Backend to compute with
     #[arg(long, value_enum, default_value_t = Backend::Flex)]
     pub backend: Backend,
 
-    /// Which GPU, with `--backend wgpu`: its number or a part of its name, as `bitcodes adapters`
-    /// lists them [default: the one that the system prefers]
+    /// GPU to use with `--backend wgpu`: its number or a part of its name, as `bitcodes adapters`
+    /// lists them [default: the GPU that the system prefers]
     #[arg(long, value_name = "NUMBER|NAME")]
     pub adapter: Option<String>,
 }
 
 impl Compute {
-    /// Says whether the backend can be used.
+    /// Checks that the backend can be used.
     ///
     /// # Errors
     ///
-    /// Where it is not compiled in, an adapter is named for one that has none, or there is none.
+    /// If the backend is not compiled in, if an adapter is named for a backend that has none, or if
+    /// there is no such adapter.
     pub fn check(&self) -> Result<(), CliError> {
         let backend = self.backend;
         backend.check()?;
@@ -55,26 +56,26 @@ impl Compute {
         }
     }
 
-    /// Makes the GPU ready, and says which it is.
+    /// Opens the GPU and prints which it is.
     #[cfg(feature = "wgpu")]
     pub fn open_gpu(&self) -> Result<burn::backend::wgpu::WgpuDevice, CliError> {
         let opened = pollster::block_on(open(&self.choice()))?;
-        // Not on standard output, which is for results.
+        // Standard output is for results only.
         writeln!(io::stderr(), "computing on {}", describe(&opened.info))?;
         Ok(opened.device)
     }
 }
 
-/// Where to compute.
+/// The backends that the program knows, compiled in or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backend {
-    /// CPU, fast
+    /// CPU, the fastest
     Flex,
-    /// CPU, on the ndarray crate
+    /// CPU, with the crate ndarray
     Ndarray,
     /// GPU, through Vulkan, Metal or DirectX
     Wgpu,
-    /// GPU of NVIDIA's
+    /// NVIDIA GPU
     Cuda,
 }
 
@@ -108,8 +109,8 @@ impl Backend {
         })
     }
 
-    /// The most images that a thread is to work on in a step of training; `None` on a GPU, which
-    /// wants the whole step at once.
+    /// Largest number of images that a thread computes at a time in a training step; `None` on a
+    /// GPU, which computes a step fastest as a whole.
     pub fn images_per_thread(self) -> Option<NonZeroUsize> {
         match self {
             Self::Flex | Self::Ndarray => NonZeroUsize::new(32),
@@ -118,9 +119,11 @@ impl Backend {
     }
 }
 
-/// Computes an expression on a backend that [`Compute::check`] has let pass: with the backend as
-/// the type and its device as the variable that are named first. It returns from the function where
-/// there is no such device.
+/// Evaluates an expression on the backend that was chosen, which [`Compute::check`] has to accept
+/// before.
+///
+/// In the expression `$B` is the backend's type and `$device` its device. If the device cannot be
+/// opened, the macro returns from the function.
 macro_rules! on_backend {
     ($compute:expr, $B:ident, $device:ident => $value:expr) => {
         match $compute.backend {
@@ -148,7 +151,10 @@ macro_rules! on_backend {
                 let $device = Default::default();
                 $value
             }
-            #[allow(unreachable_patterns, reason = "with every backend there is no other")]
+            #[allow(
+                unreachable_patterns,
+                reason = "with all features no backend is left for this arm"
+            )]
             _ => unreachable!("Compute::check refuses what is not compiled in"),
         }
     };
@@ -160,7 +166,7 @@ pub(crate) fn list_adapters() -> Result<(), CliError> {
     Backend::Wgpu.check()?;
     #[cfg(feature = "wgpu")]
     {
-        // Says why, where there is none.
+        // If there is no adapter, this gives the reason as an error.
         pollster::block_on(find(&AdapterChoice::Preferred))?;
         for (number, info) in pollster::block_on(adapters()).iter().enumerate() {
             writeln!(io::stdout(), "{number}: {}", describe(info))?;

@@ -15,21 +15,21 @@ use crate::error::CliError;
 use crate::model::ModelArgs;
 use crate::npy::read;
 
-/// Vectors that are computed together.
+/// Number of vectors that are computed together.
 const BLOCK: usize = 1 << 15;
 
-/// Turn vectors into codes.
+/// Encode vectors to codes.
 #[derive(Debug, Args)]
 pub(crate) struct EncodeArgs {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// Vectors: a .npy file of float32 [n, features]
+    /// Vectors to encode: a .npy file of float32 [n, features]
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
 
-    /// Codes: a .npy file of uint8 [n, ceil(num_bits / 8)] to be written, as
-    /// numpy.packbits(bits, axis=1, bitorder="little") gives them
+    /// File to write the codes to: a .npy file of uint8 [n, ceil(num_bits / 8)], packed as by
+    /// numpy.packbits(bits, axis=1, bitorder="little")
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
 
@@ -37,17 +37,17 @@ pub(crate) struct EncodeArgs {
     compute: Compute,
 }
 
-/// Turn codes back into vectors.
+/// Decode codes to vectors.
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArgs {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// Codes: a .npy file of uint8 [n, ceil(num_bits / 8)], as `encode` writes it
+    /// Codes to decode: a .npy file of uint8 [n, ceil(num_bits / 8)], as `encode` writes it
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
 
-    /// Vectors: a .npy file of float32 [n, features] to be written
+    /// File to write the vectors to: a .npy file of float32 [n, features]
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
 
@@ -114,7 +114,7 @@ fn decode_on<B: Backend>(args: &DecodeArgs, device: B::Device) -> Result<(), Cli
     ))
 }
 
-/// Checks what a conversion is called with, before anything is computed.
+/// Checks the arguments before anything is computed.
 fn check(
     output: &Path,
     model: &ModelArgs,
@@ -126,7 +126,7 @@ fn check(
     compute.check()
 }
 
-/// What is read is not overwritten.
+/// Refuses an output that is one of the files to read.
 pub(crate) fn check_output(
     output: &Path,
     name: &'static str,
@@ -149,11 +149,11 @@ pub(crate) fn unwritten(path: &Path) -> impl FnOnce(io::Error) -> Unwritten {
     |source| Unwritten { what, source }
 }
 
-/// A bar on standard error, where that is a terminal.
+/// Makes a progress bar on standard error. It is hidden if standard error is not a terminal.
 fn progress(vectors: usize) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} vectors, {eta} left");
-    ProgressBar::new(vectors as u64).with_style(style.expect("a template without a mistake"))
+    ProgressBar::new(vectors as u64).with_style(style.expect("the template is valid"))
 }
 
 fn say(line: std::fmt::Arguments) -> Result<(), CliError> {

@@ -1,4 +1,4 @@
-//! Errors, and how the program ends with them.
+//! The errors of the program, their output and their exit codes.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use bitcodes_train::{
 use crate::model::ModelError;
 use crate::npy::NpyError;
 
-/// Why the program ends without success.
+/// Error with which the program ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
-    /// An argument has a value that no training can have.
+    /// An argument of the training is not valid.
     #[error(transparent)]
     Config(#[from] TrainConfigError),
-    /// The backend is one that this program was built without.
+    /// This program was built without the backend.
     #[error(
         "the backend {found} is not compiled in, expected one of: {available} \
          (build with `--features {found}` to have it)"
@@ -26,14 +26,14 @@ pub(crate) enum CliError {
     NotCompiledIn {
         /// The backend that was asked for.
         found: &'static str,
-        /// Those that are there.
+        /// The backends that are compiled in.
         available: String,
     },
     /// The backend has no device to run on.
     #[cfg(feature = "wgpu")]
     #[error("the backend wgpu has no device here: {0}")]
     Adapter(#[from] bitcodes_core::backend::wgpu::AdapterError),
-    /// An adapter for a backend that computes on none.
+    /// An adapter was named for a backend that has no adapters.
     #[error("--adapter {adapter}: the backend is {backend}, expected wgpu")]
     NoAdapters {
         /// The adapter that was asked for.
@@ -44,14 +44,14 @@ pub(crate) enum CliError {
     /// The images cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Images of another size than the model's.
+    /// The images have another size than the model's.
     #[error(
         "test images of {found:?} pixels (height, width), expected {wanted:?} as the model has"
     )]
     ImageSize {
         /// Height and width of the images.
         found: (usize, usize),
-        /// Height and width of the model's.
+        /// Height and width of the model's images.
         wanted: (usize, usize),
     },
     /// The quantizer cannot be loaded.
@@ -63,22 +63,22 @@ pub(crate) enum CliError {
     /// Vectors or codes cannot be read.
     #[error(transparent)]
     Npy(#[from] NpyError),
-    /// Codes that are none.
+    /// The file does not hold codes of the quantizer.
     #[error("{}: {source}", path.display())]
     Codes {
         /// The file.
         path: PathBuf,
-        /// What is wrong with them.
+        /// What is wrong with the codes.
         source: CodesError,
     },
-    /// The output is a file that is read.
+    /// The output is one of the files to read.
     #[error("{name} {}: the same file as {option}, expected another", path.display())]
     OutputIsInput {
-        /// The option that names what is to be written.
+        /// The option that names the output.
         name: &'static str,
         /// The file.
         path: PathBuf,
-        /// The option that names it too.
+        /// The option that names the same file as an input.
         option: &'static str,
     },
     /// The codes could not be read from the device.
@@ -87,10 +87,10 @@ pub(crate) enum CliError {
     /// A file cannot be written.
     #[error(transparent)]
     Unwritten(#[from] Unwritten),
-    /// The folder of the run cannot be had.
+    /// The folder cannot be used for a run.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A run that is in the way.
+    /// The folder already holds a run.
     #[error("{0}; --overwrite replaces the run")]
     Taken(RunError),
     /// The training failed.
@@ -104,7 +104,7 @@ pub(crate) enum CliError {
 const FAILED: u8 = 1;
 const WRONG_CALL: u8 = 2;
 
-/// Prints an error and gives the exit code for it.
+/// Prints an error and returns its exit code.
 pub(crate) fn exit_for(error: &CliError) -> ExitCode {
     print(&format!("error: {error}"));
     ExitCode::from(match error {
@@ -117,10 +117,10 @@ pub(crate) fn exit_for(error: &CliError) -> ExitCode {
     })
 }
 
-/// Prints what clap has to say, an error in one line, and gives the exit code for it.
+/// Prints clap's help, or its error in one line, and returns the exit code.
 pub(crate) fn exit_for_arguments(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // Help and version; where they cannot be written there is nowhere to say so.
+        // This is help or the version. An error of printing it cannot be reported.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
@@ -128,7 +128,8 @@ pub(crate) fn exit_for_arguments(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(WRONG_CALL);
     }
-    // What is wrong, and clap's tip where it has one; then come usage and a pointer to the help.
+    // Clap's text begins with the error and a tip. Usage and a pointer to the help follow, which
+    // are left out.
     let text = error.to_string();
     let said = text
         .lines()
@@ -140,11 +141,12 @@ pub(crate) fn exit_for_arguments(error: &clap::Error) -> ExitCode {
 }
 
 fn print(line: &str) {
-    // Where standard error cannot be written there is nowhere to say so.
+    // An error of writing to standard error cannot be reported.
     let _ = writeln!(io::stderr(), "{}", one_line(line));
 }
 
-/// What a message holds of a file or a name, in one line, and not more than can be read.
+/// Makes one line of a message, escapes control characters and cuts it to a readable length. A
+/// message may quote a file or a name.
 fn one_line(message: &str) -> String {
     const MAX: usize = 1000;
     let words = message.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -16,7 +16,7 @@ use crate::error::CliError;
 /// Measure a trained autoencoder on test images.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// Folder of the run, as `train` leaves it
+    /// Folder of a run, as `train` writes it
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
 
@@ -24,8 +24,8 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// Codes of the images: a .npy file of uint8 [images, tokens, ceil(num_bits / 8)] to be written,
-    /// as numpy.packbits(bits, axis=2, bitorder="little") gives them
+    /// File to write the codes of the images to: a .npy file of uint8 [images, tokens,
+    /// ceil(num_bits / 8)], packed as by numpy.packbits(bits, axis=2, bitorder="little")
     #[arg(long, value_name = "FILE")]
     codes: Option<PathBuf>,
 

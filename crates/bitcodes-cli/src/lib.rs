@@ -1,7 +1,7 @@
-//! The `bitcodes` program, as a library so that its parts can be tested.
+//! The program `bitcodes`, as a library, so that tests share the backends that are compiled for it.
 //!
-//! It ends with 0 where all went well, with 1 where something failed, and with 2 where it was
-//! called wrongly; errors are one line on standard error.
+//! The exit code is 0 for success, 1 for a failure and 2 for a wrong call. An error is one line on
+//! standard error.
 
 mod backend;
 mod codes;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Vector quantization with binary codes: turn vectors into bits and back, train the toy VQ
+/// Vector quantization with binary codes: encode vectors to bits, decode them, and train a toy VQ
 /// autoencoder.
 #[derive(Debug, Parser)]
 #[command(name = "bitcodes", version, arg_required_else_help = true)]
@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// How many codes are used, of how many, by how many tokens.
+/// Describes how many of the possible codes are used, and by how many tokens.
 fn codes_used(used: f64, exact: bool, num_bits: usize, tokens: usize) -> String {
     let codes = match num_bits {
         bits @ ..64 => (1u64 << bits).to_string(),

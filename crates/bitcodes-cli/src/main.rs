@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// The system's allocator maps every large tensor anew and unmaps it when it is dropped, which
-/// takes half of the time of a training.
+/// The system's allocator maps every large tensor anew and unmaps it when the tensor is dropped,
+/// which would take half of the time of a training.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! The quantizer that codes are made with.
+//! Loading the quantizer that encodes and decodes.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -9,39 +9,39 @@ use bitcodes_train::{LoadError, load_model};
 use burn::tensor::backend::Backend;
 use clap::Args;
 
-/// Where the quantizer comes from.
+/// Options that name the quantizer.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// The quantizer: a .safetensors or .pt file of the reference or of ours, a .mpk record, or
-    /// the folder of a run, whose autoencoder has one
+    /// Quantizer: a .safetensors or .pt file, a .mpk record, or the folder of a run of
+    /// `bitcodes train`
     #[arg(long, value_name = "FILE|DIR")]
     model: PathBuf,
 
-    /// Name under which the quantizer stands in a larger .safetensors or .pt file, as in
-    /// PREFIX.codebook [default: the only one there is]
+    /// Name of the quantizer in a .safetensors or .pt file with several: the part of the tensor's
+    /// name before .codebook [default: the only quantizer in the file]
     #[arg(long)]
     prefix: Option<String>,
 }
 
-/// A quantizer that cannot be loaded.
+/// Error of a quantizer that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ModelError {
     /// The file cannot be read.
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    /// The file is no checkpoint, or has no quantizer.
+    /// The file is not a checkpoint, or holds no quantizer.
     #[error("{}: {source}", path.display())]
     Checkpoint {
         path: PathBuf,
         source: CheckpointError,
     },
-    /// The file is no record of a quantizer.
+    /// The file is not the record of a quantizer.
     #[error("{}: {source}{}", path.display(), hint(source))]
     Record { path: PathBuf, source: RecordError },
-    /// The run has no autoencoder that could be loaded.
+    /// The run's autoencoder cannot be loaded.
     #[error(transparent)]
     Run(#[from] LoadError),
-    /// A prefix where there is nothing that it could stand for.
+    /// A prefix was given for a model that has no names.
     #[error("--prefix {prefix}: {} is no .safetensors or .pt file, expected one", path.display())]
     Prefix { prefix: String, path: PathBuf },
 }
@@ -82,7 +82,7 @@ impl ModelArgs {
     }
 }
 
-/// Where somebody has taken the one record for the other.
+/// Returns a hint for users who gave the record of an autoencoder.
 fn hint(error: &RecordError) -> &'static str {
     match error {
         RecordError::NoCodebook => " (an autoencoder's is used by the folder of its run)",

@@ -1,11 +1,11 @@
-//! Matrices in files of NumPy's.
+//! Reading matrices from NumPy files.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use npyz::{DType, Deserialize, NpyFile, Order};
 
-/// A file that holds no matrix of the kind wanted.
+/// Error of a file that does not hold a matrix of the type and size wanted.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", path.display())]
 pub(crate) struct NpyError {
@@ -31,11 +31,11 @@ enum NpyCause {
     },
 }
 
-/// A type of elements that files are read of.
+/// A type of elements that can be read.
 pub(crate) trait Element: Deserialize + Copy + Default {
-    /// What NumPy calls it, without the order of its bytes.
+    /// NumPy's name of the type.
     const NAME: &'static str;
-    /// What its description in a file begins or ends with.
+    /// The type's code in a file, without the byte order.
     const CODE: &'static str;
 }
 
@@ -49,7 +49,8 @@ impl Element for u8 {
     const CODE: &'static str = "u1";
 }
 
-/// Reads a matrix of `columns` columns, row by row: how many rows there are, and their elements.
+/// Reads a matrix with `columns` columns and returns the number of rows and the elements, row by
+/// row.
 pub(crate) fn read<T: Element>(path: &Path, columns: usize) -> Result<(usize, Vec<T>), NpyError> {
     let parse = || {
         let bytes = fs::read(path)?;
@@ -96,9 +97,10 @@ pub(crate) fn read<T: Element>(path: &Path, columns: usize) -> Result<(usize, Ve
     })
 }
 
-/// The reader of headers takes a time that grows by a power with the depth of their brackets.
+/// Refuses headers that are too long or too deeply nested, because the time to parse a header grows
+/// quickly with the depth of its brackets.
 fn check_header(bytes: &[u8]) -> Result<(), String> {
-    // NumPy itself reads no longer ones unasked.
+    // NumPy refuses longer headers by default.
     const MAX_LENGTH: usize = 10_000;
     const MAX_DEPTH: usize = 4;
     let after_magic = bytes
@@ -137,7 +139,7 @@ fn check_header(bytes: &[u8]) -> Result<(), String> {
 fn check_type<T: Element>(dtype: &DType) -> Result<(), NpyCause> {
     let found = dtype.descr();
     let found = found.trim_matches('\'');
-    // With '<', '>' or '|' for the order of its bytes before it.
+    // The first character is the byte order: '<', '>' or '|'.
     match found.get(1..) == Some(T::CODE) {
         true => Ok(()),
         false => Err(NpyCause::Type {

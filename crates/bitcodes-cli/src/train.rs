@@ -16,52 +16,54 @@ use crate::backend::{Compute, on_backend};
 use crate::codes_used;
 use crate::error::CliError;
 
-/// Train the toy VQ autoencoder on handwritten digits, or on a data set in MNIST's files.
+/// Train a toy VQ autoencoder on handwritten digits, or on a data set in MNIST's file format.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Passes over the images to train on
+    /// Number of passes over the training images
     #[arg(long, default_value_t = TrainConfig::new().epochs, allow_hyphen_values = true)]
     epochs: usize,
 
-    /// Bits of a token; an image has a token for each 4x4 pixels
+    /// Number of bits per token; an image has one token for each 4x4 pixels
     #[arg(long, default_value_t = 8, allow_hyphen_values = true)]
     bits: usize,
 
-    /// Quantize as bitcodes-pytorch does, with its settings: each bit decided for itself
+    /// Quantize like bitcodes-pytorch, which decides each bit independently
     #[arg(long)]
     reference: bool,
 
-    /// What the noise of the quantizer is multiplied by, 0 for none; a number, or linear,
-    /// exponential or cosine with :START:END:STEPS [default: 0.05, with --reference 1]
+    /// Scale of the noise in training, 0 for none: a number, or a schedule linear:START:END:STEPS,
+    /// exponential:START:END:STEPS or cosine:START:END:STEPS [default: 0.05, with --reference 1]
     #[arg(long, allow_hyphen_values = true)]
     noise_scale: Option<Schedule>,
 
-    /// Temperature of the quantizer with --reference: the lower, the more its gradient is the
-    /// step's; a number or a schedule as for the noise [default: 1]
+    /// Temperature of the gradient, with --reference: a number or a schedule as for --noise; a
+    /// lower temperature concentrates the gradient on bits that are nearly undecided [default: 1]
     #[arg(long, requires = "reference", allow_hyphen_values = true)]
     temperature: Option<Schedule>,
 
-    /// Weight of the quantizer's commitment loss [default: 0.3, with --reference 0]
+    /// Weight of the commitment loss, which pulls vectors to their quantized outputs [default: 0.3,
+    /// with --reference 0]
     #[arg(long, allow_hyphen_values = true)]
     commitment: Option<f64>,
 
-    /// Weight of the quantizer's entropy loss: bits that are certain, and balanced over a batch
+    /// Weight of the entropy loss, which makes bits certain for each vector and balanced over a
+    /// batch
     #[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
     entropy: f64,
 
-    /// Images of a step
+    /// Number of images per training step
     #[arg(long, default_value_t = TrainConfig::new().batch_size, allow_hyphen_values = true)]
     batch_size: usize,
 
-    /// Learning rate of the first step; it falls to 0 along a cosine
+    /// Learning rate of the first step; it falls to 0 along half a cosine
     #[arg(long, default_value_t = TrainConfig::new().learning_rate, allow_hyphen_values = true)]
     learning_rate: f64,
 
-    /// Seed of all that is random: the same gives the same run on one backend
+    /// Seed of all random numbers; the same seed repeats a run on the same backend
     #[arg(long, default_value_t = TrainConfig::new().seed, allow_hyphen_values = true)]
     seed: u64,
 
-    /// Folder with MNIST's four files, gzipped or not [default: 8x8 digits, built in]
+    /// Folder with MNIST's four files, gzipped or not [default: the built-in 8x8 digits]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
@@ -69,14 +71,14 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// Replace the run that is in the folder for the results, from the start
+    /// Delete the run that is in the folder for the results before the training starts
     #[arg(long)]
     overwrite: bool,
 
     #[command(flatten)]
     compute: Compute,
 
-    /// Print a line an epoch even on a terminal, where there is a dashboard otherwise
+    /// Print one line per epoch instead of the dashboard that a terminal shows
     #[arg(long)]
     plain: bool,
 }
@@ -101,7 +103,8 @@ impl TrainArgs {
     }
 }
 
-/// Trains, and prints what came of it. Nothing is written before all arguments are checked.
+/// Trains an autoencoder and prints the summary. All arguments are checked before anything is
+/// written.
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let config = TrainConfig {
         epochs: args.epochs,

@@ -1,4 +1,4 @@
-//! Who is compared, and with which settings.
+//! The quantizers that are compared, and their settings.
 
 use std::ops::RangeInclusive;
 
@@ -16,38 +16,38 @@ use crate::quantizer::{
 /// A quantizer with its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contestant {
-    /// What it is called in the table.
+    /// Name in the table.
     pub name: String,
-    /// The standard deviation that vectors are brought to before, and their mean to 0; as they
-    /// are if none. Bitcodes has its own.
+    /// Standard deviation to which vectors are normalized before the quantizer, with a mean of 0.
+    /// `None` leaves them as they are. Bitcodes has a normalization of its own.
     #[serde(default)]
     pub deviation: Option<f64>,
-    /// How it is made.
+    /// Settings of the quantizer.
     pub settings: Settings,
 }
 
-/// How a quantizer is made.
+/// Settings of a quantizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Settings {
-    /// Vectors stay as they are.
+    /// No quantizer: vectors stay as they are.
     None,
-    /// Ours.
+    /// Our quantizer, of either method.
     Bitcodes(BitcodesConfig),
-    /// One codebook of vectors or several.
+    /// Vector quantization with one codebook, or residual vector quantization with several.
     Vector(ResidualVectorConfig),
-    /// A grid.
+    /// Finite scalar quantization.
     Scalar(FiniteScalarConfig),
-    /// Signs.
+    /// Lookup-free quantization.
     LookupFree(LookupFreeConfig),
 }
 
 impl Contestant {
-    /// Whether it can be trained.
+    /// Checks that the quantizer can be trained with these settings.
     ///
     /// # Errors
     ///
-    /// What is wrong with the settings.
+    /// A message that names the quantizer and what is wrong with its settings.
     pub fn validate(&self) -> Result<(), String> {
         let settings = self.settings.validate();
         let deviation = self.deviation.map_or(Ok(()), |deviation| {
@@ -92,7 +92,7 @@ impl Settings {
                 levels.try_for_each(|&levels| number("a level", levels, 2..=1 << 16))
             }
             Self::LookupFree(config) => {
-                // Of the entropy's every code there is a probability.
+                // The entropy loss holds a probability for each of the 2^num_bits codes.
                 let most = if config.entropy == 0.0 { 1024 } else { 12 };
                 number("num_bits", config.num_bits, 1..=most)?;
                 weight("commitment", config.commitment)?;
@@ -101,7 +101,7 @@ impl Settings {
         }
     }
 
-    /// Bits that an image takes; none where it is not quantized.
+    /// Number of bits of an image's code; `None` if the image is not quantized.
     pub fn bits_per_image(&self) -> Option<f64> {
         let bits_per_token = match self {
             Self::None => return None,
@@ -113,7 +113,7 @@ impl Settings {
         Some(TOKENS as f64 * bits_per_token)
     }
 
-    /// The quantizer, as it is started before it has seen a vector.
+    /// Makes the quantizer as it is before it has seen a vector.
     pub fn init<B: Backend>(&self, random: &mut StdRng, device: &B::Device) -> Quantizer<B> {
         match self {
             Self::None => Quantizer::Identity(Identity),
@@ -125,15 +125,16 @@ impl Settings {
     }
 }
 
-/// Those of a JSON text, `[{"name": .., "settings": ..}, ..]`.
+/// Reads quantizers from JSON, `[{"name": .., "settings": ..}, ..]`.
 ///
 /// # Errors
 ///
-/// Where it is none, has a field that is not known, a name twice, or one that cannot be trained.
+/// If the text is not such JSON, has an unknown field or the same name twice, or if a quantizer
+/// cannot be trained.
 pub fn read(text: &str) -> Result<Vec<Contestant>, String> {
     let given: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let all: Vec<Contestant> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let known = serde_json::to_value(&all).expect("it has no maps");
+    let known = serde_json::to_value(&all).expect("the value serializes to JSON");
     if let Some(unknown) = unknown_field(&given, &known) {
         return Err(format!("there is no field {unknown:?} where it stands"));
     }
@@ -147,7 +148,8 @@ pub fn read(text: &str) -> Result<Vec<Contestant>, String> {
     Ok(all)
 }
 
-/// A misspelt field has a default in place of it, and would go unseen.
+/// Finds a field of `given` that `known` does not have. Without this check a misspelled field would
+/// go unnoticed, because its default replaces it.
 fn unknown_field<'a>(given: &'a Value, known: &Value) -> Option<&'a str> {
     match (given, known) {
         (Value::Object(given), Value::Object(known)) => {
@@ -167,8 +169,11 @@ fn unknown_field<'a>(given: &'a Value, known: &Value) -> Option<&'a str> {
     }
 }
 
-/// All of them, each rival with the settings that did best on held-out images in this architecture
-/// (of `settings/rivals.json`; those of more bits than were tuned as the next that were).
+/// Returns all quantizers of the comparison.
+///
+/// Each rival has those settings of `settings/rivals.json` that did best on held-out images in this
+/// architecture. Rivals with more bits than were tuned have the settings of the nearest number of
+/// bits that was tuned.
 pub fn contestants(architecture: Architecture) -> Vec<Contestant> {
     let place = match architecture {
         Architecture::Mixer => 0,
@@ -236,7 +241,7 @@ mod tests {
     #[test]
     fn settings_are_read_as_they_are_printed() {
         let all = contestants(Architecture::Conv);
-        let text = serde_json::to_string_pretty(&all).expect("it has no maps");
+        let text = serde_json::to_string_pretty(&all).expect("the value serializes to JSON");
         assert_eq!(read(&text), Ok(all));
         for text in [
             include_str!("../settings/rivals.json"),

@@ -1,7 +1,8 @@
-//! Bitcodes and other quantizers in the same two autoencoders, trained alike.
+//! A comparison of Bitcodes with other quantizers in the same two autoencoders, trained in the same
+//! way.
 //!
-//! It is how it is found out whether our codes are as good as others', and nothing here is for use
-//! elsewhere.
+//! It tells whether our codes are as good as those of other quantizers. Nothing here is meant for
+//! use elsewhere.
 
 pub mod autoencoder;
 pub mod contestants;

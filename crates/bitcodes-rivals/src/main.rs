@@ -1,4 +1,4 @@
-//! Trains quantizers in the same autoencoder and prints what came of it.
+//! The program that trains quantizers in the same autoencoder and prints a table of the results.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -26,45 +26,46 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Compare quantizers at equal bits
 #[derive(Parser, Debug)]
 struct Arguments {
-    /// The autoencoder that they are in
+    /// Autoencoder in which the quantizers are trained
     #[arg(long, default_value = "mixer")]
     arch: Architecture,
-    /// Only these quantizers, by the beginning of their names
+    /// Train only the quantizers whose names begin with one of these
     #[arg(long, value_name = "NAME", num_args = 1..)]
     only: Vec<String>,
-    /// Quantizers with settings from this JSON file, in place of those that are built in; one of
-    /// those is printed by --settings
+    /// Read the quantizers and their settings from this JSON file, in place of those that are built
+    /// in; --settings prints such a file
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Print the quantizers with their settings, as --from reads them, and train none
+    /// Print the quantizers and their settings as --from reads them, and train none
     #[arg(long)]
     settings: bool,
-    /// Folder with 8x8 images in MNIST's four files, in place of the digits that are built in
+    /// Folder with MNIST's four files of 8x8 images, in place of the digits that are built in
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Write another set of 8x8 images, of drawn strokes, to this folder, and train none
+    /// Write a second set of 8x8 images, drawn strokes, to this folder, and train no quantizer
     #[arg(long, value_name = "FOLDER")]
     strokes: Option<PathBuf>,
-    /// Trainings of each
+    /// Number of trainings of each quantizer, each with another seed
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     seeds: u64,
-    /// The first of their seeds
+    /// First seed
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     first_seed: u32,
-    /// Passes over the images
+    /// Passes over the training images
     #[arg(long, default_value_t = NonZeroUsize::new(60).expect("above 0"))]
     epochs: NonZeroUsize,
-    /// Train on all images and measure the test images, which no choice may be made by; otherwise a
-    /// fifth of the former is held out and measured
+    /// Train on all training images and measure the test images, by which no setting may be chosen;
+    /// without it a fifth of the training images is held out and measured
     #[arg(long)]
     test: bool,
-    /// Trainings at once, a thread each
+    /// Number of trainings at the same time, each on one thread
     #[arg(long, default_value_t = NonZeroUsize::new(2).expect("above 0"))]
     jobs: NonZeroUsize,
-    /// Add every outcome to this file, a JSON object a line, and run none that it has
+    /// Add every outcome to this file, one JSON object per line, and skip trainings that it already
+    /// has
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Draw PSNR by bits to this SVG file
+    /// Plot PSNR against bits to this SVG file
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
 }
@@ -87,7 +88,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     let chosen = chosen(arguments)?;
     if arguments.settings {
-        let settings = serde_json::to_string_pretty(&chosen).expect("it has no maps");
+        let settings = serde_json::to_string_pretty(&chosen).expect("the value serializes to JSON");
         println!("{settings}");
         return Ok(());
     }
@@ -152,7 +153,7 @@ fn chosen(arguments: &Arguments) -> Result<Vec<Contestant>, String> {
     }
 }
 
-/// What is wrong with a plot, before hours of training.
+/// Checks that a plot can be drawn and written, before hours of training.
 fn check_plot(path: &Path, chosen: &[Contestant]) -> Result<(), String> {
     let quantizes = |one: &Contestant| one.settings.bits_per_image().is_some();
     if !chosen.iter().any(quantizes) {
@@ -168,7 +169,7 @@ fn check_plot(path: &Path, chosen: &[Contestant]) -> Result<(), String> {
     }
 }
 
-/// The images and what they are called.
+/// Returns the images and their name.
 fn images(folder: Option<&Path>) -> Result<(String, Images), String> {
     let Some(folder) = folder else {
         return Ok(("digits".into(), Images::digits()));
@@ -193,7 +194,7 @@ fn images(folder: Option<&Path>) -> Result<(String, Images), String> {
     Ok((name.to_string_lossy().into(), images))
 }
 
-/// Those that have no outcome yet, some at once.
+/// Trains the runs that have no outcome yet, `jobs` of them at the same time.
 fn train_all(
     runs: &[Run],
     images: &Images,
@@ -216,15 +217,15 @@ fn train_all(
             );
             let mut outcomes = outcomes.lock().map_err(|_| "another training panicked")?;
             outcomes.add(outcome).map_err(|error| {
-                // So that no other begins one either.
+                // No other thread may begin a training after this error.
                 next.store(todo.len(), Ordering::Relaxed);
                 error.to_string()
             })?;
         }
         Ok::<(), String>(())
     };
-    // Not rayon's threads: one that waits for the backend's generator would take another training
-    // up, which waits for the same.
+    // These are not rayon's threads, which could deadlock: a thread that waits for the backend's
+    // random generator would take up another training, which waits for the same generator.
     thread::scope(|scope| {
         let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
         let mut joined = workers.into_iter().map(|worker| worker.join());

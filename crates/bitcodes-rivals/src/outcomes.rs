@@ -1,5 +1,7 @@
-//! What came of trainings, kept in a file of one JSON object a line: a training that is there is not
-//! run again, so a comparison can be stopped, gone on with, and added to.
+//! Outcomes of trainings, kept in a file with one JSON object per line.
+//!
+//! A training whose outcome is in the file is not run again, so a comparison can be stopped,
+//! continued and extended.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -10,94 +12,97 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::autoencoder::Architecture;
 use crate::contestants::Contestant;
 
-/// All that decides what comes of a training, beside the program: after a change of that, begin another
-/// file.
+/// Everything that decides the outcome of a training, except the program itself. After a change of
+/// the program, begin another file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The quantizer.
     pub contestant: Contestant,
-    /// What it is in.
+    /// Autoencoder around the quantizer.
     pub architecture: Architecture,
-    /// Name of the images, and a hash of their pixels.
+    /// Name of the images and a hash of their pixels.
     pub images: String,
-    /// Those that are measured.
+    /// Images that are measured.
     pub measured: Measured,
-    /// Passes over the images.
+    /// Passes over the training images.
     pub epochs: usize,
-    /// The seed.
+    /// Seed of the training.
     pub seed: u64,
 }
 
-/// Images that are measured.
+/// The choice of images that are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measured {
-    /// Some of those to train on, held out of it.
+    /// A part of the training images, held out of the training.
     HeldOut,
     /// The test images.
     Test,
 }
 
-/// What came of a training.
+/// The outcome of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The training.
     pub run: Run,
-    /// Bits of an image; none where it is not quantized.
+    /// Number of bits of an image's code; `None` if the image is not quantized.
     pub bits_per_image: Option<f64>,
-    /// PSNR of the images that are measured, in dB; NaN where the training diverged.
+    /// PSNR of the measured images in dB; NaN if the training diverged.
     #[serde(deserialize_with = "number_or_nan")]
     pub psnr_db: f64,
-    /// PSNR of those that were trained on, in dB; NaN where the training diverged.
+    /// PSNR of the training images in dB; NaN if the training diverged.
     #[serde(deserialize_with = "number_or_nan")]
     pub train_psnr_db: f64,
-    /// Different codes of the tokens measured; none where they are not quantized.
+    /// Number of different codes among the measured tokens; `None` if they are not quantized.
     pub codes_used: Option<usize>,
-    /// Entropy in bits of the bit that has the least, over the tokens measured; none where codes are
-    /// not of bits.
+    /// Smallest entropy of a bit over the measured tokens, in bits; `None` if codes are not made of
+    /// bits.
     pub least_bit_entropy: Option<f64>,
-    /// Numbers that the quantizer learns.
+    /// Number of values that the quantizer learns.
     pub parameters: usize,
     /// Time of the training in seconds.
     pub seconds: f64,
 }
 
-/// JSON has no NaN; null stands for it.
+/// Reads a number, or null as NaN, which JSON does not have.
 fn number_or_nan<'de, D: Deserializer<'de>>(source: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(source)?.unwrap_or(f64::NAN))
 }
 
-/// Outcomes, and the file that they are added to, if any.
+/// Outcomes, and the file to which new outcomes are added, if any.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     all: Vec<Outcome>,
     file: Option<Opened>,
 }
 
-/// A file that no other process opens meanwhile.
+/// A file that is locked against other processes.
 #[derive(Debug)]
 struct Opened {
     path: PathBuf,
     file: File,
-    /// Of its whole lines in bytes.
+    /// Length of the file's whole lines in bytes.
     length: u64,
 }
 
-/// How every line begins.
+/// The beginning of every line.
 const BEGINNING: &str = r#"{"run":"#;
 
-/// A file of outcomes that cannot be read or written.
+/// Error of a file of outcomes that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct OutcomesError(String);
 
 impl Outcomes {
-    /// Those of a file, which is made if it is not there, and which more are added to.
+    /// Reads the outcomes of a file and keeps the file open to add more. A file that does not exist
+    /// is made.
+    ///
+    /// If the last line has no end, as after an interrupted write, it is removed.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read or written, another process has it open, or a line is no outcome. A last
-    /// line without an end, as an interrupted write leaves, is taken off.
+    /// If the file cannot be read or written, if another process has it open, or if a line is not
+    /// an outcome.
     pub fn open(path: &Path) -> Result<Self, OutcomesError> {
         let error = |why: String| OutcomesError(format!("{}: {why}", path.display()));
         let of_io = |source: io::Error| error(source.to_string());
@@ -152,19 +157,20 @@ impl Outcomes {
         })
     }
 
-    /// What came of a training, if it was run.
+    /// Returns the outcome of a training, if there is one.
     pub fn of(&self, run: &Run) -> Option<&Outcome> {
         self.all.iter().find(|outcome| outcome.run == *run)
     }
 
-    /// Keeps one, in the file too.
+    /// Adds an outcome, also to the file.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written; it has whole lines still.
+    /// If the file cannot be written. It still has whole lines only.
     pub fn add(&mut self, outcome: Outcome) -> Result<(), OutcomesError> {
         if let Some(Opened { path, file, length }) = &mut self.file {
-            let line = serde_json::to_string(&outcome).expect("it has no maps") + "\n";
+            let line =
+                serde_json::to_string(&outcome).expect("the value serializes to JSON") + "\n";
             let written = file.write_all(line.as_bytes()).or_else(|error| {
                 file.set_len(*length)?;
                 Err(error)
@@ -185,7 +191,7 @@ mod tests {
     use crate::contestants::contestants;
 
     #[test]
-    fn those_of_the_documentation_are_read() {
+    fn the_outcomes_of_the_documentation_are_read() {
         for text in [
             include_str!("../outcomes/digits.jsonl"),
             include_str!("../outcomes/strokes.jsonl"),
@@ -224,14 +230,14 @@ mod tests {
         outcomes.add(outcome(0)).expect("written");
         outcomes.add(outcome(1)).expect("written");
         drop(outcomes);
-        let text = fs::read_to_string(&path).expect("it is there");
+        let text = fs::read_to_string(&path).expect("the file exists");
         fs::write(&path, &text[..text.len() - 9]).expect("cut short");
 
         let mut outcomes = Outcomes::open(&path).expect("an interrupted file");
         assert_eq!(outcomes.of(&outcome(0).run), Some(&outcome(0)));
         assert_eq!(outcomes.of(&outcome(1).run), None);
         outcomes.add(outcome(1)).expect("written");
-        assert_eq!(fs::read_to_string(&path).expect("it is there"), text);
+        assert_eq!(fs::read_to_string(&path).expect("the file exists"), text);
 
         let open = || Outcomes::open(&path).expect_err("an error").to_string();
         let found = open();
@@ -262,7 +268,9 @@ mod tests {
         outcomes.add(diverged).expect("written");
         drop(outcomes);
         let outcomes = Outcomes::open(&path).expect("it is read");
-        let found = outcomes.of(&outcome(0).run).expect("it is there");
+        let found = outcomes
+            .of(&outcome(0).run)
+            .expect("the outcome is in the file");
         assert!(found.psnr_db.is_nan(), "{found:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! PSNR by bits, a line for each kind of quantizer.
+//! The plot of PSNR against bits, with a line for each kind of quantizer.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,9 @@ use plotters::prelude::*;
 use crate::table::Line;
 
 const SIZE: (u32, u32) = (720, 480);
-/// Colours that people tell apart who see red and green alike (Okabe and Ito), and none too light.
-const COLOURS: [RGBColor; 7] = [
+/// Colors that people with red-green blindness can tell apart (Okabe and Ito), none of them too
+/// light.
+const COLORS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -18,9 +19,11 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(100, 100, 100),
 ];
 
-/// As an SVG picture: the median of each quantizer with the range over its seeds, and a line through
-/// the best of each kind at each rate; what is not quantized as a level. Quantizers of which a
-/// training diverged are left out; none where no other is left.
+/// Draws the plot and returns it as an SVG picture, or `None` if there is nothing to draw.
+///
+/// The plot shows the median of each quantizer with the range over its seeds, and a line through
+/// the best quantizer of each kind at each number of bits. The autoencoder without a quantizer is a
+/// horizontal line. A quantizer is left out if one of its trainings diverged.
 pub fn plot(lines: &[Line], title: &str) -> Option<String> {
     let mut kinds: BTreeMap<&str, Vec<(f64, &Line)>> = BTreeMap::new();
     for line in lines {
@@ -77,7 +80,7 @@ pub fn plot(lines: &[Line], title: &str) -> Option<String> {
                 .label("not quantized")
                 .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], BLACK));
         }
-        for ((kind, points), &colour) in kinds.iter().zip(COLOURS.iter().cycle()) {
+        for ((kind, points), &color) in kinds.iter().zip(COLORS.iter().cycle()) {
             let median = |line: &Line| line.median(|run| run.psnr_db);
             let mut best: Vec<(f64, f64)> = Vec::new();
             let mut by_bits = points.clone();
@@ -92,16 +95,16 @@ pub fn plot(lines: &[Line], title: &str) -> Option<String> {
             }
             let width = if *kind == "Bitcodes" { 3 } else { 1 };
             chart
-                .draw_series(LineSeries::new(best, colour.stroke_width(width)))?
+                .draw_series(LineSeries::new(best, color.stroke_width(width)))?
                 .label(*kind)
                 .legend(move |(x, y)| {
-                    PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(width))
+                    PathElement::new([(x, y), (x + 18, y)], color.stroke_width(width))
                 });
             for (bits, line) in points {
                 let (low, high) = line.range(|run| run.psnr_db);
-                let range = PathElement::new([(*bits, low), (*bits, high)], colour);
+                let range = PathElement::new([(*bits, low), (*bits, high)], color);
                 chart.draw_series([range])?;
-                chart.draw_series([Circle::new((*bits, median(line)), 3, colour.filled())])?;
+                chart.draw_series([Circle::new((*bits, median(line)), 3, color.filled())])?;
             }
         }
         chart
@@ -112,7 +115,7 @@ pub fn plot(lines: &[Line], title: &str) -> Option<String> {
             .draw()?;
         area.present()
     };
-    draw().expect("a string takes all");
+    draw().expect("writing to a string does not fail");
     Some(text)
 }
 
@@ -128,7 +131,7 @@ mod tests {
         let contestant = contestants(Architecture::Mixer)
             .into_iter()
             .find(|one| one.name == name);
-        let contestant = contestant.expect("there is one");
+        let contestant = contestant.expect("the contestant exists");
         Outcome {
             bits_per_image: contestant.settings.bits_per_image(),
             run: Run {
@@ -166,7 +169,8 @@ mod tests {
             assert_eq!(found, 1, "{name}");
         }
         assert!(plot(&lines(&outcomes[..1]), "").is_none());
-        // Those that end as no number are left out, and what is not quantized has no level.
+        // Quantizers whose PSNR is not finite are left out, and so is the line of the autoencoder
+        // without a quantizer.
         for psnr_db in [f64::NAN, f64::INFINITY] {
             let outcomes = [
                 outcome("none", 0, psnr_db),

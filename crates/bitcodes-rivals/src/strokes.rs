@@ -1,4 +1,4 @@
-//! A second set of images, that no setting was chosen by: a few strokes over a shaded ground.
+//! A second set of images, by which no setting was chosen: a few strokes over a shaded background.
 
 use std::path::Path;
 
@@ -8,15 +8,15 @@ use rand::{RngExt, SeedableRng};
 
 use crate::autoencoder::SIDE;
 
-/// As many as there are digits.
+/// Number of images in each set, the same as of the digits.
 const COUNTS: [(&str, u32); 2] = [("train", 1500), ("t10k", 297)];
 const SEED: u64 = 8;
 
-/// Writes MNIST's four files to a folder; the label is the number of strokes less one.
+/// Writes the images as MNIST's four files to a folder. A label is the number of strokes minus one.
 ///
 /// # Errors
 ///
-/// Where a file cannot be written.
+/// If a file cannot be written.
 pub fn write(folder: &Path) -> Result<(), Unwritten> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
     let side = SIDE as u32;
@@ -34,13 +34,13 @@ pub fn write(folder: &Path) -> Result<(), Unwritten> {
     Ok(())
 }
 
-/// Of an IDX file of bytes: their type, the number of axes and the size of each.
+/// Returns the header of an IDX file of bytes: the type, the number of axes and the size of each.
 fn header(axes: u8, sizes: &[u32]) -> Vec<u8> {
     let sizes = sizes.iter().flat_map(|size| size.to_be_bytes());
     [0, 0, 8, axes].into_iter().chain(sizes).collect()
 }
 
-/// Pixels row by row, and the number of strokes.
+/// Draws an image and returns its pixels, row by row, and the number of strokes.
 fn image(random: &mut Xoshiro256PlusPlus) -> ([u8; SIDE * SIDE], u8) {
     let ground: f32 = random.random_range(0.0..0.5);
     let slope = [(); 2].map(|()| random.random_range(-0.04..0.04f32));
@@ -58,7 +58,7 @@ fn image(random: &mut Xoshiro256PlusPlus) -> ([u8; SIDE * SIDE], u8) {
         for (index, pixel) in pixels.iter_mut().enumerate() {
             let point = [(index / SIDE) as f32, (index % SIDE) as f32];
             let distance = distance(point, from, to) / width;
-            // Without `exp`, whose last digit is not the same everywhere.
+            // This avoids `exp`, whose last digit is not the same on every machine.
             let cover = 1.0 / (1.0 + distance * distance * distance * distance);
             *pixel += (light - *pixel) * cover;
         }
@@ -67,7 +67,7 @@ fn image(random: &mut Xoshiro256PlusPlus) -> ([u8; SIDE * SIDE], u8) {
     (bytes, strokes)
 }
 
-/// Of a point from the line between two others.
+/// Returns the distance of a point from the line segment between two others.
 fn distance(point: [f32; 2], from: [f32; 2], to: [f32; 2]) -> f32 {
     let along = [to[0] - from[0], to[1] - from[1]];
     let off = [point[0] - from[0], point[1] - from[1]];
@@ -94,7 +94,7 @@ mod tests {
             let pixels = images.test().pixels(index);
             pixels.map(|pixel| (pixel * 255.0).round() as u8).collect()
         };
-        // The last that is drawn.
+        // The last image depends on all draws before it.
         assert_eq!(bytes(296)[..8], [98, 91, 84, 76, 69, 62, 55, 48]);
         let mut labels = images.train().labels().to_vec();
         labels.sort_unstable();

@@ -1,14 +1,15 @@
-//! What came of trainings, as a table.
+//! The table of outcomes.
 
 use std::fmt::Write;
 
 use crate::outcomes::{Outcome, Run};
 
-/// The trainings of one quantizer that differ in their seed only.
+/// The outcomes of one quantizer, which differ only in their seeds.
 #[derive(Debug)]
 pub struct Line<'a>(Vec<&'a Outcome>);
 
-/// A line for each quantizer and its settings, in the order of their first outcome.
+/// Groups outcomes into one line for each quantizer with its settings, in the order of their first
+/// outcomes.
 pub fn lines<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Vec<Line<'a>> {
     let mut lines: Vec<Line> = Vec::new();
     for outcome in outcomes {
@@ -30,12 +31,12 @@ pub fn lines<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Vec<Line<'a
 }
 
 impl<'a> Line<'a> {
-    /// The first of its outcomes.
+    /// The first outcome of the line.
     pub fn first(&self) -> &'a Outcome {
         self.0[0]
     }
 
-    /// Over its seeds.
+    /// The median of a value over the seeds.
     pub fn median(&self, value: impl Fn(&Outcome) -> f64) -> f64 {
         let values = self.sorted(value);
         let middle = values.len() / 2;
@@ -45,7 +46,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// The least and the greatest over its seeds.
+    /// The smallest and the largest value over the seeds.
     pub fn range(&self, value: impl Fn(&Outcome) -> f64) -> (f64, f64) {
         let values = self.sorted(value);
         (values[0], values[values.len() - 1])
@@ -58,7 +59,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Medians over the seeds of each line; the entropy is of the bit and the seed with the least.
+/// Prints the lines as a table. Values are medians over the seeds; the entropy is the smallest of
+/// all bits and seeds.
 pub fn table(lines: &[Line]) -> String {
     let width = lines
         .iter()
@@ -104,7 +106,7 @@ pub fn table(lines: &[Line]) -> String {
             first.parameters,
             line.median(|run| run.seconds),
         )
-        .expect("a string takes all");
+        .expect("writing to a string does not fail");
     }
     text
 }

@@ -1,4 +1,4 @@
-//! One training, the same for every quantizer.
+//! The training loop, which is the same for every quantizer.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -24,27 +24,27 @@ use crate::quantizer::{Moments, Quantizer};
 
 const BATCH: usize = 64;
 const LEARNING_RATE: f64 = 2e-3;
-/// Images whose tokens our codebook starts from.
+/// Number of images whose tokens are the sample that our codebook starts from.
 const SAMPLE: usize = 256;
 const WEIGHT_DECAY: f64 = 0.01;
 
-/// Images to train on and images to measure with.
+/// The training images and the measured images.
 #[derive(Debug)]
 pub struct Split<'a> {
-    /// Where the images to train on are.
+    /// The set that holds the training images, and their range in it.
     pub train: (&'a ImageSet, Range<usize>),
-    /// Where the images to measure with are.
+    /// The set that holds the measured images, and their range in it.
     pub measured: (&'a ImageSet, Range<usize>),
 }
 
-/// Of the images to train on, the part that choices are made by.
+/// One of this many training images is held out. Settings are chosen by the held-out images.
 const HELD_OUT: usize = 5;
 
 impl<'a> Split<'a> {
-    /// Images to train on of which some can be held out.
+    /// Smallest number of training images of which some can be held out.
     pub const LEAST: usize = HELD_OUT;
 
-    /// Tells sets of images of the same name apart (FNV-1a of all pixels).
+    /// Returns a hash of all pixels (FNV-1a), which tells sets of images of the same name apart.
     pub fn hash(images: &Images) -> u64 {
         let sets = [images.train(), images.test()];
         let pixels = sets
@@ -55,7 +55,7 @@ impl<'a> Split<'a> {
         })
     }
 
-    /// Of these images.
+    /// Splits images into training images and measured images.
     pub fn of(images: &'a Images, measured: Measured) -> Self {
         let (all, test) = (images.train().as_ref(), images.test().as_ref());
         let last = all.len() - all.len() / HELD_OUT;
@@ -72,11 +72,14 @@ impl<'a> Split<'a> {
     }
 }
 
-/// A backend has one generator; while weights are drawn, nobody else draws. Held by a thread of
-/// rayon's it would deadlock: while that waits for the backend, it takes other work up.
+/// A lock for drawing weights. All trainings share the backend's random generator, so only one may
+/// draw at a time.
+///
+/// A thread of rayon must not hold it: such a thread takes up other work while it waits for the
+/// backend, and could wait for its own lock.
 static DRAWING: Mutex<()> = Mutex::new(());
 
-/// Trains one autoencoder and measures it.
+/// Trains an autoencoder and measures it.
 pub fn train<B: AutodiffBackend>(run: &Run, split: &Split, device: &B::Device) -> Outcome {
     let contestant = &run.contestant;
     let mut random = StdRng::seed_from_u64(run.seed);
@@ -86,7 +89,7 @@ pub fn train<B: AutodiffBackend>(run: &Run, split: &Split, device: &B::Device) -
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         B::seed(device, random.random());
         let quantizer = contestant.settings.init::<B>(&mut random, device);
-        // A fork draws all weights, which are otherwise drawn at their first use.
+        // Burn draws weights at their first use. A fork draws them all now.
         let mut model = Autoencoder::new(run.architecture, quantizer, device).fork(device);
         if let Settings::Bitcodes(config) = &contestant.settings
             && config.assignment.starts_from_sample()
@@ -149,7 +152,7 @@ pub fn train<B: AutodiffBackend>(run: &Run, split: &Split, device: &B::Device) -
     }
 }
 
-/// PSNR over all pixels in dB, and the code of each token, if it has one.
+/// Returns the PSNR over all pixels in dB, and the code of each token if tokens are quantized.
 fn measure<B: Backend>(
     model: &Autoencoder<B>,
     (set, range): &(&ImageSet, Range<usize>),
@@ -172,7 +175,7 @@ fn different(codes: &[Vec<i64>]) -> usize {
     codes.iter().collect::<HashSet<_>>().len()
 }
 
-/// Of codes of 0 and 1, the entropy in bits of the bit that has the least.
+/// Returns the smallest entropy of a bit, in bits, of codes made of 0 and 1.
 fn least_entropy(codes: &[Vec<i64>]) -> f64 {
     let entropy = |bit: usize| {
         let ones: i64 = codes.iter().map(|code| code[bit]).sum();
@@ -229,24 +232,27 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_repeats_a_run_beside_others() {
+    fn a_seed_repeats_a_training_while_others_run() {
         let all = contestants(Architecture::Mixer);
         for name in ["VQ 256", "Bitcodes 8"] {
             let contestant = all
                 .iter()
                 .find(|one| one.name == name)
-                .expect("there is one");
+                .expect("the contestant exists");
             let run = || briefly(contestant, Architecture::Mixer, 130).psnr_db;
             let (first, second) = std::thread::scope(|scope| {
                 let other = scope.spawn(run);
-                (run(), other.join().expect("it ends"))
+                (
+                    run(),
+                    other.join().expect("the other training does not panic"),
+                )
             });
             assert_eq!(first, second, "{name}");
         }
     }
 
     #[test]
-    fn the_least_entropy_is_of_the_bit_that_is_most_often_the_same() {
+    fn least_entropy_is_that_of_the_most_unbalanced_bit() {
         let codes = [[0, 1, 1], [1, 1, 0], [0, 1, 0], [1, 0, 0]].map(|code| code.to_vec());
         let wanted = -(0.25f64.log2() * 0.25 + 0.75f64.log2() * 0.75);
         assert_eq!(least_entropy(&codes), wanted);
@@ -254,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn a_quantizer_that_is_none_learns_most() {
+    fn an_autoencoder_without_a_quantizer_has_the_highest_psnr() {
         let all = contestants(Architecture::Mixer);
         let psnr = |name| {
             let contestant = all
                 .iter()
                 .find(|one| one.name == name)
-                .expect("there is one");
+                .expect("the contestant exists");
             briefly(contestant, Architecture::Mixer, 1500).psnr_db
         };
         assert!(psnr("none") > psnr("LFQ 8"));

@@ -1,4 +1,5 @@
-//! The rivals give what `vector-quantize-pytorch` gives, see `golden/generate.py`.
+//! Tests that the rivals give the same results as `vector-quantize-pytorch`; see
+//! `golden/generate.py`.
 
 use std::path::PathBuf;
 
@@ -22,7 +23,7 @@ struct Golden(Vec<u8>);
 impl Golden {
     fn load(name: &str) -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-        Self(std::fs::read(folder.join(format!("{name}.safetensors"))).expect("it is there"))
+        Self(std::fs::read(folder.join(format!("{name}.safetensors"))).expect("the file exists"))
     }
 
     fn bytes<const N: usize>(&self, name: &str) -> (Vec<usize>, Vec<[u8; N]>) {
@@ -58,8 +59,10 @@ impl Golden {
         }
     }
 
-    /// Fails unless the floats are those of a tensor. Each is a sum of at most 48 products, or a
-    /// quotient of such sums, that each side rounds 48 times by up to half an epsilon of the largest.
+    /// Fails unless `found` is near the golden tensor `name`.
+    ///
+    /// Each value is a sum of at most 48 products, or a quotient of such sums. Each side rounds it
+    /// 48 times, each time by up to half an epsilon of the largest value.
     fn assert_close<const D: usize>(&self, found: Tensor<B, D>, name: &str) {
         let wanted = self.floats(name);
         let found: Vec<f32> = found.into_data().iter().collect();
@@ -76,7 +79,8 @@ impl Golden {
         }
     }
 
-    /// The steps of training that the file has; `after` sees the quantizer after each.
+    /// Repeats the training steps of the golden file and compares each. `after` is called with the
+    /// quantizer after each step.
     fn assert_steps(&self, mut quantizer: Quantizer<B>, after: impl Fn(&Quantizer<B>, usize)) {
         let mut random = StdRng::seed_from_u64(0);
         for step in 0..STEPS {
@@ -89,7 +93,7 @@ impl Golden {
                 sum = sum + loss;
             }
             let gradients = sum.backward();
-            let gradient = x.grad(&gradients).expect("there is one");
+            let gradient = x.grad(&gradients).expect("x has a gradient");
             self.assert_close(quantized.vectors, &format!("{step}.vectors"));
             self.assert_close(Tensor::from_inner(gradient), &format!("{step}.gradient"));
             let codes = quantized.codes.expect("it quantizes").into_data();
@@ -116,7 +120,7 @@ fn residual_vector_quantization() {
     let vector = ResidualVector::from_codebooks(codebooks.collect(), &config);
     golden.assert_steps(Quantizer::Vector(vector), |quantizer, step| {
         let Quantizer::Vector(vector) = quantizer else {
-            unreachable!("it was made one")
+            unreachable!("the quantizer is a Quantizer::Vector")
         };
         for (index, codebook) in vector.codebooks().enumerate() {
             golden.assert_close(codebook, &format!("{step}.codebook.{index}"));

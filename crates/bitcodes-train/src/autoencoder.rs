@@ -1,4 +1,4 @@
-//! The toy VQ autoencoder: images to tokens of bits and back.
+//! The toy VQ autoencoder: it quantizes images to bits and decodes them.
 
 use bitcodes_core::{Bitcodes, BitcodesConfig, ConfigError};
 use burn::config::Config;
@@ -14,15 +14,15 @@ pub struct AutoencoderConfig {
     pub height: usize,
     /// Width of the images in pixels, a multiple of [`PATCH`](Self::PATCH).
     pub width: usize,
-    /// The quantizer; its `features` are the size of a token.
+    /// Configuration of the quantizer. Its `features` are the size of a token.
     pub quantizer: BitcodesConfig,
 }
 
-/// A configuration that no autoencoder can have.
+/// Error of an [`AutoencoderConfig`] that is not valid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AutoencoderConfigError {
-    /// Images cannot be cut into whole patches, or into too many.
+    /// The height or the width is not a multiple of the patch, or is too large.
     #[error(
         "images of {height} x {width} pixels, expected multiples of {} up to {}",
         AutoencoderConfig::PATCH,
@@ -34,40 +34,41 @@ pub enum AutoencoderConfigError {
         /// Width in pixels.
         width: usize,
     },
-    /// More features or bits than a toy has use for.
+    /// There are more features or bits than [`MAX_DIM`](AutoencoderConfig::MAX_DIM).
     #[error("{name} is {found}, expected at most {}", AutoencoderConfig::MAX_DIM)]
     TooLarge {
-        /// Features or bits.
+        /// Name of the field.
         name: &'static str,
-        /// What was asked for.
+        /// Value of the field.
         found: usize,
     },
-    /// The quantizer cannot be made.
+    /// The quantizer's configuration is not valid.
     #[error(transparent)]
     Quantizer(#[from] ConfigError),
 }
 
 impl AutoencoderConfig {
-    /// Height and width in pixels of the patch that a token stands for.
+    /// Height and width in pixels of a patch. Each patch becomes one token.
     pub const PATCH: usize = 4;
-    /// The largest height and width: the mixer has weights for each pair of tokens.
+    /// Largest height and width of an image in pixels. There is a limit because the mixer has
+    /// weights for each pair of tokens.
     pub const MAX_SIDE: usize = 128;
-    /// Size of a token.
+    /// Features of a token in the program and in the examples.
     pub const FEATURES: usize = 16;
-    /// The largest size of a token, and the most bits of one: more than a toy has use for.
+    /// Largest number of features and of bits of a token, more than a toy has use for.
     pub const MAX_DIM: usize = 4096;
 
-    /// Tokens of an image.
+    /// Number of tokens of an image.
     pub fn tokens(&self) -> usize {
         (self.height / Self::PATCH) * (self.width / Self::PATCH)
     }
 
-    /// Bits that an image is quantized to.
+    /// Number of bits of an image's code: the bits of all its tokens.
     pub fn bits_per_image(&self) -> usize {
         self.tokens() * self.quantizer.num_bits
     }
 
-    /// Checks the values.
+    /// Checks that an autoencoder can have this configuration.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl AutoencoderConfig {
     ///
     /// # Panics
     ///
-    /// Where [`validate`](Self::validate) gives an error.
+    /// If [`validate`](Self::validate) gives an error.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Autoencoder<B> {
         self.validate()
             .unwrap_or_else(|error| panic!("AutoencoderConfig: {error}"));
@@ -106,25 +107,28 @@ impl AutoencoderConfig {
         let encoder = position();
         let quantizer = self.quantizer.init(device);
         let autoencoder = self.assemble([encoder, position()], quantizer);
-        // Burn draws weights at their first use, and a clone made before draws others: a fork
-        // draws them all now.
+        // Burn draws weights at their first use, so a clone that is made earlier would draw other
+        // weights. A fork draws them all now.
         autoencoder.fork(device)
     }
 
-    /// Makes the autoencoder with random weights, and a quantizer that starts from what they make
-    /// of images, see [`BitcodesConfig::try_init_from_sample`].
+    /// Makes the autoencoder with random weights and a quantizer that starts from the tokens of the
+    /// images.
+    ///
+    /// The tokens are the sample of [`BitcodesConfig::try_init_from_sample`].
     ///
     /// # Shapes
     ///
-    /// - images: `[batch, height, width]` in [0, 1]; a few hundred do
+    /// - images: `[batch, height, width]` in [0, 1]; a few hundred images are enough
     ///
     /// # Errors
     ///
-    /// Where the images cannot be a sample.
+    /// If the quantizer cannot start from the tokens.
     ///
     /// # Panics
     ///
-    /// Where [`validate`](Self::validate) gives an error, and for images of another size.
+    /// If [`validate`](Self::validate) gives an error, or if the images have another size than the
+    /// configuration's.
     pub fn init_from_images<B: Backend>(
         &self,
         images: Tensor<B, 3>,
@@ -137,11 +141,11 @@ impl AutoencoderConfig {
         })
     }
 
-    /// Makes the autoencoder that the record of another is to be loaded into: nothing is drawn.
+    /// Makes an autoencoder for a record to be loaded into. Nothing is drawn at random.
     ///
     /// # Errors
     ///
-    /// Where [`validate`](Self::validate) gives one.
+    /// If [`validate`](Self::validate) gives an error.
     pub(crate) fn to_be_loaded<B: Backend>(
         &self,
         device: &B::Device,
@@ -173,30 +177,34 @@ impl AutoencoderConfig {
     }
 }
 
-/// A VQ autoencoder: 4x4 patches, a mixer to one vector a patch, [`Bitcodes`], and a mixer back.
+/// A VQ autoencoder for images.
+///
+/// It cuts an image into patches of 4x4 pixels, makes one token (a vector) of each patch with a
+/// [`Mixer`], quantizes the tokens with [`Bitcodes`], and makes patches of pixels again with a
+/// second mixer.
 #[derive(Module, Debug)]
 pub struct Autoencoder<B: Backend> {
     encoder: Mixer<B>,
-    /// The quantizer between the two halves.
+    /// The quantizer between the encoder and the decoder.
     pub quantizer: Bitcodes<B>,
     decoder: Mixer<B>,
     height: usize,
     width: usize,
 }
 
-/// What [`Autoencoder::forward_with_noise`] returns.
+/// Output of [`Autoencoder::forward_with_noise`].
 #[derive(Debug, Clone)]
 pub struct AutoencoderOutput<B: Backend> {
-    /// The images again, `[batch, height, width]` in [0, 1].
+    /// The reconstructed images, `[batch, height, width]` in [0, 1].
     pub images: Tensor<B, 3>,
-    /// The bits that made them, `[batch, tokens, num_bits]`.
+    /// The bits that the images are decoded from, `[batch, tokens, num_bits]`.
     pub bits: Tensor<B, 3, Int>,
-    /// The quantizer's loss `[1]`, where its configuration gives one a weight.
+    /// The quantizer's loss `[1]`, if its configuration gives a loss a weight.
     pub loss: Option<Tensor<B, 1>>,
 }
 
 impl<B: Backend> Autoencoder<B> {
-    /// Images through sampled bits and back, as in training, with the noise given.
+    /// Quantizes images with the noise given and decodes them, as in training.
     ///
     /// # Shapes
     ///
@@ -205,7 +213,7 @@ impl<B: Backend> Autoencoder<B> {
     ///
     /// # Panics
     ///
-    /// Where the images have another height or width than the configuration's, or the noise
+    /// If the images have another height or width than the configuration's, or if the noise has
     /// another shape.
     pub fn forward_with_noise(
         &self,
@@ -222,7 +230,7 @@ impl<B: Backend> Autoencoder<B> {
         }
     }
 
-    /// The codes of images.
+    /// Returns the codes of images.
     ///
     /// # Shapes
     ///
@@ -231,13 +239,13 @@ impl<B: Backend> Autoencoder<B> {
     ///
     /// # Panics
     ///
-    /// Where the images have another height or width than the configuration's.
+    /// If the images have another height or width than the configuration's.
     pub fn encode(&self, images: Tensor<B, 3>) -> Tensor<B, 3, Int> {
         let tokens = self.encoder.forward(self.patches(images));
         self.quantizer.encode(tokens).swap_dims(0, 1)
     }
 
-    /// How decided each bit of the codes of images is, see [`Bitcodes::logits`].
+    /// Returns the logits of the images' bits, see [`Bitcodes::logits`].
     ///
     /// # Shapes
     ///
@@ -246,13 +254,13 @@ impl<B: Backend> Autoencoder<B> {
     ///
     /// # Panics
     ///
-    /// Where the images have another height or width than the configuration's.
+    /// If the images have another height or width than the configuration's.
     pub fn logits(&self, images: Tensor<B, 3>) -> Tensor<B, 3> {
         let tokens = self.encoder.forward(self.patches(images));
         self.quantizer.logits(tokens).swap_dims(0, 1)
     }
 
-    /// The images that codes stand for.
+    /// Decodes codes to images.
     ///
     /// # Shapes
     ///
@@ -263,19 +271,19 @@ impl<B: Backend> Autoencoder<B> {
         self.picture(self.decoder.forward(tokens))
     }
 
-    /// Tokens of an image.
+    /// Number of tokens of an image.
     pub fn tokens(&self) -> usize {
         (self.height / AutoencoderConfig::PATCH) * (self.width / AutoencoderConfig::PATCH)
     }
 
-    /// `[batch, height, width]` to `[tokens, batch, pixels of a patch]`.
+    /// Cuts images `[batch, height, width]` into patches `[tokens, batch, PATCH * PATCH]`.
     fn patches(&self, images: Tensor<B, 3>) -> Tensor<B, 3> {
         const PATCH: usize = AutoencoderConfig::PATCH;
         let [batch, height, width] = images.dims();
         assert_eq!(
             [height, width],
             [self.height, self.width],
-            "Autoencoder: height and width of the images (left), and of the model's (right)"
+            "Autoencoder: height and width of the images (left) differ from the model's (right)"
         );
         let [rows, columns] = [height / PATCH, width / PATCH];
         images
@@ -284,7 +292,8 @@ impl<B: Backend> Autoencoder<B> {
             .reshape([rows * columns, batch, PATCH * PATCH])
     }
 
-    /// `[tokens, batch, pixels of a patch]` before the sigmoid to `[batch, height, width]`.
+    /// Applies the sigmoid to patches `[tokens, batch, PATCH * PATCH]` and joins them to images
+    /// `[batch, height, width]`.
     fn picture(&self, patches: Tensor<B, 3>) -> Tensor<B, 3> {
         const PATCH: usize = AutoencoderConfig::PATCH;
         let [_, batch, _] = patches.dims();
@@ -319,7 +328,8 @@ mod tests {
 
         let before_sigmoid = (patches.clone() / (-patches + 1.0)).log();
         let difference = model.picture(before_sigmoid) - images;
-        // Neighbours differ by 1 / 200: nearer than half of it is the same pixel.
+        // Neighboring pixels differ by 1 / 200, so a difference below half of that is the same
+        // pixel.
         assert!(difference.abs().max().into_scalar() < 1.0 / 400.0);
     }
 }

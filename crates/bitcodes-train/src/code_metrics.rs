@@ -1,4 +1,4 @@
-//! How the codes are used while training, for Burn's learner and its dashboard.
+//! Metrics of how the codes are used, for Burn's learner and its dashboard.
 
 use std::sync::Arc;
 
@@ -10,24 +10,24 @@ use burn::train::metric::{
 
 use crate::metrics::BatchCodes;
 
-/// A number that follows from the statistics of codes: over the epoch so far, and of a batch.
+/// A metric computed from the statistics of codes, for each batch and for the epoch so far.
 #[derive(Clone)]
 pub struct CodeMetric {
     name: MetricName,
     higher_is_better: bool,
     decimals: usize,
-    of_statistics: fn(&BitStatistics) -> f64,
+    from_statistics: fn(&BitStatistics) -> f64,
     batch: f64,
     epoch: Option<BitStatistics>,
 }
 
 impl CodeMetric {
-    /// The mean entropy of a bit, 1 where each is fair.
+    /// The mean entropy of a bit: 1 if every bit is 0 and 1 equally often.
     pub fn bit_entropy() -> Self {
         Self::new("Bit entropy", true, 3, BitStatistics::mean_entropy)
     }
 
-    /// The mean magnitude of the correlation of two bits.
+    /// The mean magnitude of the correlation between two bits.
     pub fn bit_correlation() -> Self {
         Self::new("Bit correlation", false, 3, BitStatistics::mean_correlation)
     }
@@ -50,20 +50,20 @@ impl CodeMetric {
         name: &str,
         higher_is_better: bool,
         decimals: usize,
-        of_statistics: fn(&BitStatistics) -> f64,
+        from_statistics: fn(&BitStatistics) -> f64,
     ) -> Self {
         Self {
             name: Arc::new(name.into()),
             higher_is_better,
             decimals,
-            of_statistics,
+            from_statistics,
             batch: f64::NAN,
             epoch: None,
         }
     }
 
-    fn of_epoch(&self) -> f64 {
-        self.epoch.as_ref().map_or(f64::NAN, self.of_statistics)
+    fn epoch_value(&self) -> f64 {
+        self.epoch.as_ref().map_or(f64::NAN, self.from_statistics)
     }
 }
 
@@ -84,12 +84,12 @@ impl Metric for CodeMetric {
 
     fn update(&mut self, codes: &Arc<BatchCodes>, _: &MetricMetadata) -> SerializedEntry {
         let statistics = codes.statistics();
-        self.batch = (self.of_statistics)(statistics);
+        self.batch = (self.from_statistics)(statistics);
         match &mut self.epoch {
             Some(epoch) => epoch.merge(statistics),
             None => self.epoch = Some(statistics.clone()),
         }
-        let (epoch, batch, decimals) = (self.of_epoch(), self.batch, self.decimals);
+        let (epoch, batch, decimals) = (self.epoch_value(), self.batch, self.decimals);
         SerializedEntry::new(
             format!("epoch {epoch:.decimals$} - batch {batch:.decimals$}"),
             NumericEntry::Value(self.batch).serialize(),
@@ -108,7 +108,7 @@ impl Numeric for CodeMetric {
     }
 
     fn running_value(&self) -> NumericEntry {
-        NumericEntry::Value(self.of_epoch())
+        NumericEntry::Value(self.epoch_value())
     }
 }
 

@@ -1,20 +1,20 @@
-//! What a training is made from, checked before it starts.
+//! Configuration of a training and of its run, checked before the training starts.
 
 use bitcodes_core::{BitcodesConfig, ConfigError};
 use burn::config::Config;
 
 use crate::autoencoder::AutoencoderConfig;
 
-/// How to train.
+/// Configuration of a training.
 #[derive(Config, Debug, PartialEq)]
 pub struct TrainConfig {
     /// Passes over the images to train on.
     #[config(default = 60)]
     pub epochs: usize,
-    /// Images of a step.
+    /// Number of images in one training step.
     #[config(default = 64)]
     pub batch_size: usize,
-    /// Learning rate of the first step; it falls to 0 along half a cosine.
+    /// Learning rate of the first step. It falls to 0 along half a cosine.
     #[config(default = 2e-3)]
     pub learning_rate: f64,
     /// Seed of the weights, of the order of the images and of the noise.
@@ -22,38 +22,38 @@ pub struct TrainConfig {
     pub seed: u64,
 }
 
-/// A way to train that cannot be.
+/// Error of a [`TrainConfig`], or of the quantizer to be trained, that is not valid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainConfigError {
-    /// There is nothing to do, or nothing to do it with.
+    /// A count is 0.
     #[error("{0} is 0, expected at least 1")]
     Zero(&'static str),
-    /// More than a toy has use for.
+    /// A count is larger than the toy allows.
     #[error("{name} is {found}, expected at most {max}")]
     TooMany {
-        /// Bits or epochs.
+        /// Name of the count.
         name: &'static str,
-        /// What was asked for.
+        /// Value of the count.
         found: usize,
-        /// The most.
+        /// Largest value that is allowed.
         max: usize,
     },
     /// The learning rate is not a number above 0 and at most 1.
     #[error("learning rate is {0}, expected a number above 0 and at most 1")]
     LearningRate(f64),
-    /// The quantizer cannot be made.
+    /// The quantizer's configuration is not valid.
     #[error(transparent)]
     Quantizer(#[from] ConfigError),
 }
 
 impl TrainConfig {
-    /// The most bits of a token; the reference is used with 8 to 32.
+    /// Largest number of bits of a token. The reference is used with 8 to 32.
     pub const MAX_BITS: usize = AutoencoderConfig::MAX_DIM;
-    /// The most epochs, so that the number of steps can be counted.
+    /// Largest number of epochs. The limit keeps the number of steps from overflowing.
     pub const MAX_EPOCHS: usize = 1_000_000_000;
 
-    /// Checks the values, and the quantizer that is to be trained.
+    /// Checks this configuration and that of the quantizer to be trained.
     ///
     /// # Errors
     ///
@@ -79,11 +79,11 @@ impl TrainConfig {
     }
 }
 
-/// What a run was made from; with it the model can be made again.
+/// Configuration of a run: of the training and of the model. The model can be made again from it.
 #[derive(Config, Debug, PartialEq)]
 pub struct RunConfig {
-    /// How it was trained.
+    /// Configuration of the training.
     pub training: TrainConfig,
-    /// What was trained.
+    /// Configuration of the model that was trained.
     pub model: AutoencoderConfig,
 }

@@ -1,4 +1,4 @@
-//! How well a trained autoencoder does, judged by what its packed bits decode to.
+//! Evaluation of a trained autoencoder by the images that it decodes from packed codes.
 
 use std::io;
 
@@ -10,28 +10,29 @@ use crate::data::ImageSet;
 use crate::metrics::SquaredError;
 use crate::npy::npy;
 
-/// Images as their packed bits give them back.
+/// A set's images as decoded from their packed codes, with the codes, their statistics and the
+/// error.
 #[derive(Debug)]
 pub struct Reconstructions {
     height: usize,
     width: usize,
     pixels: Vec<f32>,
-    /// Of each batch.
+    /// Packed codes of each batch.
     codes: Vec<PackedCodes>,
     error: SquaredError,
     statistics: BitStatistics,
 }
 
 impl Reconstructions {
-    /// Images that pass through the model together.
+    /// Number of images in a batch.
     const BATCH: usize = 1024;
 
-    /// Encodes each image of a set, packs the bits, and decodes the image from the packed bits
+    /// Encodes each image of a set, packs the codes, and decodes the images from the packed codes
     /// alone.
     ///
     /// # Errors
     ///
-    /// [`CodesError::Device`] where the device cannot be read.
+    /// [`CodesError::Device`] if the device cannot be read.
     pub fn of<B: Backend>(
         model: &Autoencoder<B>,
         set: &ImageSet,
@@ -66,42 +67,43 @@ impl Reconstructions {
         })
     }
 
-    /// The error of the reconstructions against the images.
+    /// The squared error between the reconstructions and the images.
     pub fn error(&self) -> SquaredError {
         self.error
     }
 
-    /// How the codes of the tokens of the images use their bits.
+    /// The statistics of the codes of all tokens.
     pub fn statistics(&self) -> &BitStatistics {
         &self.statistics
     }
 
-    /// The pixels of image `index` in [0, 1], row by row.
+    /// Returns the pixels of the reconstruction of image `index`, row by row, each in [0, 1].
     ///
     /// # Panics
     ///
-    /// Where there is no such image.
+    /// If there is no such image.
     pub fn pixels(&self, index: usize) -> &[f32] {
         let size = self.height * self.width;
         &self.pixels[index * size..][..size]
     }
 
-    /// All of them as a file of NumPy's, f32 `[images, height, width]`.
+    /// Returns the reconstructions as the bytes of a NumPy file, f32 `[images, height, width]`.
     ///
     /// # Errors
     ///
-    /// Where the writer gives one; writing to memory gives it none.
+    /// If the writer fails, which it does not when it writes to memory.
     pub fn to_npy(&self) -> io::Result<Vec<u8>> {
         let (height, width) = (self.height as u64, self.width as u64);
         let images = self.pixels.len() as u64 / (height * width);
         npy(&[images, height, width], &self.pixels)
     }
 
-    /// The codes of all as a file of NumPy's, u8 `[images, tokens, ceil(num_bits / 8)]`.
+    /// Returns the packed codes as the bytes of a NumPy file, u8
+    /// `[images, tokens, ceil(num_bits / 8)]`.
     ///
     /// # Errors
     ///
-    /// Where the writer gives one; writing to memory gives it none.
+    /// If the writer fails, which it does not when it writes to memory.
     pub fn codes_to_npy(&self) -> io::Result<Vec<u8>> {
         let images: usize = self.codes.iter().map(|codes| codes.dims()[0]).sum();
         let (tokens, num_bits) = match self.codes.first() {

@@ -1,6 +1,6 @@
-//! Names of the files of a run.
+//! Names of the files in the folder of a run.
 
-/// The trained autoencoder, a record of Burn's in MessagePack.
+/// The trained autoencoder, a Burn record in MessagePack.
 pub const MODEL: &str = "model.mpk";
 /// The configuration of the training and of the model as JSON.
 pub const CONFIG: &str = "config.json";
@@ -8,9 +8,9 @@ pub const CONFIG: &str = "config.json";
 pub const METRICS: &str = "metrics.csv";
 /// The summary of the training as JSON.
 pub const SUMMARY: &str = "summary.json";
-/// The test images as decoded from their packed bits, f32 `[images, height, width]`.
+/// The test images as decoded from their packed codes, f32 `[images, height, width]`.
 pub const RECONSTRUCTIONS: &str = "test_reconstructions.npy";
-/// Test images over their reconstructions.
+/// A picture of some test images with their reconstructions below them.
 pub const PICTURE: &str = "reconstructions.png";
-/// Folder of the checkpoints.
+/// The folder of the checkpoints.
 pub const CHECKPOINTS: &str = "checkpoint";

@@ -1,10 +1,11 @@
 //! A toy VQ autoencoder around [`bitcodes_core::Bitcodes`], trained with Burn's learner.
 //!
-//! 4x4 patches of an image become tokens of 16 features by an MLP-Mixer, each token a few bits by
-//! the quantizer, and a second mixer makes the image again. With 8 bits a token an 8x8 image is
-//! 32 bits.
+//! An MLP-Mixer turns each 4x4 patch of an image into a token, a vector of 16 features. The
+//! quantizer turns each token into a few bits, and a second mixer decodes the image. With 8 bits
+//! per token, an 8x8 image becomes 32 bits.
 //!
-//! Without the default feature `learner` only the autoencoder is left, to be loaded and used.
+//! Without the default feature `learner` the crate holds only the autoencoder and the functions
+//! that load it.
 //!
 //! ```
 //! # #[cfg(all(feature = "flex", feature = "learner"))] {

@@ -1,4 +1,4 @@
-//! The autoencoder that a training left behind.
+//! Loading the autoencoder of a run.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -10,13 +10,13 @@ use serde::Deserialize;
 use crate::autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderConfigError};
 use crate::files;
 
-/// A run whose autoencoder cannot be loaded.
+/// Error of a run whose autoencoder cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", path.display())]
 pub struct LoadError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Why it cannot be loaded.
     pub cause: LoadCause,
 }
 
@@ -27,29 +27,30 @@ pub enum LoadCause {
     /// A file cannot be read.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// The configuration is not one of a run.
+    /// The file is not the configuration of a run.
     #[error("not the configuration of a run: {0}")]
     Config(String),
-    /// There can be no such autoencoder.
+    /// The autoencoder's configuration is not valid.
     #[error(transparent)]
     Model(#[from] AutoencoderConfigError),
-    /// The record is none, or of another autoencoder than the configuration's.
+    /// The file is not a record, or is the record of another autoencoder than the configuration's.
     #[error(transparent)]
     Record(#[from] RecordError),
 }
 
-/// Of a run's configuration what the model was made from; how it was trained may have had other
-/// settings in another version.
+/// The model's part of a run's configuration. The training's part is not read, because another
+/// version may have had other settings.
 #[derive(Deserialize)]
 struct ModelOfRun {
     model: AutoencoderConfig,
 }
 
-/// Loads the autoencoder from the folder of a run, [`files::CONFIG`] and [`files::MODEL`].
+/// Loads the autoencoder from the files [`files::CONFIG`] and [`files::MODEL`] in the folder of a
+/// run.
 ///
 /// # Errors
 ///
-/// [`LoadError`] names the file that is missing or broken, or how the two do not match.
+/// [`LoadError`] names the file that is missing or broken, or says how the two files do not match.
 pub fn load_model<B: Backend>(
     run: &Path,
     device: &B::Device,
@@ -81,8 +82,10 @@ pub fn read_config(bytes: &[u8]) -> Result<AutoencoderConfig, LoadCause> {
     Ok(config)
 }
 
-/// Reads an autoencoder of this configuration from the bytes of [`files::MODEL`], to be used and not
-/// trained on, see [`record::load_parameters`]. It works on a GPU in a browser too.
+/// Reads an autoencoder of this configuration from the bytes of [`files::MODEL`].
+///
+/// It is for use and not for further training, see [`record::load_parameters`]. It works on a GPU
+/// in a browser too.
 ///
 /// # Errors
 ///

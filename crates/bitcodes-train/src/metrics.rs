@@ -1,4 +1,4 @@
-//! What is measured while training, and the squared error over all pixels, as MSE and as PSNR.
+//! Measures of a batch, and the squared error over all pixels as two metrics, MSE and PSNR.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,24 +10,25 @@ use burn::train::metric::{
 };
 use burn::train::{ItemLazy, metric::format_float};
 
-/// Peak signal-to-noise ratio in dB of a mean squared error on pixels in [0, 1].
+/// Returns the peak signal-to-noise ratio in dB of a mean squared error on pixels in [0, 1].
 ///
-/// `10 log10(1 / mse)`: the mean is over all pixels of all images, not of each image's own ratio.
+/// It is `10 log10(1 / mse)`. The mean has to be over all pixels of all images; the mean of each
+/// image's ratio is another value.
 pub fn psnr_db(mse: f64) -> f64 {
     -10.0 * mse.log10()
 }
 
-/// Sum of squared errors over a number of pixels.
+/// A sum of squared errors and the number of pixels that it is over.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SquaredError {
-    /// Sum of the squared differences.
+    /// Sum of the squared differences of pixels.
     pub sum: f64,
     /// Number of pixels compared.
     pub pixels: usize,
 }
 
 impl SquaredError {
-    /// The mean over the pixels; NaN where there are none.
+    /// The mean squared error; NaN if there are no pixels.
     pub fn mean(&self) -> f64 {
         self.sum / self.pixels as f64
     }
@@ -40,19 +41,20 @@ impl core::ops::AddAssign for SquaredError {
     }
 }
 
-/// What a batch gave, still on its device.
+/// The measures of a batch as tensors on the device.
 pub struct BatchOutput<B: Backend> {
     /// Mean squared error `[1]`.
     pub mse: Tensor<B, 1>,
     /// Number of pixels compared.
     pub pixels: usize,
-    /// The bits of its tokens `[images, tokens, num_bits]`.
+    /// The bits of the batch's tokens `[images, tokens, num_bits]`.
     pub bits: Tensor<B, 3, Int>,
 }
 
 impl<B: Backend> BatchOutput<B> {
-    /// The output of a batch of `pixels` from that of its parts: what each adds to the error `[1]`,
-    /// and its bits.
+    /// Joins the outputs of the parts of a batch of `pixels` pixels.
+    ///
+    /// Each part gives the mean squared error that it adds to the batch's `[1]`, and its bits.
     pub(crate) fn of_parts(
         parts: impl IntoIterator<Item = (Tensor<B, 1>, Tensor<B, 3, Int>)>,
         pixels: usize,
@@ -66,16 +68,17 @@ impl<B: Backend> BatchOutput<B> {
     }
 }
 
-/// What a batch gave, for the metrics.
+/// The measures of a batch, read from the device for the metrics.
 #[derive(Debug, Clone)]
 pub struct BatchMeasures {
-    /// The error of its reconstructions.
+    /// The squared error of the batch's reconstructions.
     pub error: SquaredError,
-    /// The codes of its tokens.
+    /// The codes of the batch's tokens.
     pub codes: Arc<BatchCodes>,
 }
 
-/// The codes of a batch, and their statistics once a metric asks for them.
+/// The codes of a batch, and their statistics, which are computed when a metric first asks for
+/// them.
 #[derive(Debug)]
 pub struct BatchCodes {
     /// The codes.
@@ -84,7 +87,7 @@ pub struct BatchCodes {
 }
 
 impl BatchCodes {
-    /// Of some codes.
+    /// Makes it from codes.
     pub fn new(codes: PackedCodes) -> Self {
         Self {
             codes,
@@ -131,13 +134,13 @@ impl Adaptor<Arc<BatchCodes>> for BatchMeasures {
     }
 }
 
-/// A number that follows from the squared error, for Burn's learner.
+/// A metric computed from the squared error, for Burn's learner.
 #[derive(Clone)]
 pub struct ReconstructionMetric {
     name: MetricName,
     unit: Option<&'static str>,
     higher_is_better: bool,
-    of_mse: fn(f64) -> f64,
+    from_mse: fn(f64) -> f64,
     batch: SquaredError,
     epoch: SquaredError,
 }
@@ -149,7 +152,7 @@ impl ReconstructionMetric {
             name: Arc::new("MSE".into()),
             unit: None,
             higher_is_better: false,
-            of_mse: |mse| mse,
+            from_mse: |mse| mse,
             batch: SquaredError::default(),
             epoch: SquaredError::default(),
         }
@@ -161,14 +164,14 @@ impl ReconstructionMetric {
             name: Arc::new("PSNR".into()),
             unit: Some("dB"),
             higher_is_better: true,
-            of_mse: psnr_db,
+            from_mse: psnr_db,
             ..Self::mse()
         }
     }
 
     fn entry(&self, error: &SquaredError) -> NumericEntry {
         NumericEntry::Aggregated {
-            aggregated_value: (self.of_mse)(error.mean()),
+            aggregated_value: (self.from_mse)(error.mean()),
             count: error.pixels,
         }
     }
@@ -194,7 +197,7 @@ impl Metric for ReconstructionMetric {
         self.epoch += *error;
         let unit = self.unit.map_or(String::new(), |unit| format!(" {unit}"));
         let [epoch, batch] = [&self.epoch, &self.batch]
-            .map(|error| format_float((self.of_mse)(error.mean()), 4) + &unit);
+            .map(|error| format_float((self.from_mse)(error.mean()), 4) + &unit);
         SerializedEntry::new(
             format!("epoch {epoch} - batch {batch}"),
             self.entry(&self.batch).serialize(),

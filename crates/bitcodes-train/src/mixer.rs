@@ -1,5 +1,5 @@
-//! The MLP-Mixer stack that both halves of the autoencoder are made of
-//! ([Tolstikhin et al. 2021](https://arxiv.org/abs/2105.01601)).
+//! The MLP-Mixer ([Tolstikhin et al. 2021](https://arxiv.org/abs/2105.01601)) that the encoder and
+//! the decoder of the autoencoder are.
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
@@ -7,7 +7,7 @@ use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Two linear maps with a GELU between them, over the last axis.
+/// Two linear layers with a GELU between them.
 #[derive(Module, Debug)]
 pub struct Mlp<B: Backend> {
     expand: Linear<B>,
@@ -22,12 +22,12 @@ impl<B: Backend> Mlp<B> {
         }
     }
 
-    /// Over the rows of `x`.
+    /// Applies the MLP to each row of `x`.
     fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         self.contract.forward(gelu(self.expand.forward(x)))
     }
 
-    /// Over the columns of `x`.
+    /// Applies the MLP to each column of `x`.
     fn forward_columns(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         let apply = |map: &Linear<B>, x: Tensor<B, 2>| {
             let y = map.weight.val().transpose().matmul(x);
@@ -42,14 +42,16 @@ impl<B: Backend> Mlp<B> {
 
 /// The exact GELU, `x * (1 + erf(x / sqrt(2))) / 2`.
 ///
-/// Written out because a composition keeps `erf(..)` for the backward pass, where Burn's operation
-/// computes it again: on Flex, whose `erf` is the slowest step of training, a quarter of the time.
+/// It is composed of smaller operations because autodiff then keeps `erf(..)` for the backward
+/// pass, while Burn's own GELU computes it a second time. On Flex `erf` is the slowest operation of
+/// training, and computing it again takes a quarter of the time.
 fn gelu<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
     let cdf = ((x.clone() * FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
     x * cdf
 }
 
-/// One mixer block: an MLP over the tokens' axis, then one over the width, both residual.
+/// One mixer block: an MLP over the axis of the tokens, then an MLP over the width, each with a
+/// skip connection.
 #[derive(Module, Debug)]
 pub struct MixerBlock<B: Backend> {
     norm_tokens: LayerNorm<B>,
@@ -68,10 +70,12 @@ impl<B: Backend> MixerBlock<B> {
         }
     }
 
+    /// Applies the block.
+    ///
     /// # Shapes
     ///
     /// - x: `[tokens, batch, width]`
-    /// - output: the same
+    /// - output: `[tokens, batch, width]`
     fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let [tokens, batch, width] = x.dims();
         let columns = self
@@ -94,7 +98,8 @@ impl<B: Backend> MixerBlock<B> {
     }
 }
 
-/// A linear embedding with a learned position, mixer blocks, and a linear map out.
+/// An MLP-Mixer: a linear embedding with a learned position for each token, mixer blocks, and a
+/// linear output layer.
 #[derive(Module, Debug)]
 pub struct Mixer<B: Backend> {
     embed: Linear<B>,
@@ -105,20 +110,20 @@ pub struct Mixer<B: Backend> {
 }
 
 impl<B: Backend> Mixer<B> {
-    /// Mixer blocks in a stack.
+    /// Number of mixer blocks.
     const BLOCKS: usize = 2;
-    /// Size of a token between the linear maps.
+    /// Size of a token between the linear layers.
     pub const WIDTH: usize = 128;
 
-    /// A stack for tokens of size `input`, with an output of size `output` for each.
+    /// Makes a mixer with random weights from tokens of size `input` to tokens of size `output`.
     ///
     /// # Shapes
     ///
-    /// - position: `[tokens, WIDTH]`, what is added to each token
+    /// - position: `[tokens, WIDTH]`, the first values of the learned position of each token
     ///
     /// # Panics
     ///
-    /// Where the position is not [`WIDTH`](Self::WIDTH) wide.
+    /// If the position is not [`WIDTH`](Self::WIDTH) wide.
     pub fn new(input: usize, output: usize, position: Tensor<B, 2>) -> Self {
         let ([tokens, width], device) = (position.dims(), &position.device());
         assert_eq!(width, Self::WIDTH, "Mixer: width of the position");
@@ -133,10 +138,14 @@ impl<B: Backend> Mixer<B> {
         }
     }
 
+    /// Applies the mixer.
+    ///
+    /// The axis of the tokens is the first, so that both MLPs of a block are plain matrix products
+    /// without a copy.
+    ///
     /// # Shapes
     ///
-    /// - x: `[tokens, batch, input]`; the tokens' axis is first so that both MLPs of a block are
-    ///   plain matrix products, without a copy
+    /// - x: `[tokens, batch, input]`
     /// - output: `[tokens, batch, output]`
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let [tokens, batch, input] = x.dims();

@@ -1,14 +1,14 @@
-//! Arrays as files of NumPy's.
+//! Writing arrays as NumPy files.
 
 use std::io;
 
 use npyz::{AutoSerialize, WriterBuilder};
 
-/// An array as the bytes of a file of NumPy's, the last axis fastest.
+/// Returns an array as the bytes of a NumPy file (`.npy`). The elements are in row-major order.
 ///
 /// # Errors
 ///
-/// Where the elements are more or fewer than the shape's; writing to memory gives no other.
+/// If the number of elements is not the shape's.
 pub fn npy<T: AutoSerialize + Copy>(shape: &[u64], elements: &[T]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut writer = npyz::WriteOptions::new()

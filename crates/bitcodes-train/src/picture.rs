@@ -1,23 +1,24 @@
-//! A picture of images over their reconstructions.
+//! A picture that shows images and their reconstructions.
 
 use std::collections::HashMap;
 
 use crate::data::ImageSet;
 use crate::evaluate::Reconstructions;
 
-/// Images shown side by side.
+/// Number of images in a row.
 const COLUMNS: usize = 20;
-/// Pixels between images.
+/// Distance between images in pixels.
 const GAP: usize = 4;
-/// Height that small images are scaled up to, in pixels.
+/// Height in pixels that small images are enlarged to.
 const HEIGHT: usize = 64;
 const BACKGROUND: u8 = 255;
 
-/// Images in the upper row and their reconstructions below, a few of each label, as a PNG.
+/// Returns a PNG with a few images of each label in the upper row and their reconstructions in the
+/// lower row.
 ///
 /// # Errors
 ///
-/// Where the picture cannot be encoded.
+/// If the picture cannot be encoded.
 pub fn side_by_side(
     set: &ImageSet,
     reconstructions: &Reconstructions,
@@ -52,7 +53,8 @@ pub fn side_by_side(
     Ok(bytes)
 }
 
-/// Up to [`COLUMNS`] indices, as many of each label as fit, in the order of the labels.
+/// Returns the indices of up to [`COLUMNS`] images, in the order of their labels, with as many
+/// images of each label as fit.
 fn some_of_each_label(labels: &[u8]) -> Vec<usize> {
     let mut seen = HashMap::new();
     let mut order: Vec<(usize, u8, usize)> = labels

@@ -1,5 +1,5 @@
-//! What a training tells while it runs: a table by epoch in a file, and lines where there is no
-//! dashboard.
+//! The log of a training while it runs: a file with the metrics of each epoch, and lines on
+//! standard output if there is no dashboard.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,15 +19,15 @@ use burn::train::{Interrupter, LearnerSummary};
 
 use crate::run::Unwritten;
 
-/// Writes the metrics of each epoch to a CSV file, `epoch,split,mse,psnr_db`, and prints a line an
-/// epoch where asked to.
+/// Writes the metrics of each epoch to a CSV file with the columns `epoch,split,mse,psnr_db`, and
+/// can print a line for each epoch.
 pub(crate) struct EpochLog {
     path: PathBuf,
     file: File,
     names: HashMap<MetricId, String>,
-    /// The running values of the split that is being measured, by metric.
+    /// Running values of the current split (training or test), by the metric's name.
     running: HashMap<String, f64>,
-    /// The values of the training half of the epoch, until the test half is there.
+    /// Values of the epoch's training split, kept until its test split ends.
     train: Option<Measures>,
     lines: Option<Lines>,
     outcome: Outcome,
@@ -45,7 +45,8 @@ struct Measures {
     psnr_db: f64,
 }
 
-/// What became of a log, to be asked once Burn's learner is done: it owns the log itself.
+/// The outcome of a log. It is shared with the log, because Burn's learner owns the log and does
+/// not give it back.
 #[derive(Clone, Default)]
 pub(crate) struct Outcome(Arc<Mutex<OutcomeState>>);
 
@@ -56,23 +57,26 @@ struct OutcomeState {
 }
 
 impl Outcome {
-    /// Epochs that were trained and tested.
+    /// Number of epochs that were trained and tested.
     pub fn epochs(&self) -> usize {
         self.state().epochs
     }
 
-    /// The first error of writing.
+    /// Takes the first error of writing, if there was one.
     pub fn take_error(&self) -> Option<Unwritten> {
         self.state().error.take()
     }
 
     fn state(&self) -> MutexGuard<'_, OutcomeState> {
-        self.0.lock().expect("no holder panics")
+        self.0
+            .lock()
+            .expect("no thread panics while it holds the lock")
     }
 }
 
 impl EpochLog {
-    /// Starts the file; `lines` is the number of epochs where lines are to be printed.
+    /// Creates the file and writes its header. `lines` is the number of epochs if lines are to be
+    /// printed, else `None`.
     pub fn create(
         path: PathBuf,
         lines: Option<usize>,
@@ -97,7 +101,7 @@ impl EpochLog {
         Ok((log, outcome))
     }
 
-    /// The values of the split that ends; the next starts anew.
+    /// Takes the values of the split that ends, so that the next split starts without any.
     fn end_of_split(&mut self) -> Measures {
         let running = core::mem::take(&mut self.running);
         let of = |name| running.get(name).copied().unwrap_or(f64::NAN);
@@ -107,8 +111,8 @@ impl EpochLog {
         }
     }
 
-    /// Writes an epoch once both its halves are there, in one call, so that a training that is
-    /// killed leaves whole epochs.
+    /// Writes both splits of an epoch in one call, so that the file holds whole epochs even if the
+    /// program is killed.
     fn end_of_epoch(
         &mut self,
         epoch: usize,
@@ -150,7 +154,8 @@ impl MetricLogger for EpochLog {
         }
     }
 
-    /// Nothing asks: checkpoints are kept by age, not by a metric.
+    /// Returns nothing. Burn asks for values only to choose checkpoints by a metric, and ours are
+    /// chosen by age.
     fn read_numeric(&mut self, _: &str, _: usize, _: &Split) -> Result<Vec<NumericEntry>, String> {
         Ok(Vec::new())
     }
@@ -165,7 +170,7 @@ impl MetricLogger for EpochLog {
             self.train = Some(measures);
             return;
         }
-        // An epoch that was stopped half-way is none.
+        // An epoch that was stopped half-way is not written.
         let Some(train) = self
             .train
             .take()
@@ -180,7 +185,8 @@ impl MetricLogger for EpochLog {
     }
 }
 
-/// Renders nothing: the lines come from [`EpochLog`], which knows the values of whole epochs.
+/// A renderer that shows nothing. The lines come from [`EpochLog`], which knows the values of whole
+/// epochs.
 pub(crate) struct NoDashboard;
 
 impl MetricsRendererTraining for NoDashboard {

@@ -1,5 +1,7 @@
-//! The folder that a training leaves behind. Whenever the program is killed, each file is whole or
-//! not there; of the metrics whole epochs are there.
+//! The folder of a run, with the results of a training.
+//!
+//! Whenever the program is killed, each file is whole or is not there. The file of metrics grows by
+//! whole epochs.
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,13 +16,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::files;
 
-/// What cannot be written, and why.
+/// Error of a file, a folder or standard output that cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {source}")]
 pub struct Unwritten {
-    /// A file or a folder, or standard output.
+    /// The path, or the words "standard output".
     pub what: String,
-    /// What went wrong.
+    /// Why it cannot be written.
     pub source: io::Error,
 }
 
@@ -31,33 +33,33 @@ impl Unwritten {
     }
 }
 
-/// A folder for a run that cannot be had.
+/// Error of a folder that cannot be used for a run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// It holds files of a run already.
+    /// The folder already holds a file of a run.
     #[error("{}: a file of a run is there already, expected none", .0.display())]
     Taken(PathBuf),
-    /// It cannot be made or cleared.
+    /// The folder cannot be made or cleared.
     #[error(transparent)]
     Unwritten(#[from] Unwritten),
 }
 
-/// The folder of a run.
+/// The folder of a run, ready to be written to.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
 }
 
 impl RunFolder {
-    /// Makes the folder and what lies above it, or takes one that holds no run.
+    /// Makes the folder and its parents. The folder may exist if it holds no run.
     ///
-    /// With `overwrite` it may hold one, whose files are removed; other files stay.
+    /// With `overwrite` it may hold a run: the files of that run are removed, and other files stay.
     ///
     /// # Errors
     ///
-    /// [`RunError::Taken`] where there is a file of a run and `overwrite` is not set,
-    /// [`RunError::Unwritten`] where the folder cannot be written to.
+    /// [`RunError::Taken`] if the folder holds a file of a run and `overwrite` is not set;
+    /// [`RunError::Unwritten`] if the folder cannot be written to.
     pub fn at(path: &Path, overwrite: bool) -> Result<Self, RunError> {
         let run = Self {
             path: path.to_path_buf(),
@@ -73,11 +75,11 @@ impl RunFolder {
         Ok(run)
     }
 
-    /// Makes `parent/N`, with the first N from 1 that is free.
+    /// Makes the folder `parent/N`, where N is the first free number from 1.
     ///
     /// # Errors
     ///
-    /// [`RunError::Unwritten`] where it cannot be made.
+    /// [`RunError::Unwritten`] if the folder cannot be made.
     pub fn next_in(parent: &Path) -> Result<Self, RunError> {
         fs::create_dir_all(parent).map_err(Unwritten::to(parent))?;
         let mut number = 1u64;
@@ -91,13 +93,14 @@ impl RunFolder {
         }
     }
 
-    /// The folder.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The files of a run that are there, the model first: what remains of a clearing that is cut
-    /// short is a run without a model.
+    /// Returns the files of a run that exist in the folder.
+    ///
+    /// The model is the first, so that a removal that is interrupted leaves a run without a model.
     fn files_of_a_run(&self) -> Result<Vec<PathBuf>, Unwritten> {
         use files::*;
         let names = [MODEL, SUMMARY, RECONSTRUCTIONS, PICTURE, METRICS, CONFIG];
@@ -123,16 +126,16 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), Unwritten> {
         write_file(&self.path.join(name), contents)
     }
 
-    /// Writes a value as JSON.
+    /// Writes a value as a JSON file of the run, whole or not at all.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// If the file cannot be written.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Unwritten> {
         let json = serde_json::to_vec_pretty(value);
         let mut json = json.map_err(|error| Unwritten::to(self.path.join(name))(error.into()))?;
@@ -141,17 +144,18 @@ impl RunFolder {
     }
 }
 
-/// Writes a file, whole or not at all; one that is there is replaced.
+/// Writes a file, whole or not at all. A file that exists is replaced.
 ///
 /// # Errors
 ///
-/// Where it cannot be written.
+/// If the file cannot be written.
 pub fn write_file(path: &Path, contents: &[u8]) -> Result<(), Unwritten> {
     write_whole(path, contents).map_err(Unwritten::to(path))
 }
 
-/// Writes under another name in the same folder, then renames. A link is followed; a device, a pipe
-/// or a folder is not replaced.
+/// Writes a file under another name in the same folder, then renames it.
+///
+/// Links are followed. A device, a pipe or a folder is not replaced.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
     let there = fs::symlink_metadata(path).is_ok();
     let path = if there {
@@ -159,14 +163,15 @@ fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
     } else {
         path.to_path_buf()
     };
-    // A bare name has the empty path for a parent.
+    // The parent of a bare name is the empty path.
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".unfinished-");
-    // As any new file's: the umask takes away what it takes away elsewhere.
+    // `tempfile` would give the file to its owner alone. With this mode the umask decides, as for
+    // any new file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = match there {
@@ -187,11 +192,12 @@ fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Records to files that are whole or not there, in full precision.
+/// A recorder of Burn that writes each file whole or not at all, in full precision.
 ///
-/// The bytes are those of Burn's `NamedMpkFileRecorder<FullPrecisionSettings>`, which deletes the
-/// old file and writes in place, and takes what follows a dot in a file's name for its extension.
-/// Clones share the first error of writing: Burn's learner passes on no more than its text.
+/// The bytes are those of Burn's `NamedMpkFileRecorder<FullPrecisionSettings>`. That recorder
+/// deletes the old file and writes in place, and it takes the text after a dot in a file's name for
+/// the extension. Clones share the first error of writing, because Burn's learner passes on only
+/// the error's text.
 #[derive(Debug, Default, Clone)]
 pub struct WholeFileRecorder {
     bytes: NamedMpkBytesRecorder<FullPrecisionSettings>,
@@ -199,9 +205,12 @@ pub struct WholeFileRecorder {
 }
 
 impl WholeFileRecorder {
-    /// The first error of writing.
+    /// Takes the first error of writing, if there was one.
     pub fn take_error(&self) -> Option<Unwritten> {
-        self.error.lock().expect("no holder panics").take()
+        self.error
+            .lock()
+            .expect("no thread panics while it holds the lock")
+            .take()
     }
 }
 
@@ -223,7 +232,10 @@ impl<B: Backend> Recorder<B> for WholeFileRecorder {
         write_whole(&path, &bytes).map_err(|error| {
             let error = Unwritten::to(&path)(error);
             let text = error.to_string();
-            let mut first = self.error.lock().expect("no holder panics");
+            let mut first = self
+                .error
+                .lock()
+                .expect("no thread panics while it holds the lock");
             first.get_or_insert(error);
             RecorderError::Unknown(text)
         })
@@ -242,7 +254,7 @@ impl<B: Backend> Recorder<B> for WholeFileRecorder {
     }
 }
 
-/// Appends the extension where it is not there.
+/// Appends the extension `.mpk` if the path does not have it.
 fn with_extension(path: PathBuf) -> PathBuf {
     if path.extension().is_some_and(|extension| extension == "mpk") {
         return path;

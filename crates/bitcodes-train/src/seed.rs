@@ -1,9 +1,10 @@
-//! All that is random in a run follows from its seed and the epoch.
+//! Random number generators of a run, derived from its seed and the epoch.
 
 use rand::{SeedableRng, rngs::StdRng};
 
-/// The random numbers of an epoch: what comes before the first, the weights, is epoch 0.
-pub(crate) fn of_epoch(seed: u64, epoch: u64) -> StdRng {
+/// Makes the random number generator of an epoch. Epoch 0 comes before the first and is for the
+/// weights.
+pub(crate) fn epoch_rng(seed: u64, epoch: u64) -> StdRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     bytes[8..16].copy_from_slice(&epoch.to_le_bytes());

@@ -1,4 +1,4 @@
-//! One step of training and of testing, for Burn's learner.
+//! The training step and the test step of the autoencoder, for Burn's learner.
 
 use bitcodes_core::logistic_noise;
 use burn::module::{AutodiffModule, Module};
@@ -17,8 +17,10 @@ impl<B: AutodiffBackend> TrainStep for Autoencoder<B> {
     type Input = ImageBatch<B>;
     type Output = BatchOutput<B::InnerBackend>;
 
-    /// Draws the noise for all parts of the batch at once, so that their threads do not race for
-    /// it, and computes.
+    /// Draws the noise for all parts of the batch, then computes the step.
+    ///
+    /// The noise is drawn before the parts go to threads, because the order of draws would
+    /// otherwise depend on the threads.
     fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
         let images = batch.parts.iter().map(|part| part.dims()[0]).sum();
         let shape = [images, self.tokens(), self.quantizer.num_bits()];
@@ -30,7 +32,7 @@ impl<B: AutodiffBackend> TrainStep for Autoencoder<B> {
         self.step_with_noise(batch, noise)
     }
 
-    /// The quantizer's schedules move on with the optimizer.
+    /// Applies the gradients and advances the quantizer's schedules by one step.
     fn optimize<A, O>(self, optimizer: &mut O, learning_rate: f64, grads: GradientsParams) -> Self
     where
         A: AutodiffBackend,
@@ -62,12 +64,15 @@ impl<B: AutodiffBackend> Autoencoder<B> {
         self
     }
 
-    /// Forward and backward, each part of the batch on a thread of its own.
+    /// Computes outputs and gradients of a batch, each part on a thread of its own.
     ///
-    /// `noise` is `[images, tokens, num_bits]`. A loss of the quantizer counts for a part as much
-    /// as its images do. The entropy loss, the mean whose gradient a normalization lessens, and the
-    /// loss of unused bits are each over a part: for the first a batch has to be one part, for the
-    /// others a part of many more than 32 vectors is enough.
+    /// `noise` is `[images, tokens, num_bits]`. The errors and the quantizer's losses of the parts
+    /// are averaged with the parts' sizes as weights.
+    ///
+    /// Three terms are not a mean over vectors, so that parts change them: the entropy loss, the
+    /// mean vector whose gradient the normalization reduces, and the loss of unused bits. The
+    /// entropy loss needs the whole batch as one part. For the other two a part of many more than
+    /// 32 vectors is enough.
     fn step_with_noise(
         &self,
         batch: ImageBatch<B>,
@@ -79,7 +84,7 @@ impl<B: AutodiffBackend> Autoencoder<B> {
         let parts = batch.parts.into_iter().zip(noise).collect();
         let whole = self.clone();
         let parts = in_parallel(parts, move |(images, noise)| {
-            // A fork has a graph of its own: no two threads wait for one another.
+            // A fork has an autodiff graph of its own, so the threads do not wait for one another.
             let model = whole.clone().fork(&images.device());
             let share = share(&images, pixels);
             let output = model.forward_with_noise(images.clone(), noise);
@@ -109,8 +114,8 @@ impl<B: Backend> InferenceStep for Autoencoder<B> {
     type Input = ImageBatch<B>;
     type Output = BatchOutput<B>;
 
-    /// Through the bits and back, without noise on any backend, each part of the batch on a thread
-    /// of its own.
+    /// Encodes and decodes a batch, each part on a thread of its own. There is no noise, on any
+    /// backend.
     fn step(&self, batch: Self::Input) -> Self::Output {
         let pixels = batch.pixels();
         let model = self.clone();
@@ -123,12 +128,12 @@ impl<B: Backend> InferenceStep for Autoencoder<B> {
     }
 }
 
-/// How much of a batch of so many pixels a part of it is.
+/// Returns the fraction of the batch's pixels that a part has.
 fn share<B: Backend>(images: &Tensor<B, 3>, pixels_of_batch: usize) -> f64 {
     images.shape().num_elements() as f64 / pixels_of_batch as f64
 }
 
-/// The mean squared error `[1]`.
+/// Returns the mean squared error `[1]`.
 fn mse<B: Backend>(reconstructed: Tensor<B, 3>, images: Tensor<B, 3>) -> Tensor<B, 1> {
     MseLoss::new().forward(reconstructed, images, Reduction::Mean)
 }
@@ -148,7 +153,7 @@ mod tests {
 
     type Train = Autodiff<Flex>;
 
-    /// Weights that do not come from the backend, whose seed all tests of the process share.
+    /// Draws weights without the backend, whose seed is shared by all tests of the process.
     struct Draw(StdRng);
 
     impl Draw {
@@ -177,7 +182,7 @@ mod tests {
     impl ModuleVisitor<Train> for Collect<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Train, D>>) {
             let gradient = self.gradients.get::<Flex, D>(param.id);
-            let gradient = gradient.expect("every weight has one");
+            let gradient = gradient.expect("every weight has a gradient");
             self.values.extend(gradient.into_data().iter::<f32>());
         }
     }
@@ -229,7 +234,8 @@ mod tests {
                 gradients: &output.grads,
                 values: Vec::new(),
             };
-            // A normalization leaves out of the encoder's gradient what is a part's own.
+            // With normalization the encoder's gradient depends on the parts, so it is not
+            // compared.
             match model.quantizer.normalization {
                 Some(_) => model.quantizer.visit(&mut collect),
                 None => model.visit(&mut collect),
@@ -252,8 +258,8 @@ mod tests {
             let distance: u32 = codes.hamming_distances(&whole_codes).unwrap().iter().sum();
             assert!(distance <= 2, "{distance} bits differ");
             assert_eq!(gradients.len(), collected);
-            // Far above what rounding changes, far below what a part lost, doubled or weighted
-            // wrongly does: at least a 50th of the whole.
+            // The tolerance is far above rounding errors. It is far below the error of a part that
+            // is lost, doubled or weighted wrongly, which is at least a 50th of the whole.
             assert!((error.sum / whole_error.sum - 1.0).abs() < 1e-3);
             for (part, whole) in gradients.iter().zip(&whole) {
                 assert!(

@@ -1,4 +1,4 @@
-//! Training an autoencoder from a configuration to a folder of results.
+//! Training an autoencoder and writing the results to the folder of a run.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -28,79 +28,81 @@ use crate::progress::{EpochLog, NoDashboard};
 use crate::run::{RunFolder, Unwritten, WholeFileRecorder};
 use crate::seed;
 
-/// What came of a run.
+/// Summary of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// PSNR of the test images as decoded from their packed bits, in dB.
+    /// PSNR in dB of the test images as decoded from their packed codes.
     pub test_psnr_db: f64,
-    /// Bits that an image is quantized to.
+    /// Number of bits of an image's code.
     pub bits_per_image: usize,
-    /// Bits of a token.
+    /// Number of bits of a token's code.
     pub bits_per_token: usize,
-    /// Different codes that the tokens of the test images have.
+    /// Number of different codes among the tokens of the test images.
     pub codes_used: usize,
-    /// Whether they were counted; otherwise estimated, see
+    /// Whether `codes_used` was counted; if not, it was estimated, see
     /// [`BitStatistics`](bitcodes_core::BitStatistics).
     pub codes_used_exact: bool,
-    /// Perplexity of those codes.
+    /// Perplexity of the codes of the test images.
     pub perplexity: f64,
-    /// Mean entropy of a bit in those codes, 0 to 1.
+    /// Mean entropy of a bit in the codes of the test images, 0 to 1.
     pub bit_entropy: f64,
-    /// Mean magnitude of the correlation of two bits in those codes, 0 to 1.
+    /// Mean magnitude of the correlation between two bits in the codes of the test images, 0 to 1.
     pub bit_correlation: f64,
-    /// Tokens of all test images.
+    /// Number of tokens of all test images.
     pub test_tokens: usize,
-    /// Whole epochs trained.
+    /// Number of whole epochs trained.
     pub epochs: usize,
-    /// Epochs asked for; more than trained where the training was stopped.
+    /// Number of epochs asked for. It is larger than `epochs` if the training was stopped.
     pub epochs_wanted: usize,
-    /// Time of the training with its tests, in seconds.
+    /// Time of the training in seconds, with the tests after each epoch.
     pub seconds: f64,
-    /// The seed.
+    /// Seed of the run.
     pub seed: u64,
-    /// The backend.
+    /// Name of the backend.
     pub backend: String,
 }
 
-/// How the backend at hand is best used.
+/// How to use the backend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
     /// Name of the backend, for the summary.
     pub backend: String,
-    /// The most images that a thread works on in a step; `None` leaves a step in one piece, as a
-    /// GPU wants it. Training with normalized vectors depends a little on it.
+    /// Largest number of images that a thread computes at a time in a step. `None` computes a batch
+    /// as a whole, which is best on a GPU. The results of training with normalized vectors depend a
+    /// little on it.
     pub images_per_thread: Option<NonZeroUsize>,
 }
 
-/// How a training shows that it goes on.
+/// How a training shows its progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Burn's dashboard where standard output is a terminal.
+    /// Burn's dashboard, if standard output is a terminal.
     Dashboard,
-    /// A line an epoch.
+    /// One line per epoch.
     Lines,
     /// Nothing.
     Silent,
 }
 
-/// A training to be done.
+/// A training job.
 #[derive(Debug)]
 pub struct Job {
-    /// What tokens are quantized by; its features are [`AutoencoderConfig::FEATURES`].
+    /// Configuration of the quantizer. Its `features` are the size of a token, usually
+    /// [`AutoencoderConfig::FEATURES`].
     pub quantizer: BitcodesConfig,
-    /// How to train.
+    /// Configuration of the training.
     pub config: TrainConfig,
-    /// What to train on, and to test with.
+    /// Training images and test images.
     pub images: Images,
-    /// Where the results go.
+    /// Folder for the results.
     pub run: RunFolder,
-    /// How the backend is used.
+    /// How to use the backend.
     pub execution: Execution,
-    /// What is shown meanwhile.
+    /// How to show progress.
     pub progress: Progress,
 }
 
-/// A training that failed.
+/// Error of a training that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -110,21 +112,21 @@ pub enum TrainError {
     /// The quantizer cannot start from the images.
     #[error("the quantizer cannot start from the first images: {0}")]
     Start(#[from] ConfigError),
-    /// Progress, a checkpoint or a result cannot be written.
+    /// The progress, a checkpoint or a result cannot be written.
     #[error(transparent)]
     Unwritten(#[from] Unwritten),
-    /// The backend gave codes that are none.
+    /// The codes cannot be read from the device, or are not codes.
     #[error(transparent)]
     Codes(#[from] CodesError),
-    /// Burn's learner stopped before its end, unasked.
+    /// Burn's learner stopped before the last epoch, and the user had not asked for it.
     #[error("the training stopped after {epochs} epochs: {reason}")]
     Stopped {
-        /// Epochs that were done.
+        /// Number of epochs that were finished.
         epochs: usize,
-        /// Why it stopped.
+        /// Reason that the learner gave.
         reason: String,
     },
-    /// The error on the test images is not a number.
+    /// The squared error on the test images is not a finite number.
     #[error(
         "the training diverged: the squared error on the test images is {0}, expected a number \
          (a lower learning rate may help)"
@@ -132,16 +134,16 @@ pub enum TrainError {
     Diverged(f64),
 }
 
-/// Images whose tokens the codebook starts from.
+/// Number of images whose tokens are the sample that the codebook starts from.
 const START_IMAGES: usize = 256;
 
-/// Images that are tested together.
+/// Number of images in a test batch.
 const TEST_BATCH: usize = 256;
 
-/// What Burn's dashboard gives as the reason where its user stops the training.
+/// The reason that Burn's dashboard gives if the user stops the training.
 const STOPPED_BY_USER: &str = "Stopping training from user input.";
 
-/// Trains an autoencoder and leaves the files of [`files`] in the folder of the run.
+/// Trains an autoencoder and writes the files that [`files`] names to the folder of the run.
 ///
 /// # Errors
 ///
@@ -158,7 +160,7 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
     config.validate(quantizer)?;
     let (height, width) = images.train().size();
     let model_config = AutoencoderConfig::new(height, width, quantizer.clone());
-    B::seed(device, seed::of_epoch(config.seed, 0).random());
+    B::seed(device, seed::epoch_rng(config.seed, 0).random());
     let model = match quantizer.assignment.starts_from_sample() {
         false => model_config.init::<B>(device),
         true => {
@@ -216,12 +218,12 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
 
 struct Fit<B: Backend> {
     model: Autoencoder<B>,
-    /// Epochs that were done.
+    /// Number of epochs that were finished.
     epochs: usize,
     seconds: f64,
 }
 
-/// Burn's learner on a model.
+/// Trains a model with Burn's learner.
 fn fit<B: AutodiffBackend>(
     model: Autoencoder<B>,
     job: &Job,
@@ -245,7 +247,7 @@ fn fit<B: AutodiffBackend>(
         .expect("the learning rate and the number of steps are checked");
 
     let (train, test) = (images.train().clone(), images.test().clone());
-    // Balance is asked of all bits of a batch together.
+    // The entropy loss is over all vectors of a batch together, so it needs the batch as one part.
     let in_parts = execution
         .images_per_thread
         .filter(|_| quantizer.entropy_weight == 0.0);
@@ -267,7 +269,7 @@ fn fit<B: AutodiffBackend>(
         .with_application_logger(None)
         .num_epochs(config.epochs);
     let training = match progress {
-        // Where nobody sees them they are not computed.
+        // Without a dashboard nobody sees these metrics, so they are not computed.
         Progress::Dashboard => training.metrics((
             CodeMetric::bit_entropy(),
             CodeMetric::bit_correlation(),
@@ -280,7 +282,7 @@ fn fit<B: AutodiffBackend>(
     let start = Instant::now();
     let result = training.launch(Learner::new(model, optimizer, schedule));
     let seconds = start.elapsed().as_secs_f64();
-    // The dashboard leaves the screen when it is dropped.
+    // Dropping the dashboard clears it from the screen.
     drop(result.renderer);
     if let Some(error) = outcome.take_error().or_else(|| recorder.take_error()) {
         return Err(error.into());

@@ -1,9 +1,11 @@
-//! The parts of a batch at once.
+//! Threads that compute the parts of a batch in parallel.
 //!
-//! Not on rayon's threads: Burn's autodiff holds locks all through `backward`. A thread of rayon's
-//! that holds one, and waits for its share of a matrix product, takes up another part meanwhile,
-//! which waits for the lock: for ever. Nor on new threads each step: mimalloc gives the pages of a
-//! thread back when it ends, which takes a fifth longer.
+//! Rayon's threads cannot be used, because they can deadlock. Burn's autodiff holds a lock during
+//! `backward`. A thread of rayon that holds the lock and waits for its share of a matrix product
+//! takes up another part in the meantime, and that part waits for the lock forever.
+//!
+//! The threads live as long as the program. With new threads for each step, mimalloc gives the
+//! memory pages of a thread back when the thread ends, and a step takes a fifth longer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
@@ -11,7 +13,7 @@ use std::thread;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// As many threads as rayon has, for as long as the program runs.
+/// The queue of jobs for the threads, of which there are as many as rayon has.
 static WORKERS: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
     let (sender, jobs) = mpsc::channel::<Job>();
     let jobs = Arc::new(Mutex::new(jobs));
@@ -27,13 +29,14 @@ static WORKERS: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
     sender
 });
 
-/// What `compute` makes of each part, in their order; a single part, as on a GPU, on this thread.
+/// Applies `compute` to each part in parallel and returns the results in the order of the parts.
 ///
-/// `compute` must not call this function.
+/// A single part, as on a GPU, is computed on the caller's thread. `compute` must not call this
+/// function.
 ///
 /// # Panics
 ///
-/// Where `compute` does.
+/// If `compute` panics.
 pub(crate) fn in_parallel<P, R>(
     parts: Vec<P>,
     compute: impl Fn(P) -> R + Send + Sync + 'static,
@@ -51,9 +54,10 @@ where
         let (compute, sender) = (compute.clone(), sender.clone());
         let job = move || {
             let result = catch_unwind(AssertUnwindSafe(|| compute(part)));
-            // What it holds is the caller's alone again, to be changed in place.
+            // Drop this reference first, so that the caller alone holds the tensors again and they
+            // can be changed in place.
             drop(compute);
-            // Nobody waits any more where another part panicked.
+            // Nobody receives the result if another part panicked.
             let _ = sender.send((index, result));
         };
         WORKERS.send(Box::new(job)).expect("workers never end");

@@ -1,7 +1,8 @@
 // The demo: draw or pick a digit, see its bits, flip them.
 //
-// The address takes ?device=webgpu or ?device=cpu, and ?model=FOLDER for another run of
-// `bitcodes train` on 8x8 digits.
+// Two parameters of the address change the page: ?device=webgpu or ?device=cpu chooses the device,
+// and
+// ?model=FOLDER loads another run of `bitcodes train` on 8x8 digits.
 
 import { hammingDistances, loadAutoencoder } from "./pkg/index.js";
 import { loadDigits } from "./digits.js";
@@ -13,16 +14,18 @@ const address = new URLSearchParams(location.search);
 const SAMPLES = 12;
 const NEAREST = 6;
 
-/** One a device, kept: switching back is free. */
+/** The model on each device. Models are kept, so that switching back is fast. */
 const models = new Map();
 let model;
 let loadingDigits;
 let digits;
-/** The codes of the test digits, on each device the same but for rounding. */
+/** The packed codes of the test digits. They are the same on both devices except for rounding. */
 let digitWords;
-/** What goes in, what its bits are, and the bits that are shown, of which some may be flipped. */
+/** The picture that is encoded. */
 let pixels;
+/** The bits of the picture. */
 let encoded;
+/** The bits that are shown, some of which may be flipped. */
 let bits;
 let buttons = [];
 
@@ -33,8 +36,9 @@ function fail(error) {
   document.documentElement.dataset.state = "failed";
 }
 
-/** What is under way, one thing after the other, and how many things that are. */
+/** Promise of the last action that was asked for. Actions run one after another. */
 let work = Promise.resolve();
+/** Number of actions that are not finished. */
 let waiting = 0;
 
 function wait(more) {
@@ -42,7 +46,7 @@ function wait(more) {
   document.querySelector("main").setAttribute("aria-busy", String(waiting > 0));
 }
 
-/** Runs what an event asks for, after what was asked for before; what goes wrong is said. */
+/** Makes an event handler that runs `action` after all earlier actions and shows its error if it fails. */
 function handle(action) {
   return (...args) => {
     wait(1);
@@ -76,14 +80,14 @@ async function load(device) {
   }
 }
 
-/** Says what takes a while; how much of it is done is not known until it is told. */
+/** Shows a message while something takes time, with a progress bar that has no value yet. */
 function say(what) {
   element("loading").querySelector("span").textContent = what;
   element("progress").removeAttribute("value");
   element("loading").hidden = false;
 }
 
-/** Computes on a device from now on. */
+/** Makes a device the current one and loads the model on it if that is not done yet. */
 async function use(device) {
   const loaded = models.get(device) ?? (await load(device));
   models.set(device, loaded).set(loaded.device.kind, loaded);
@@ -101,7 +105,7 @@ async function use(device) {
   document.querySelector(`input[value=${kind}]`).checked = true;
 }
 
-/** Shows the bits of `pixels`, and what they stand for. */
+/** Encodes `pixels`, and shows the bits and the picture decoded from them. */
 async function encode() {
   const start = performance.now();
   ({ bits: encoded } = await model.encode(pixels));
@@ -112,7 +116,7 @@ async function encode() {
   await decode(`${took.toFixed(1)} ms to bits, `);
 }
 
-/** Shows what `bits` stand for, and the digits that are near. */
+/** Decodes `bits`, and shows the picture and the nearest digits. */
 async function decode(timeBefore = "") {
   const start = performance.now();
   show("back", await model.decode(bits));
@@ -121,7 +125,7 @@ async function decode(timeBefore = "") {
   document.documentElement.dataset.bits = [...bits].join("");
 }
 
-/** Paints a picture on a canvas of its size. */
+/** Paints a picture of 8 x 8 pixels on a canvas of that size. */
 function show(id, values) {
   const canvas = typeof id === "string" ? element(id) : id;
   const image = new ImageData(8, 8);
@@ -146,13 +150,13 @@ function digit(index) {
   return digits.pixels.subarray(index * digits.size, (index + 1) * digits.size);
 }
 
-/** Takes a test digit; shown at once, so that what is drawn next is drawn on it. */
+/** Takes a test digit. The pad shows it at once, before the digit is encoded. */
 function pick(index) {
   pad.show(digit(index));
   take(digit(index).slice());
 }
 
-/** The picture is another: nothing to compare devices by. */
+/** Clears the comparison of devices, which was about an earlier picture. */
 function forget() {
   element("agreement").textContent = "switch to compare";
 }
@@ -206,7 +210,7 @@ function showBits() {
     .join(" ");
 }
 
-/** Each token's bits as a number, the first bit the least significant. */
+/** Packs the bits of each token into words; the first bit is the least significant. */
 function tokenWords(bits) {
   const words = new Uint32Array(Math.ceil(model.numBits / 32) * model.tokens);
   const each = words.length / model.tokens;
@@ -228,11 +232,11 @@ function showNearest() {
       return thumbnail(index, label, `${digits.labels[index]} · ${distance}`);
     }),
   );
-  // Who came by keys stays where they were.
+  // Keep the keyboard focus, as the buttons were replaced.
   if (focused >= 0) element("nearest").children[focused].focus();
 }
 
-/** Computes the same on another device; flipped bits stay flipped. */
+/** Switches to another device and encodes the picture again. Flipped bits stay flipped. */
 async function switchTo(device) {
   try {
     await use(device);
@@ -241,7 +245,7 @@ async function switchTo(device) {
     document.querySelectorAll("input[name=device]").forEach((input) => (input.checked = input.value === kind));
     throw error;
   }
-  // Where the first device could not be had, this one is the first.
+  // If the first device failed, the page has not been started yet.
   if (!encoded) return start();
   const old = encoded;
   const begin = performance.now();
@@ -255,7 +259,7 @@ async function switchTo(device) {
     differing === 0 ? `all ${old.length} bits are the same` : `${differing} of ${old.length} bits differ`;
 }
 
-/** The last picture that waits for what was asked for before. */
+/** The latest picture that waits to be encoded. */
 let taken;
 const encodeTaken = handle(async () => {
   if (!taken) return;
@@ -265,7 +269,7 @@ const encodeTaken = handle(async () => {
   await encode();
 });
 
-/** Encodes a picture when its turn comes, unless another has come by then. */
+/** Encodes a picture when earlier actions are done, unless a later picture has replaced it by then. */
 function take(picture) {
   const waits = taken !== undefined;
   taken = picture;
@@ -278,20 +282,20 @@ element("clear").addEventListener("click", () => pad.clear());
 element("others").addEventListener("click", handle(showSamples));
 element("devices").addEventListener("change", handle((event) => switchTo(event.target.value)));
 
-/** Loads the test digits, at once with the first model. */
+/** Loads the test digits. It is called while the first model is loading. */
 function testDigits() {
   loadingDigits ??= loadDigits("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz");
-  // A failure is not kept: the next call tries again.
+  // A failure is not kept, so that the next call tries again.
   loadingDigits.catch(() => (loadingDigits = undefined));
   return loadingDigits;
 }
 
-/** Makes the page usable, once there is a model. */
+/** Makes the page usable. The model has to be loaded before. */
 async function start() {
   digits = await testDigits();
   makeToggles();
   showSamples();
-  // On WebGPU its kernels are compiled now.
+  // On WebGPU the first computation compiles the kernels, which takes time.
   say("Making the device ready");
   ({ words: digitWords } = await model.encode(digits.pixels));
   pixels = digit(0).slice();

@@ -1,7 +1,7 @@
-// The test digits, from the files that the training has them in.
+// Loading the test digits from the same files as the training does.
 
 /**
- * Loads images and labels of MNIST's format, gzipped or not.
+ * Loads images and labels in MNIST's file format, gzipped or not.
  * @param {string} images @param {string} labels
  */
 export async function loadDigits(images, labels) {
@@ -12,7 +12,7 @@ export async function loadDigits(images, labels) {
     count,
     size,
     labels: digits.values,
-    /** Of all images, in [0, 1]. */
+    /** The pixels of all images, in [0, 1]. */
     pixels: Float32Array.from(pixels.values, (value) => value / 255),
   };
 }
@@ -22,7 +22,7 @@ async function load(url, rank) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
   let bytes = new Uint8Array(await response.arrayBuffer());
-  // Some servers send .gz as it is, some have the browser unpack it.
+  // Some servers send a .gz file as it is, others let the browser decompress it.
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
     const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     bytes = new Uint8Array(await new Response(unpacked).arrayBuffer());

@@ -1,13 +1,13 @@
-// Drawing, by pointer or by keys, and what the model sees of it.
+// A pad to draw on with a pointer or with keys. It scales the drawing to the model's size.
 
-/** Pixels of the model's images on each side. */
+/** Height and width of the model's images in pixels. */
 const SIDE = 8;
 
-/** What to draw on; `changed` is called with the picture after each change. */
+/** The pad. It calls `changed` with the picture after each change. */
 export class Pad {
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {HTMLElement} marker shows where the keys are
+   * @param {HTMLElement} marker shows the place where the keys draw
    * @param {(pixels: Float32Array) => void} changed
    */
   constructor(canvas, marker, changed) {
@@ -18,7 +18,7 @@ export class Pad {
     this.#moveTo({ x: canvas.width / 2, y: canvas.height / 2 });
     let last;
     canvas.addEventListener("pointerdown", (event) => {
-      // One finger, or the main button, draws.
+      // Only one finger or the main button draws.
       if (!event.isPrimary || event.button !== 0) return;
       canvas.setPointerCapture(event.pointerId);
       last = this.#place(event);
@@ -34,7 +34,7 @@ export class Pad {
     canvas.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  /** Shows a picture of the model's size, to draw on. @param {Float32Array} pixels */
+  /** Shows a picture of the model's size. The first stroke replaces it. @param {Float32Array} pixels */
   show(pixels) {
     this.#fill();
     const cell = this.canvas.width / SIDE;
@@ -65,7 +65,7 @@ export class Pad {
   }
 
   #stroke(from, to) {
-    // A picture that was picked makes room for one that is drawn.
+    // The first stroke replaces a picture that was picked.
     if (!this.drawn) this.#fill();
     this.drawn = true;
     const { context } = this;
@@ -102,8 +102,10 @@ export class Pad {
   }
 
   /**
-   * As the training's digits were made: the drawing is moved and scaled to fill the height, and each
-   * pixel is how much of its square is painted.
+   * Scales the drawing to the model's size as the digits of the training were scaled: the drawing
+   * is
+   * moved and enlarged to fill the picture, and a pixel is the fraction of its square that is
+   * painted.
    */
   #pixels() {
     const { width } = this.canvas;

@@ -1,106 +1,119 @@
-/** Where to compute. `auto` is WebGPU where there is one, and the CPU elsewhere. */
+/** The device to compute on. `auto` takes WebGPU if the browser has it, and else the CPU. */
 export type DeviceChoice = "auto" | "webgpu" | "cpu";
 
-/** Where a model computes. */
+/** The device that a model computes on. */
 export interface Device {
   readonly kind: "webgpu" | "cpu";
-  /** The GPU as far as the browser tells, or how the CPU is used. */
+  /** Description of the GPU as the browser gives it, or of how the CPU is used. */
   readonly adapter: string;
-  /** Why `auto` did not take WebGPU. */
+  /** The reason why `auto` did not take WebGPU, if it did not. */
   readonly note?: string;
 }
 
-/** How far the loading of a file is. */
+/** Progress of loading a file. */
 export interface Progress {
   readonly url: string;
   readonly loadedBytes: number;
-  /** Where the server says how long the file is. */
+  /** Length of the file, if the server tells it. */
   readonly totalBytes?: number;
 }
 
 export interface LoadOptions {
-  /** `auto` by default. */
+  /** The device to compute on; `auto` by default. */
   device?: DeviceChoice;
-  /** Called while a URL is loaded. */
+  /** Called from time to time while a URL is loaded. */
   onProgress?: (progress: Progress) => void;
-  /** Ends the loading of a URL. */
+  /** Aborts the loading of a URL. */
   signal?: AbortSignal;
 }
 
-/** A file: its URL, or its bytes. */
+/** A file, given as its URL or as its bytes. */
 export type Source = string | URL | ArrayBuffer | ArrayBufferView | Blob;
 
-/** Codes, one after the other. */
+/** The codes of vectors or of images. */
 export interface Codes {
-  /** How many vectors, or images. */
+  /** Number of codes: of vectors, or of images. */
   readonly length: number;
-  /** Bits of a row: of a vector, or of a token of an image. */
+  /** Number of bits of a row. A row is the code of a vector, or of one token of an image. */
   readonly numBits: number;
-  /** One number a bit, 0 or 1, unpacked when first asked for; bit `p` of row `r` is `bits[r * numBits + p]`. */
+  /**
+   * The bits, one number per bit, 0 or 1. Bit `p` of row `r` is `bits[r * numBits + p]`.
+   * They are unpacked from `words` at the first access.
+   */
   readonly bits: Uint8Array;
   /**
-   * The rows packed, `ceil(numBits / 32)` words each: bit `p` is bit `p % 32`, from the least
-   * significant, of word `floor(p / 32)`; bits past the last are 0.
+   * The packed codes, `ceil(numBits / 32)` words for each row. Bit `p` of a row is in the row's
+   * word
+   * `floor(p / 32)` at position `p % 32`, counted from the least significant bit. Unused positions
+   * are 0.
    */
   readonly words: Uint32Array;
 }
 
-/** What can be decoded: codes, or their bits, or their words. */
+/** Codes to decode: the result of `encode`, or its bits, or its words. */
 export type Decodable = Pick<Codes, "bits"> | Uint8Array | Uint32Array;
 
 interface Model {
   readonly device: Device;
-  /** Bits of a vector, or of a token of an image. */
+  /** Number of bits of a vector, or of a token of an image. */
   readonly numBits: number;
-  /** Bytes of WebAssembly memory in use on this device, by all models together. */
+  /** Bytes of WebAssembly memory in use by all models on this device together. */
   readonly memoryBytes: number;
-  /** Gives the memory back; the model cannot be used afterwards. */
+  /** Frees the model's memory. The model cannot be used afterwards. */
   free(): void;
   [Symbol.dispose](): void;
 }
 
-/** A vector quantizer: `features` numbers to `numBits` bits and back. */
+/** A vector quantizer. It turns a vector of `features` numbers into `numBits` bits and back. */
 export interface Quantizer extends Model {
+  /** Number of features of a vector. */
   readonly features: number;
-  /** Vectors, one after the other, to codes. */
+  /** Encodes vectors, which follow one another in the array. */
   encode(vectors: Float32Array): Promise<Codes>;
-  /** Codes to vectors. */
+  /** Decodes codes to vectors. */
   decode(codes: Decodable): Promise<Float32Array>;
-  /** `decode(encode(vectors))`. */
+  /** Quantizes vectors: the same as `decode` of `encode`. */
   quantize(vectors: Float32Array): Promise<Float32Array>;
-  /** How decided each bit is: a bit is 1 where its logit is above 0. */
+  /** Returns the logit of each bit. A bit is 1 if its logit is above 0. */
   logits(vectors: Float32Array): Promise<Float32Array>;
 }
 
-/** The toy autoencoder: images of `height * width` pixels in [0, 1] to `tokens * numBits` bits and back. */
+/** The toy autoencoder. It turns an image of `height * width` pixels in [0, 1] into `tokens * numBits` bits and back. */
 export interface Autoencoder extends Model {
+  /** Height of an image in pixels. */
   readonly height: number;
+  /** Width of an image in pixels. */
   readonly width: number;
+  /** Number of tokens of an image. */
   readonly tokens: number;
-  /** Images, one after the other, row by row, to codes of `tokens` rows each. */
+  /** Encodes images, which follow one another in the array, row by row. Each code has `tokens` rows. */
   encode(images: Float32Array): Promise<Codes>;
-  /** Codes to images. */
+  /** Decodes codes to images. */
   decode(codes: Decodable): Promise<Float32Array>;
-  /** `decode(encode(images))`. */
+  /** Encodes images and decodes their codes: the same as `decode` of `encode`. */
   reconstruct(images: Float32Array): Promise<Float32Array>;
-  /** How decided each bit is: a bit is 1 where its logit is above 0. */
+  /** Returns the logit of each bit. A bit is 1 if its logit is above 0. */
   logits(images: Float32Array): Promise<Float32Array>;
 }
 
 /**
- * Loads a quantizer from a `.safetensors` file; `prefix` names one of several codebooks.
- * Rejects with an `Error` that says what is wrong.
+ * Loads a quantizer from a `.safetensors` file. `prefix` chooses a codebook if the file holds
+ * several.
+ * The promise is rejected with an `Error` that says what is wrong.
  */
 export function loadQuantizer(source: Source, options?: LoadOptions & { prefix?: string }): Promise<Quantizer>;
 
 /**
- * Loads an autoencoder as `bitcodes train` saves it: from the URL of the folder of the run, or from
- * its two files `config.json` and `model.mpk`. Rejects with an `Error` that says what is wrong.
+ * Loads an autoencoder that `bitcodes train` saved, from the URL of the run's folder or from the
+ * two
+ * files `config.json` and `model.mpk` of that folder. The promise is rejected with an `Error` that
+ * says
+ * what is wrong.
  */
 export function loadAutoencoder(
   source: string | URL | { config: Source; model: Source },
   options?: LoadOptions,
 ): Promise<Autoencoder>;
 
-/** The Hamming distance in bits of each row of `words` to the row `row`. */
+/** Returns the Hamming distance, in bits, from each row of `words` to `row`. */
 export function hammingDistances(words: Uint32Array, row: Uint32Array): Uint32Array;

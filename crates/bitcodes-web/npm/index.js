@@ -1,5 +1,7 @@
-// What people import: chooses the device, loads its wasm and the model, and puts one face on both.
-// The types and their documentation are in index.d.ts; what reaches the wasm is checked there.
+// The module that users import. It chooses the device, loads its wasm and the model, and gives both
+// devices the same interface. The types and their documentation are in index.d.ts. The wasm checks
+// the
+// values that are passed to it.
 
 /** @typedef {import("./index.d.ts").Device} Device */
 /** @typedef {import("./index.d.ts").DeviceChoice} DeviceChoice */
@@ -9,14 +11,15 @@
 /** @typedef {typeof import("./cpu/bitcodes.js")} Wasm */
 /** @typedef {{ wasm: Wasm, memory: WebAssembly.Memory, device: Device, state: State }} Opened */
 /**
- * What a module is waited for, and why it cannot be used any more.
+ * State of a module: why it cannot be used any more, and how to reject the promises that wait for
+ * it.
  * @typedef {{ failure?: Error, waiting: Set<(reason: Error) => void> }} State
  */
 
-/** The most numbers that are computed with at a time: more pass in blocks. */
+/** The most numbers to compute with at a time. Larger inputs are computed in blocks. */
 const BLOCK = 1 << 22;
 
-/** One module a device and page, opened at its first use. @type {Map<string, Promise<Opened>>} */
+/** One module for each device, opened at its first use. @type {Map<string, Promise<Opened>>} */
 const opened = new Map();
 
 /** @param {"webgpu" | "cpu"} kind @returns {Promise<Opened>} */
@@ -25,7 +28,7 @@ function open(kind) {
   if (!opening) {
     opening = start(kind);
     opened.set(kind, opening);
-    // A failure is not kept: the next call tries again.
+    // A failure is not kept, so that the next call tries again.
     opening.catch(() => opened.delete(kind));
   }
   return opening;
@@ -34,7 +37,7 @@ function open(kind) {
 /** @param {"webgpu" | "cpu"} kind @returns {Promise<Opened>} */
 async function start(kind) {
   const name = kind === "webgpu" ? await findAdapter() : "";
-  // Each by its own name, so that bundlers find both.
+  // Two literal names, so that bundlers find both modules.
   const wasm = await (kind === "webgpu" ? import("./webgpu/bitcodes.js") : import("./cpu/bitcodes.js"));
   const { memory } = await wasm.default();
   /** @type {State} */
@@ -54,13 +57,13 @@ async function usable(kind) {
   return opened;
 }
 
-/** What the browser tells of the GPU; asked before the wasm is loaded, which would be for nothing. */
+/** Returns the browser's description of the GPU. This comes first so that no wasm is loaded in vain if there is no GPU. */
 async function findAdapter() {
   const gpu = /** @type {any} */ (globalThis.navigator)?.gpu;
   if (!gpu) throw new Error("no WebGPU in this browser, or not on this page (it takes https or localhost)");
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new Error("WebGPU has no adapter on this machine");
-  // Burn's runtime measures its kernels with them, and ends where it cannot.
+  // Burn's runtime measures its kernels with timestamp queries, and panics without them.
   if (!adapter.features.has("timestamp-query")) throw new Error("WebGPU has no timestamp queries in this browser");
   const { description, vendor, architecture, device } = adapter.info ?? {};
   return description || [vendor, architecture, device].filter(Boolean).join(" ");
@@ -104,12 +107,12 @@ async function fetchBytes(url, { onProgress, signal }) {
   try {
     response = await fetch(url, signal ? { signal } : {});
   } catch (error) {
-    // What it was ended with stays what it is.
+    // An abort passes on the reason that the caller gave.
     if (signal?.aborted) throw error;
     throw new Error(`${url} cannot be loaded: ${messageOf(error)}`);
   }
   if (!response.ok) throw new Error(`${url} cannot be loaded: ${response.status} ${response.statusText}`);
-  // The length is that of what is sent, which compression makes another.
+  // The header gives the length as sent, which with compression is not the length of the file.
   const length = response.headers.get("content-encoding") ? 0 : Number(response.headers.get("content-length"));
   const total = length > 0 ? { totalBytes: length } : {};
   const chunks = [];
@@ -129,12 +132,12 @@ async function fetchBytes(url, { onProgress, signal }) {
   return new Uint8Array(await new Blob(/** @type {BlobPart[]} */ (chunks)).arrayBuffer());
 }
 
-/** Codes; their bits are unpacked when they are first asked for. */
+/** Codes. Their bits are unpacked at the first access. */
 class Codes {
   /** @type {Uint8Array | undefined} */
   #bits;
 
-  /** @param {Uint32Array} words @param {number} numBits @param {number} rows of a code */
+  /** @param {Uint32Array} words @param {number} numBits @param {number} rows Number of rows of a code. */
   constructor(words, numBits, rows) {
     this.words = words;
     this.numBits = numBits;
@@ -153,7 +156,7 @@ class Codes {
   }
 }
 
-/** What the two kinds of models have in common. @template {Quantized} Inner */
+/** Base class of the two kinds of models. @template {Quantized} Inner */
 class Model {
   /** @type {Inner | undefined} */
   #inner;
@@ -165,8 +168,9 @@ class Model {
   /**
    * @param {Inner} inner
    * @param {Opened} opened
-   * @param {{ input: number, rows: number, numbers: number }} sizes of one vector or image: numbers that
-   *   go in, rows of its code, and about how many numbers are computed with
+   * @param {{ input: number, rows: number, numbers: number }} sizes Of one vector or image: its
+   * length,
+   *   the rows of its code, and about how many numbers the computation holds for it.
    */
   constructor(inner, opened, sizes) {
     this.#inner = inner;
@@ -208,7 +212,7 @@ class Model {
   free() {
     const inner = this.#inner;
     this.#inner = undefined;
-    // A module that has failed gives nothing back.
+    // A module that has failed cannot free memory.
     if (!this.#opened.state.failure) inner?.free();
   }
 
@@ -228,7 +232,7 @@ class Model {
   }
 
   /**
-   * As many at a time as memory is sure to hold.
+   * Computes `x` in blocks that are sure to fit in memory.
    * @template {Float32Array | Uint32Array} Out
    * @param {Float32Array | Uint8Array | Uint32Array} x
    * @param {number} each
@@ -238,7 +242,7 @@ class Model {
    */
   async #blocks(x, each, step, out) {
     const block = each * Math.max(1, Math.floor(BLOCK / this.#sizes.numbers));
-    // What is not whole is refused as such.
+    // An input of the wrong length is passed on as a whole, so that the wasm refuses it.
     if (x.length <= block || x.length % each !== 0) return this.#call((inner) => step(inner, x));
     const parts = [];
     for (let start = 0; start < x.length; start += block) {
@@ -254,7 +258,7 @@ class Model {
   }
 
   /**
-   * Asks the module, and stops waiting where it fails.
+   * Calls the module. The promise is rejected if the module fails.
    * @template T
    * @param {(inner: Inner) => Promise<T>} question
    * @returns {Promise<T>}
@@ -298,7 +302,7 @@ class Autoencoder extends Model {
   /** @param {import("./cpu/bitcodes.js").Autoencoder} inner @param {Opened} opened */
   constructor(inner, opened) {
     const { height, width, tokens, numBits } = inner;
-    // The mixer's MLPs are four times as large as its 128 numbers a token.
+    // The largest layers of the mixer hold 4 times its width of 128 for each token.
     const numbers = tokens * Math.max(512, numBits);
     super(inner, opened, { input: height * width, rows: tokens, numbers });
     this.height = height;
@@ -334,7 +338,7 @@ export async function loadAutoencoder(source, options) {
 }
 
 /**
- * A device and files, at once; where one cannot be had the others are not waited for.
+ * Opens a device and loads files at the same time. If one of them fails, the others are aborted.
  * @param {Source[]} sources
  * @param {LoadOptions | null} [options]
  * @returns {Promise<[Opened, ...Uint8Array[]]>}
@@ -352,7 +356,7 @@ async function loadAll(sources, options) {
   }
 }
 
-/** The files of a run. @param {string | URL} folder */
+/** Returns the URLs of a run's files. @param {string | URL} folder */
 function run(folder) {
   const base = new URL(folder, globalThis.location?.href);
   if (!base.pathname.endsWith("/")) base.pathname += "/";
@@ -372,7 +376,7 @@ export function hammingDistances(words, row) {
   });
 }
 
-/** The bits of a word that are set. @param {number} word */
+/** Counts the bits of a word that are 1. @param {number} word */
 function ones(word) {
   word -= (word >>> 1) & 0x55555555;
   word = (word & 0x33333333) + ((word >>> 2) & 0x33333333);

@@ -1,4 +1,4 @@
-//! JavaScript's arrays to tensors and back.
+//! Conversion of JavaScript's arrays to tensors and back.
 
 use bitcodes_core::{CodesError, PackedCodes};
 use burn::tensor::{BasicOps, Int, Tensor, TensorData};
@@ -8,7 +8,9 @@ use wasm_bindgen_futures::future_to_promise;
 
 use crate::compute::{Compute, device};
 
-/// Numbers as a tensor of `[n, rest..]`, with as many of the first axis as there are.
+/// Makes a tensor `[n, rest..]` of numbers. The length of `numbers` decides `n`.
+///
+/// `what` names the numbers in the error if they are not a multiple of the rest's product.
 pub fn floats<const D: usize>(
     numbers: Vec<f32>,
     what: &str,
@@ -21,7 +23,7 @@ pub fn floats<const D: usize>(
     ))
 }
 
-/// Bits as a tensor of `[n, rest..]`, with as many of the first axis as there are.
+/// Makes a tensor `[n, rest..]` of bits. The length of `bits` decides `n`.
 pub fn bits<const D: usize>(
     bits: Vec<u8>,
     rest: &[usize],
@@ -34,7 +36,7 @@ pub fn bits<const D: usize>(
     Ok(Tensor::from_data(TensorData::new(bits, shape), &device()?))
 }
 
-/// Words of `[n, tokens, num_bits]` as a tensor of bits `[n, rest..]`.
+/// Unpacks words to a tensor of bits `[n, rest..]`, where the last of `rest` is `num_bits`.
 pub fn bits_of_words<const D: usize>(
     words: &[u32],
     num_bits: usize,
@@ -49,7 +51,7 @@ pub fn bits_of_words<const D: usize>(
     Ok(codes.unpack(&device()?))
 }
 
-/// The first axis of `[n, rest..]`, by the number of elements.
+/// Returns the shape `[n, rest..]` that has this number of elements.
 fn shape(elements: usize, what: &str, rest: &[usize]) -> Result<Vec<usize>, JsError> {
     let each: usize = rest.iter().product();
     if !elements.is_multiple_of(each) {
@@ -64,7 +66,7 @@ fn shape(elements: usize, what: &str, rest: &[usize]) -> Result<Vec<usize>, JsEr
     Ok(shape)
 }
 
-/// A promise of the numbers of a tensor, a `Float32Array`.
+/// Returns a promise of a tensor's numbers as a `Float32Array`.
 pub fn float_array<const D: usize>(tensor: Tensor<Compute, D>) -> Promise {
     future_to_promise(async move {
         let data = tensor.into_data_async().await.map_err(read_error)?;
@@ -76,7 +78,7 @@ pub fn float_array<const D: usize>(tensor: Tensor<Compute, D>) -> Promise {
     })
 }
 
-/// A promise of codes as their words, a `Uint32Array`.
+/// Returns a promise of the words of codes as a `Uint32Array`.
 pub fn code_words(
     codes: impl Future<Output = Result<PackedCodes, CodesError>> + 'static,
 ) -> Promise {
@@ -86,7 +88,7 @@ pub fn code_words(
     })
 }
 
-/// Whether there is nothing to compute, which Burn's kernels do not take.
+/// Whether the tensor is empty. Burn's GPU kernels panic on empty tensors.
 pub fn is_empty<const D: usize, K: BasicOps<Compute>>(tensor: &Tensor<Compute, D, K>) -> bool {
     tensor.dims()[0] == 0
 }

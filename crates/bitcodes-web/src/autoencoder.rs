@@ -1,4 +1,4 @@
-//! A whole autoencoder, for JavaScript.
+//! The class `Autoencoder` for JavaScript.
 
 use bitcodes_core::PackedCodes;
 use bitcodes_train::{AutoencoderConfig, read_config, read_model};
@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use crate::arrays::{bits, bits_of_words, code_words, float_array, floats, is_empty};
 use crate::compute::{Compute, device};
 
-/// An autoencoder as `bitcodes train` saves it.
+/// The toy autoencoder, as the program `bitcodes train` saves it.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Autoencoder {
@@ -19,11 +19,11 @@ pub struct Autoencoder {
 
 #[wasm_bindgen]
 impl Autoencoder {
-    /// Reads one from the bytes of a run's `config.json` and `model.mpk`.
+    /// Loads an autoencoder from the bytes of the files `config.json` and `model.mpk` of a run.
     ///
     /// # Errors
     ///
-    /// Names the file, and what is wrong with it: see [`bitcodes_train::LoadCause`].
+    /// The error names the file and what is wrong with it; see [`bitcodes_train::LoadCause`].
     pub fn load(config: &[u8], model: &[u8]) -> Result<Autoencoder, JsError> {
         let broken = |file: &str, cause: bitcodes_train::LoadCause| {
             JsError::new(&format!("{file}: {cause}"))
@@ -47,44 +47,45 @@ impl Autoencoder {
         self.config.width
     }
 
-    /// Tokens of an image.
+    /// Number of tokens of an image.
     #[wasm_bindgen(getter)]
     pub fn tokens(&self) -> usize {
         self.config.tokens()
     }
 
-    /// Bits of a token.
+    /// Number of bits of a token.
     #[wasm_bindgen(getter, js_name = numBits)]
     pub fn num_bits(&self) -> usize {
         self.config.quantizer.num_bits
     }
 
-    /// The codes of images, `[n, height, width]` in [0, 1], as the words of their tokens.
+    /// Encodes images `[n, height, width]` with pixels in [0, 1] and returns the words of their
+    /// tokens' codes.
     ///
     /// # Errors
     ///
-    /// Where there are not whole images.
+    /// If the last image is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Uint32Array>")]
     pub fn encode(&self, images: Vec<f32>) -> Result<Promise, JsError> {
         let logits = self.decided(self.images(images)?)?;
         Ok(code_words(PackedCodes::from_logits_async(logits)))
     }
 
-    /// How decided the bits of images are, `[n, tokens, num_bits]`.
+    /// Returns the logits of the images' bits, `[n, tokens, num_bits]`.
     ///
     /// # Errors
     ///
-    /// Where there are not whole images.
+    /// If the last image is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
     pub fn logits(&self, images: Vec<f32>) -> Result<Promise, JsError> {
         Ok(float_array(self.decided(self.images(images)?)?))
     }
 
-    /// Images through their codes and back.
+    /// Encodes images and decodes their codes.
     ///
     /// # Errors
     ///
-    /// Where there are not whole images.
+    /// If the last image is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
     pub fn reconstruct(&self, images: Vec<f32>) -> Result<Promise, JsError> {
         let images = self.images(images)?;
@@ -94,22 +95,22 @@ impl Autoencoder {
         })
     }
 
-    /// The images that bits stand for.
+    /// Decodes codes, given as one number per bit, to images.
     ///
     /// # Errors
     ///
-    /// Where there are not whole codes, or a bit is neither 0 nor 1.
+    /// If the last code is not whole, or if a bit is neither 0 nor 1.
     #[wasm_bindgen(js_name = decodeBits, unchecked_return_type = "Promise<Float32Array>")]
     pub fn decode_bits(&self, codes: Vec<u8>) -> Result<Promise, JsError> {
         let codes = bits::<3>(codes, &[self.tokens(), self.num_bits()])?;
         Ok(self.pictures(codes))
     }
 
-    /// The images that words stand for.
+    /// Decodes codes, given as words, to images.
     ///
     /// # Errors
     ///
-    /// Where there are not whole codes, or a bit past the last is set.
+    /// If the last code is not whole, or if a bit after the last is set.
     #[wasm_bindgen(js_name = decodeWords, unchecked_return_type = "Promise<Float32Array>")]
     pub fn decode_words(&self, codes: &[u32]) -> Result<Promise, JsError> {
         let rest = [self.tokens(), self.num_bits()];
@@ -121,7 +122,7 @@ impl Autoencoder {
         floats(images, "pixels", &[self.height(), self.width()])
     }
 
-    /// The logits of images, of none too.
+    /// Computes the logits of images. There may be no images.
     fn decided(&self, images: Tensor<Compute, 3>) -> Result<Tensor<Compute, 3>, JsError> {
         if is_empty(&images) {
             let shape = [0, self.tokens(), self.num_bits()];

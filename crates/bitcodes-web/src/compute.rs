@@ -1,4 +1,4 @@
-//! The backend of this build, and its device.
+//! The backend of this build and its device.
 
 use std::cell::OnceCell;
 
@@ -13,30 +13,30 @@ pub type Compute = burn::backend::Wgpu;
 #[cfg(not(feature = "webgpu"))]
 pub type Compute = burn::backend::Flex;
 
-/// Its device.
+/// The type of the backend's device.
 pub type Device = <Compute as BackendTypes>::Device;
 
 thread_local! {
     static FAILED: OnceCell<Function> = const { OnceCell::new() };
 }
 
-/// Makes the backend ready, and says in a line on what it computes; to be called once, before
-/// anything is loaded.
+/// Opens the device and returns a line that describes it. It has to be called once, before any
+/// model is loaded.
 ///
-/// `failed` is called with a message where the module panics, as it does when the GPU is lost:
-/// nothing that it was asked for will be answered then, and nothing else can be asked.
+/// `failed` is called with a message if the module panics, for instance because the GPU is lost.
+/// After that no pending promise is settled, and the module cannot be used any more.
 ///
 /// # Errors
 ///
-/// Where the browser gives no GPU.
+/// If the browser offers no GPU.
 #[wasm_bindgen]
 pub async fn open(failed: Function) -> Result<String, JsError> {
-    // The first one's stays, as the device does.
+    // The callback of the first call stays, as the device of the first call does.
     let _ = FAILED.with(|cell| cell.set(failed));
     std::panic::set_hook(Box::new(|panic| {
         let message = format!("bitcodes failed: {panic}");
         if let Some(failed) = FAILED.with(|failed| failed.get().cloned()) {
-            // What it throws changes nothing: this throws as well.
+            // An exception of the callback is ignored, because the next line throws in any case.
             let _ = failed.call1(&JsValue::NULL, &(&message).into());
         }
         wasm_bindgen::throw_str(&message)
@@ -55,7 +55,7 @@ async fn adapter() -> Result<String, JsError> {
 
     let opened = open(&AdapterChoice::Preferred).await?;
     let description = describe(&opened.info);
-    // The device of the first call stays: models may be on it.
+    // The device of the first call stays, because models may be on it.
     let _ = DEVICE.with(|device| device.set(opened.device));
     Ok(description)
 }
@@ -75,7 +75,7 @@ async fn adapter() -> Result<String, JsError> {
     })
 }
 
-/// The device.
+/// The CPU.
 #[cfg(not(feature = "webgpu"))]
 pub fn device() -> Result<Device, JsError> {
     Ok(Device::default())

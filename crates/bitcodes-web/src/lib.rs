@@ -1,12 +1,12 @@
-//! Bitcodes in browsers: what JavaScript calls.
+//! Bitcodes in browsers: the functions and classes that JavaScript calls.
 //!
-//! One build computes on one backend, by its feature: Flex on the CPU with `cpu`, with vector
-//! instructions by `simd`, or WebGPU with `webgpu`. The package that people install,
-//! `npm/index.js`, loads one of the two and puts a common face on them; what it hands on is checked
-//! here. `cargo xtask web` builds both.
+//! Each build has one backend, which a feature chooses: `cpu` is Flex on the CPU (with vector
+//! instructions if `simd` is on), and `webgpu` is WebGPU. `cargo xtask web` builds both. Users
+//! install the npm package in `npm/`: its `index.js` loads one of the two builds and gives both the
+//! same interface. The arguments that it passes on are checked in this crate.
 //!
-//! Whatever computes does so when it is called, and is a promise for what is read back: on WebGPU
-//! nothing can wait for the GPU. Every failure is a JavaScript `Error`.
+//! A function starts its computation when it is called and returns a promise of the result, because
+//! code in a browser cannot wait for the GPU. Every failure is a JavaScript `Error`.
 
 mod arrays;
 mod autoencoder;

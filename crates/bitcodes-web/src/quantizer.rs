@@ -1,4 +1,4 @@
-//! A quantizer, for JavaScript.
+//! The class `Quantizer` for JavaScript.
 
 use bitcodes_core::{Bitcodes, Checkpoint};
 use js_sys::Promise;
@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use crate::arrays::{bits, bits_of_words, code_words, float_array, floats};
 use crate::compute::{Compute, device};
 
-/// A quantizer.
+/// A vector quantizer with binary codes.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Quantizer {
@@ -16,7 +16,8 @@ pub struct Quantizer {
 
 #[wasm_bindgen]
 impl Quantizer {
-    /// Reads one from the bytes of a `.safetensors` file; `prefix` names one of several.
+    /// Loads a quantizer from the bytes of a `.safetensors` file. `prefix` chooses one if the file
+    /// holds several.
     ///
     /// # Errors
     ///
@@ -27,23 +28,23 @@ impl Quantizer {
         Ok(Self { quantizer })
     }
 
-    /// Length of a vector.
+    /// Number of features of a vector.
     #[wasm_bindgen(getter)]
     pub fn features(&self) -> usize {
         self.quantizer.features()
     }
 
-    /// Bits that a vector is quantized to.
+    /// Number of bits of a code.
     #[wasm_bindgen(getter, js_name = numBits)]
     pub fn num_bits(&self) -> usize {
         self.quantizer.num_bits()
     }
 
-    /// The codes of vectors, `[n, features]`, as words.
+    /// Encodes vectors `[n, features]` and returns the words of their codes.
     ///
     /// # Errors
     ///
-    /// Where there are not whole vectors.
+    /// If the last vector is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Uint32Array>")]
     pub fn encode(&self, x: Vec<f32>) -> Result<Promise, JsError> {
         let x = floats::<2>(x, "numbers", &[self.features()])?;
@@ -53,44 +54,44 @@ impl Quantizer {
         ))
     }
 
-    /// How decided the bits of vectors are, `[n, num_bits]`.
+    /// Returns the logits of the vectors' bits, `[n, num_bits]`.
     ///
     /// # Errors
     ///
-    /// Where there are not whole vectors.
+    /// If the last vector is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
     pub fn logits(&self, x: Vec<f32>) -> Result<Promise, JsError> {
         let x = floats::<2>(x, "numbers", &[self.features()])?;
         Ok(float_array(self.quantizer.logits(x)))
     }
 
-    /// The vectors that those given are quantized to, `[n, features]`.
+    /// Quantizes vectors and returns the outputs, `[n, features]`.
     ///
     /// # Errors
     ///
-    /// Where there are not whole vectors.
+    /// If the last vector is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
     pub fn quantize(&self, x: Vec<f32>) -> Result<Promise, JsError> {
         let x = floats::<2>(x, "numbers", &[self.features()])?;
         Ok(float_array(self.quantizer.quantize(x)))
     }
 
-    /// The vectors that bits stand for.
+    /// Decodes codes, given as one number per bit, to vectors.
     ///
     /// # Errors
     ///
-    /// Where there are not whole codes, or a bit is neither 0 nor 1.
+    /// If the last code is not whole, or if a bit is neither 0 nor 1.
     #[wasm_bindgen(js_name = decodeBits, unchecked_return_type = "Promise<Float32Array>")]
     pub fn decode_bits(&self, codes: Vec<u8>) -> Result<Promise, JsError> {
         let bits = bits::<2>(codes, &[self.num_bits()])?;
         Ok(float_array(self.quantizer.decode(bits)))
     }
 
-    /// The vectors that words stand for.
+    /// Decodes codes, given as words, to vectors.
     ///
     /// # Errors
     ///
-    /// Where there are not whole codes, or a bit past the last is set.
+    /// If the last code is not whole, or if a bit after the last is set.
     #[wasm_bindgen(js_name = decodeWords, unchecked_return_type = "Promise<Float32Array>")]
     pub fn decode_words(&self, codes: &[u32]) -> Result<Promise, JsError> {
         let bits = bits_of_words::<2>(codes, self.num_bits(), &[self.num_bits()])?;

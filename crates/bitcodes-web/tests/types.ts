@@ -1,4 +1,4 @@
-// What the package's users write, which is to compile: run by `npm test`, it is never executed.
+// Code as the package's users write it. `npm test` type-checks this file and never runs it.
 
 import { hammingDistances, loadAutoencoder, loadQuantizer } from "../../../target/web/pkg/index.js";
 import type { Codes, Device, Quantizer } from "../../../target/web/pkg/index.js";

@@ -1,4 +1,4 @@
-//! One wasm module of `bitcodes-web`, with its JavaScript.
+//! Building one wasm module of `bitcodes-web` with its JavaScript.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,19 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::toolchain::{TARGET, Toolchain};
 
-/// A way to build `bitcodes-web`.
+/// A variant of the build of `bitcodes-web`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flavour {
-    /// Flex, with the vector instructions that every browser has had since 2023.
+pub enum Flavor {
+    /// Flex on the CPU, with vector instructions, which every browser has had since 2023.
     Cpu,
     /// WebGPU.
     WebGpu,
-    /// Flex without vector instructions, to compare with.
+    /// Flex on the CPU without vector instructions, as a baseline for measurements.
     Scalar,
 }
 
-impl Flavour {
-    /// Name of its folder.
+impl Flavor {
+    /// Name of the flavor's folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -30,7 +30,7 @@ impl Flavour {
         }
     }
 
-    /// Bytes that a visitor loads at most: by brotli, and as they are in memory.
+    /// Largest size of the wasm in bytes: compressed by brotli, and uncompressed.
     pub fn limits(self) -> (usize, usize) {
         match self {
             Self::Cpu | Self::Scalar => (250_000, 5_000_000),
@@ -54,24 +54,26 @@ impl Flavour {
     }
 }
 
-/// Compiles a flavour to the folder `out`; `optimiser` is `wasm-opt`, where it is to be run.
+/// Compiles a flavor to the folder `out`. `optimizer` is the path of `wasm-opt`, or `None` to leave
+/// it out.
 pub fn build(
     root: &Path,
     toolchain: &Toolchain,
-    flavour: Flavour,
-    optimiser: Option<&Path>,
+    flavor: Flavor,
+    optimizer: Option<&Path>,
     out: &Path,
 ) -> anyhow::Result<()> {
-    // Each in a folder of its own: their flags differ, and cargo would build all anew each time.
-    let target = root.join("target/wasm").join(flavour.name());
-    let flags = flavour.rustflags().iter().map(|&flag| flag.into());
+    // Each flavor has a target folder of its own. In one folder cargo would build everything anew
+    // each time, because the flags differ.
+    let target = root.join("target/wasm").join(flavor.name());
+    let flags = flavor.rustflags().iter().map(|&flag| flag.into());
     let flags: Vec<String> = flags.chain(short_paths(root)).collect();
     let mut cargo = toolchain.build(&flags);
     cargo
         .current_dir(root)
         .env("CARGO_TARGET_DIR", &target)
         .args(["--profile", "web", "--package", "bitcodes-web"])
-        .args(["--no-default-features", "--features", flavour.features()]);
+        .args(["--no-default-features", "--features", flavor.features()]);
     run(&mut cargo)?;
 
     let compiled = target.join(TARGET).join("web/bitcodes_web.wasm");
@@ -84,10 +86,10 @@ pub fn build(
         .remove_producers_section(true)
         .generate(out)
         .with_context(|| format!("wasm-bindgen on {}", compiled.display()))?;
-    if let Some(optimiser) = optimiser {
+    if let Some(optimizer) = optimizer {
         let module = module(out);
-        run(Command::new(optimiser)
-            .args(OPTIMISE)
+        run(Command::new(optimizer)
+            .args(OPTIMIZE)
             .arg(&module)
             .arg("-o")
             .arg(&module))?;
@@ -95,8 +97,10 @@ pub fn build(
     Ok(())
 }
 
-/// Where something panics is told by the path of its source: without where that lies on this machine
-/// it is shorter, and the same on every one.
+/// Returns flags that remove this machine's folders from source paths.
+///
+/// The wasm holds the path of the source of each panic. Without the folders the wasm is smaller,
+/// and the same on every machine.
 fn short_paths(root: &Path) -> Vec<String> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
@@ -113,13 +117,14 @@ fn short_paths(root: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The wasm of a flavour that was built to `out`.
+/// Returns the path of the wasm of a flavor that was built to `out`.
 pub fn module(out: &Path) -> PathBuf {
     out.join("bitcodes_bg.wasm")
 }
 
-/// Of `wasm-opt`; the features are those that rustc's target has by default, and vectors.
-const OPTIMISE: &[&str] = &[
+/// Arguments of `wasm-opt`. The features are the defaults of rustc's target, and vector
+/// instructions.
+const OPTIMIZE: &[&str] = &[
     "-Oz",
     "--strip-debug",
     "--strip-producers",
@@ -132,7 +137,11 @@ const OPTIMISE: &[&str] = &[
     "--enable-simd",
 ];
 
-/// Runs a program to its end; an error where it fails.
+/// Runs a program to its end.
+///
+/// # Errors
+///
+/// If the program cannot be started or fails.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command

@@ -1,4 +1,4 @@
-//! `cargo xtask`: what is more than a cargo command.
+//! `cargo xtask`: tasks of this repository that need more than a cargo command.
 
 mod build;
 mod serve;

@@ -1,4 +1,4 @@
-//! A static server, on this machine alone.
+//! A static web server that only this machine can reach.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tower_http::services::ServeDir;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-/// Binds a port, 0 for any that is free; the address that pages are at.
+/// Binds a port and returns the listener with the site's address. Port 0 takes any free port.
 pub async fn bind(port: u16) -> anyhow::Result<(TcpListener, String)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = TcpListener::bind(address)
@@ -22,7 +22,7 @@ pub async fn bind(port: u16) -> anyhow::Result<(TcpListener, String)> {
 
 /// Serves a folder until the program ends.
 pub async fn serve(listener: TcpListener, folder: &Path) -> anyhow::Result<()> {
-    // A page that was built again is to be seen at the next look.
+    // The browser has to load a page again after it was built again.
     let cache = HeaderValue::from_static("no-cache");
     let router = Router::new().fallback_service(ServeDir::new(folder)).layer(
         SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, cache),

@@ -1,4 +1,4 @@
-//! What a visitor has to load.
+//! The sizes of the files that a visitor of a page loads.
 
 use std::fs;
 use std::io::Write;
@@ -6,33 +6,38 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use crate::build::{Flavour, module};
+use crate::build::{Flavor, module};
 
-/// Prints the size of a flavour, as it is and compressed as a server would; an error where it is
-/// above its limits.
-pub fn check(flavour: Flavour, out: &Path) -> anyhow::Result<()> {
+/// Prints the sizes of a flavor's files, uncompressed and compressed as a server would.
+///
+/// # Errors
+///
+/// If the wasm is above the flavor's limits.
+pub fn check(flavor: Flavor, out: &Path) -> anyhow::Result<()> {
     let module = fs::read(module(out))?;
     let script = fs::read(out.join("bitcodes.js"))?;
     let small = compressed(&module)?;
     println!(
         "{:<7} wasm {:>9} bytes, {:>7} by brotli; js {:>6} bytes, {:>6} by brotli",
-        flavour.name(),
+        flavor.name(),
         module.len(),
         small,
         script.len(),
         compressed(&script)?,
     );
-    let (most_small, most) = flavour.limits();
+    let (most_small, most) = flavor.limits();
     if small > most_small || module.len() > most {
-        let name = flavour.name();
+        let name = flavor.name();
         bail!(
-            "the wasm of {name} is too large, expected at most {most_small} bytes by brotli of {most}"
+            "the wasm of {name} has {} bytes, {small} by brotli, expected at most {most} and {most_small}",
+            module.len()
         );
     }
     Ok(())
 }
 
-/// Length by brotli at its best, with the largest window that browsers take.
+/// Returns the length of brotli's output at its best level, with the largest window that browsers
+/// accept.
 fn compressed(bytes: &[u8]) -> anyhow::Result<usize> {
     let mut compressor = brotli::CompressorWriter::new(Vec::new(), 1 << 16, 11, 24);
     compressor.write_all(bytes)?;

@@ -1,4 +1,5 @@
-//! A Rust compiler for WebAssembly: rustup's, or Debian's with the standard library in source.
+//! Finding a Rust compiler for WebAssembly: rustup's, or Debian's with the source of the standard
+//! library.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,20 +10,20 @@ use anyhow::{Context, bail};
 /// The target of all builds for browsers.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What compiles for [`TARGET`].
+/// A toolchain that compiles for [`TARGET`].
 #[derive(Debug)]
 pub enum Toolchain {
-    /// The toolchain that runs this program, with the target installed.
+    /// The toolchain that runs this program, if the target is installed in it.
     Installed {
-        /// `rustc --version`.
+        /// Output of `rustc --version`.
         version: String,
     },
-    /// Debian's `rustc-web`, `cargo-web` and `rust-web-src`, which builds the standard library too,
-    /// and the linker of the toolchain that runs this program.
+    /// Debian's `rustc-web`, `cargo-web` and `rust-web-src`, with the linker of the toolchain that
+    /// runs this program. It compiles the standard library too.
     Debian {
-        /// `rustc --version`.
+        /// Output of `rustc --version`.
         version: String,
-        /// LLVM's linker.
+        /// Path of LLVM's linker.
         linker: PathBuf,
     },
 }
@@ -31,7 +32,7 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 
 impl Toolchain {
-    /// Looks for one.
+    /// Finds a toolchain that is installed on this machine.
     pub fn find() -> anyhow::Result<Self> {
         let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
         let version = output(&rustc, &["--version"])?;
@@ -57,9 +58,9 @@ impl Toolchain {
         )
     }
 
-    /// A cargo command that builds for [`TARGET`] with these flags of rustc.
+    /// Makes a cargo command that builds for [`TARGET`] with these flags of rustc.
     pub fn build(&self, rustflags: &[String]) -> Command {
-        // How the crate `getrandom` is told that there is a browser around.
+        // This tells the crate `getrandom` to take random numbers from the browser.
         let getrandom = ["--cfg", "getrandom_backend=\"wasm_js\""].map(String::from);
         let rustflags = [&getrandom[..], rustflags].concat();
         let mut command = match self {
@@ -102,7 +103,7 @@ impl fmt::Display for Toolchain {
     }
 }
 
-/// rust-lld of a toolchain.
+/// Returns the path of a toolchain's `rust-lld`.
 fn linker(rustc: &str) -> anyhow::Result<PathBuf> {
     let verbose = output(rustc, &["-vV"])?;
     let host = verbose
@@ -113,7 +114,7 @@ fn linker(rustc: &str) -> anyhow::Result<PathBuf> {
     Ok(sysroot.join("lib/rustlib").join(host).join("bin/rust-lld"))
 }
 
-/// What a program says, in one line.
+/// Runs a program and returns its trimmed output.
 fn output(program: &str, args: &[&str]) -> anyhow::Result<String> {
     let run = Command::new(program).args(args).output();
     let output = run.with_context(|| format!("cannot run {program}"))?;

@@ -1,4 +1,4 @@
-//! `cargo xtask web`: the npm package and the demo.
+//! `cargo xtask web`: builds the npm package and the demo.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::build::{self, Flavour};
+use crate::build::{self, Flavor};
 use crate::toolchain::Toolchain;
 use crate::{serve, sizes};
 
 /// Build the npm package (target/web/pkg) and the demo (target/web/index.html)
 #[derive(Debug, Args)]
 pub struct WebArgs {
-    /// Serve the demo when it is built
+    /// Serve the demo after the build
     #[arg(long)]
     serve: bool,
 
@@ -22,25 +22,25 @@ pub struct WebArgs {
     #[arg(long, default_value_t = 8080, requires = "serve")]
     port: u16,
 
-    /// Test the package and the demo in Chromium when they are built
+    /// Test the package and the demo in Chromium after the build
     #[arg(long, conflicts_with = "serve")]
     test: bool,
 
-    /// Measure them in Chromium when they are built
+    /// Measure the package and the demo in Chromium after the build
     #[arg(long, conflicts_with_all = ["serve", "test"])]
     bench: bool,
 
-    /// Leave out wasm-opt, which comes from npm
+    /// Do not run wasm-opt, which comes from npm
     #[arg(long)]
-    no_optimise: bool,
+    no_optimize: bool,
 }
 
-/// Builds, then serves or tests.
+/// Builds the package and the demo, then serves, tests or measures them.
 pub fn run(args: &WebArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    // Before minutes of building, as the port may be taken.
+    // Bind the port before the build, which takes minutes, because the port may be taken.
     let serving = match args.serve {
         true => Some(runtime.block_on(serve::bind(args.port))?),
         false => None,
@@ -50,28 +50,28 @@ pub fn run(args: &WebArgs) -> anyhow::Result<()> {
     let toolchain = Toolchain::find()?;
     println!("compiling with {toolchain}");
     let tools = source.join("node_modules/.bin");
-    if !args.no_optimise || args.test || args.bench {
+    if !args.no_optimize || args.test || args.bench {
         npm_packages(&source)?;
     }
-    let optimiser = (!args.no_optimise).then(|| tools.join("wasm-opt"));
+    let optimizer = (!args.no_optimize).then(|| tools.join("wasm-opt"));
 
-    // What was there stays until all of the new one is.
+    // The old site stays until the new one is complete.
     let (site, unfinished) = (root.join("target/web"), root.join("target/web.unfinished"));
     remove(&unfinished)?;
     let package = unfinished.join("pkg");
     fs::create_dir_all(&package)?;
-    let mut flavours = vec![Flavour::Cpu, Flavour::WebGpu];
+    let mut flavors = vec![Flavor::Cpu, Flavor::WebGpu];
     if args.bench {
-        flavours.push(Flavour::Scalar);
+        flavors.push(Flavor::Scalar);
     }
-    for &flavour in &flavours {
-        println!("building {}", flavour.name());
-        let out = package.join(flavour.name());
-        build::build(&root, &toolchain, flavour, optimiser.as_deref(), &out)?;
+    for &flavor in &flavors {
+        println!("building {}", flavor.name());
+        let out = package.join(flavor.name());
+        build::build(&root, &toolchain, flavor, optimizer.as_deref(), &out)?;
     }
     assemble(&root, &source, &unfinished)?;
-    for flavour in flavours {
-        sizes::check(flavour, &package.join(flavour.name()))?;
+    for flavor in flavors {
+        sizes::check(flavor, &package.join(flavor.name()))?;
     }
     remove(&site)?;
     fs::rename(&unfinished, &site)?;
@@ -85,15 +85,17 @@ pub fn run(args: &WebArgs) -> anyhow::Result<()> {
         if args.test || args.bench {
             let script = if args.test { "test" } else { "bench" };
             in_browser(&root, &source, &site, script).await?;
-            // It is there to be compared with, not to be served.
-            remove(&site.join("pkg").join(Flavour::Scalar.name()))?;
+            // The scalar build is only for measurements, so it is not served.
+            remove(&site.join("pkg").join(Flavor::Scalar.name()))?;
         }
         Ok(())
     })
 }
 
-/// Runs an npm script beside a server for the site, with what the program itself makes of the test
-/// digits.
+/// Runs an npm script while a server serves the site.
+///
+/// The script gets the codes of the test digits that the program `bitcodes` computes, to compare
+/// with.
 async fn in_browser(root: &Path, source: &Path, site: &Path, script: &str) -> anyhow::Result<()> {
     let codes = root.join("target/web-digits.npy");
     build::run(
@@ -135,7 +137,7 @@ async fn in_browser(root: &Path, source: &Path, site: &Path, script: &str) -> an
     }
 }
 
-/// Puts what is not compiled beside what is.
+/// Copies the files that are not compiled to the site.
 fn assemble(root: &Path, source: &Path, site: &Path) -> anyhow::Result<()> {
     let package = site.join("pkg");
     copy_all(&source.join("npm"), &package)?;
@@ -155,7 +157,7 @@ fn assemble(root: &Path, source: &Path, site: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs what `package-lock.json` names, unless it is there.
+/// Installs the packages that `package-lock.json` names, unless they are installed.
 fn npm_packages(source: &Path) -> anyhow::Result<()> {
     let modified = |name: &str| fs::metadata(source.join(name))?.modified();
     let installed = modified("node_modules/.package-lock.json");
@@ -172,8 +174,8 @@ fn npm_packages(source: &Path) -> anyhow::Result<()> {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => bail!("npm ci in {} ended with {status}", source.display()),
         Err(error) => bail!(
-            "cannot run npm ({error}), from which wasm-opt comes: install Node.js, or leave the \
-             wasm as it is with --no-optimise"
+            "cannot run npm ({error}), which provides wasm-opt: install Node.js, or leave the \
+             wasm unoptimized with --no-optimize"
         ),
     }
 }
@@ -201,7 +203,8 @@ fn remove(folder: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The workspace that cargo runs this in; not that it was compiled in, which may have moved.
+/// Returns the root of the workspace in which cargo runs this program. The workspace may have moved
+/// since the program was compiled.
 fn root() -> anyhow::Result<PathBuf> {
     let here = std::env::var_os("CARGO_MANIFEST_DIR");
     let here = here.context("CARGO_MANIFEST_DIR is not set: run this as `cargo xtask`")?;

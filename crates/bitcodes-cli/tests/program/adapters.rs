@@ -1,4 +1,4 @@
-//! Choosing a GPU.
+//! Tests of choosing a GPU.
 
 use std::io::Write;
 
@@ -46,7 +46,7 @@ fn adapters_are_listed_and_chosen_by_number_or_name() {
     for wrong in ["987654321", "no-such-gpu"] {
         let output = place.run(&format!("{train} {wrong}"));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        // The driver may say something before.
+        // The driver may print lines before the error.
         let error = String::from_utf8(output.stderr).unwrap();
         let error = error.lines().last().unwrap_or_default();
         assert!(error.starts_with("error: "), "{error}");

@@ -1,4 +1,4 @@
-//! What the program refuses, with one line, and without a trace.
+//! Tests of wrong calls and broken data: the error is one line, and nothing is written.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! Models, vectors and codes that `encode`, `decode` and `eval` refuse, with one line, and without a
-//! trace.
+//! Tests of models, vectors and codes that `encode`, `decode` and `eval` refuse: the error is one
+//! line, and nothing is written.
 
 use std::fs;
 
@@ -231,7 +231,8 @@ fn a_run_whose_files_do_not_match_is_refused() {
     assert!(error.contains("run/model.mpk: not a record: "), "{error}");
 }
 
-/// A link stays one, and what it points to is written; what is no regular file stays what it is.
+/// A link is kept, and the file that it points to is written. A file that is not a regular file is
+/// not replaced.
 #[cfg(unix)]
 #[test]
 fn outputs_go_where_links_point_and_nowhere_else() {

@@ -1,4 +1,4 @@
-//! `encode`, `decode` and `eval`.
+//! Tests of `encode`, `decode` and `eval`.
 
 use std::fs;
 use std::io::Write;
@@ -20,7 +20,7 @@ pub(crate) fn golden(name: &str) -> Vec<u8> {
     fs::read(root.join(name)).unwrap()
 }
 
-/// The vectors of a golden file, one for each token.
+/// Returns the vectors of a golden file, one for each token.
 fn vectors() -> Vec<f32> {
     let bytes = golden("words.safetensors");
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -37,7 +37,7 @@ fn quantizer() -> Bitcodes<Cpu> {
     checkpoint.quantizer(None, &Default::default()).unwrap()
 }
 
-/// A place with the reference's checkpoint, ours, a record, and vectors.
+/// Makes a folder with the reference's checkpoint, our checkpoint, a record and vectors.
 pub(crate) fn place() -> (Place, usize) {
     let place = Place::new();
     let x = vectors();
@@ -59,7 +59,7 @@ fn read<T: npyz::Deserialize>(path: &Path) -> (Vec<u64>, Vec<T>) {
     (file.shape().to_vec(), file.into_vec().unwrap())
 }
 
-/// The bits that the reference gave, and what they decode to.
+/// Compares codes with the reference's bits, and decoded vectors with the reference's outputs.
 #[test]
 fn every_model_and_backend_encodes_and_decodes_as_the_reference() {
     let (place, n) = place();
@@ -134,7 +134,7 @@ fn every_model_and_backend_encodes_and_decodes_as_the_reference() {
         ));
         let (shape, y) = read::<f32>(&place.path("y.npy"));
         assert_eq!(shape, [n as u64, FEATURES as u64]);
-        // 33 sums of numbers below 4, in any order.
+        // An output is a sum of 33 numbers below 4, in any order.
         let bound = 2.0 * 33.0 * 33.0 * 4.0 * f32::EPSILON;
         for (found, wanted) in y.iter().zip(&wanted_y) {
             assert!((found - wanted).abs() < bound, "{found}, {wanted}");
@@ -155,7 +155,7 @@ fn a_run_has_a_quantizer_and_no_vectors_have_no_codes() {
     place.succeed("decode --model run --input codes.npy --output y.npy");
     assert_eq!(read::<f32>(&place.path("y.npy")), (vec![0, 16], vec![]));
 
-    // Column by column, as NumPy writes a transposed array, and big-endian.
+    // This file is in column order, as NumPy writes a transposed array, and big-endian.
     let x: Vec<f32> = (0..48).map(|i| (i as f32 * 0.7).sin()).collect();
     fs::write(place.path("x.npy"), npy(&[3, 16], &x).unwrap()).unwrap();
     place.succeed("encode --model run --input x.npy --output rows.npy");
@@ -210,7 +210,7 @@ fn eval_measures_what_train_measured() {
     );
     assert!(evaluated.contains(&used), "{evaluated}");
 
-    // The test images alone will do.
+    // `eval` needs only the test images.
     fs::remove_file(place.path("data/train-images-idx3-ubyte")).unwrap();
     assert_eq!(place.succeed("eval --model run --data data"), evaluated);
     let error = place.fail(1, "eval --model run");

@@ -1,4 +1,4 @@
-//! The program as its user runs it.
+//! Tests that run the program as a user does.
 
 mod adapters;
 mod bad_input;

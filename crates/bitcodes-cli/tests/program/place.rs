@@ -1,4 +1,4 @@
-//! A temporary folder with the program in it.
+//! A temporary folder in which tests run the program.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// A folder of its own for a test, and the program in it.
+/// A temporary folder of one test.
 pub struct Place(TempDir);
 
 impl Place {
@@ -31,14 +31,14 @@ impl Place {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs what has to succeed, and gives its standard output.
+    /// Runs the program, which has to succeed, and returns its standard output.
     pub fn succeed(&self, arguments: &str) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs what has to fail with one line, and gives that line.
+    /// Runs the program, which has to fail with a one-line error, and returns that line.
     pub fn fail(&self, code: i32, arguments: &str) -> String {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments}: {output:?}");
@@ -57,7 +57,8 @@ impl Place {
         names
     }
 
-    /// Writes a data set in MNIST's files: images that are bright on the left or on the right.
+    /// Writes a data set in MNIST's file format, of images that are bright on the left or on the
+    /// right.
     pub fn write_data(&self, folder: &str, images: usize, height: usize, width: usize) {
         fs::create_dir_all(self.path(folder)).unwrap();
         let bright = |image: usize, x: usize| (x < width / 2) == image.is_multiple_of(2);

@@ -1,4 +1,4 @@
-//! `bitcodes train`.
+//! Tests of `bitcodes train`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -22,7 +22,7 @@ fn summary(run: &Path) -> serde_json::Value {
     serde_json::from_slice(&fs::read(run.join("summary.json")).unwrap()).unwrap()
 }
 
-/// Shape and values of a file of NumPy's.
+/// Reads the shape and the values of a NumPy file.
 fn read_npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
     let bytes = fs::read(path).unwrap();
     let file = npyz::NpyFile::new(&bytes[..]).unwrap();
@@ -30,7 +30,7 @@ fn read_npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
 }
 
 #[test]
-fn a_training_leaves_what_it_says() {
+fn a_training_writes_the_files_and_figures_that_it_prints() {
     let place = Place::new();
     let output = place.succeed("train --epochs 2 --seed 3 --out run");
     let epochs: Vec<&str> = output.lines().filter(|l| l.starts_with("epoch ")).collect();
@@ -48,7 +48,7 @@ fn a_training_leaves_what_it_says() {
     assert!(summary["seconds"].as_f64().unwrap() > 0.0);
     let psnr = summary["test_psnr_db"].as_f64().unwrap();
     assert!(output.contains(&format!("{psnr:.2} dB")), "{output}");
-    // The mean image has 11.3 dB: two epochs are better than that.
+    // The mean image has 11.3 dB, and two epochs are better than that.
     assert!((11.4..25.0).contains(&psnr), "{psnr}");
     assert!((1..=256).contains(&summary["codes_used"].as_u64().unwrap()));
 
@@ -74,7 +74,8 @@ fn a_training_leaves_what_it_says() {
         assert!(line.starts_with(start), "{metrics}");
     }
     let last: f64 = lines[4].rsplit(',').next().unwrap().parse().unwrap();
-    // f32 sums of 256 images of 64 pixels: n half units in the last place, in dB.
+    // The bound is n half units in the last place, in dB, of an f32 sum over 256 images of 64
+    // pixels.
     let rounding = 256.0 * 64.0 * f64::from(f32::EPSILON) / 2.0 * 10.0 / 10f64.ln();
     assert!(
         (last - psnr).abs() < rounding,
@@ -126,7 +127,7 @@ fn every_backend_trains_or_says_why_not() {
         ("cuda", cfg!(feature = "cuda")),
     ] {
         let place = Place::new();
-        // Other sizes than the digits', and not square.
+        // The images have another size than the digits and are not square.
         place.write_data("data", 24, 12, 8);
         let arguments = format!("train --data data --epochs 1 --out run --backend {backend}");
         let required = std::env::var("BITCODES_REQUIRE_WGPU").is_ok_and(|value| value == "1");
@@ -176,7 +177,7 @@ fn runs_are_numbered_and_a_model_is_not_overwritten_unasked() {
     assert!(error.contains("--overwrite"), "{error}");
     assert_eq!(fs::read(place.path("runs/1/model.mpk")).unwrap(), before);
 
-    // What is not of a run stays.
+    // Files that are not of a run stay.
     fs::write(place.path("runs/1/checkpoint/notes"), "mine").unwrap();
     place.succeed(&format!("{other} --overwrite"));
     assert!(place.path("runs/1/checkpoint/notes").is_file());
@@ -188,7 +189,7 @@ fn runs_are_numbered_and_a_model_is_not_overwritten_unasked() {
     assert!(error.contains("file"), "{error}");
 }
 
-/// The model that the folder of a run describes.
+/// Loads the model of the folder of a run.
 fn load(run: &Path) -> Autoencoder<Cpu> {
     let config: RunConfig = Config::load(run.join("config.json")).unwrap();
     load_weights(&config.model, &run.join("model.mpk"))
@@ -243,7 +244,7 @@ fn a_killed_training_leaves_no_model_and_only_whole_checkpoints() {
     }
     assert!(checkpoints > 0, "five epochs leave a checkpoint");
 
-    // What was trained so far is not thrown away unasked.
+    // The checkpoint of the killed training is not deleted without --overwrite.
     let again = "train --data data --epochs 1 --out run";
     let error = place.fail(1, again);
     assert!(error.contains("--overwrite replaces the run"), "{error}");

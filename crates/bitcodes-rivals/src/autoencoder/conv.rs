@@ -1,4 +1,4 @@
-//! The convolutional autoencoder: 8x8 pixels to a map of 2x2 and back.
+//! The convolutional autoencoder: it encodes 8x8 pixels to a map of 2x2 tokens and decodes the map.
 
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
@@ -8,7 +8,8 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::FEATURES;
 
-/// Three convolutions, the last two halving each side, and a linear map.
+/// The encoder: three convolutions, the last two of which halve height and width, and a linear
+/// layer.
 #[derive(Module, Debug)]
 pub struct ConvEncoder<B: Backend> {
     convs: Vec<Conv2d<B>>,
@@ -29,7 +30,7 @@ impl<B: Backend> ConvEncoder<B> {
         }
     }
 
-    /// `[batch, 1, 8, 8]` to `[batch, FEATURES, 2, 2]`.
+    /// Encodes images `[batch, 1, 8, 8]` to maps `[batch, FEATURES, 2, 2]`.
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
         let hidden = self
             .convs
@@ -39,7 +40,8 @@ impl<B: Backend> ConvEncoder<B> {
     }
 }
 
-/// A linear map, two transposed convolutions that each double the sides, and a convolution.
+/// The decoder: a linear layer, two transposed convolutions that each double height and width, and
+/// a convolution.
 #[derive(Module, Debug)]
 pub struct ConvDecoder<B: Backend> {
     expand: Conv2d<B>,
@@ -62,7 +64,7 @@ impl<B: Backend> ConvDecoder<B> {
         }
     }
 
-    /// `[batch, FEATURES, 2, 2]` to `[batch, 1, 8, 8]`, before the sigmoid.
+    /// Decodes maps `[batch, FEATURES, 2, 2]` to images `[batch, 1, 8, 8]` before the sigmoid.
     pub fn forward(&self, map: Tensor<B, 4>) -> Tensor<B, 4> {
         let hidden = gelu(self.expand.forward(map));
         let hidden = self.up.iter().fold(hidden, |x, up| gelu(up.forward(x)));
@@ -70,7 +72,7 @@ impl<B: Backend> ConvDecoder<B> {
     }
 }
 
-/// 3x3 and padded, so that the size stays.
+/// Makes a 3x3 convolution, padded so that height and width stay the same.
 fn same_size<B: Backend>(channels: [usize; 2], device: &B::Device) -> Conv2d<B> {
     Conv2dConfig::new(channels, [3, 3])
         .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))

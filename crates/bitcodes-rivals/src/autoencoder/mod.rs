@@ -1,4 +1,5 @@
-//! The two autoencoders that every quantizer is put in: 8x8 images, 4 tokens of 16 features.
+//! The two autoencoders in which every quantizer is trained. They turn an image of 8x8 pixels into
+//! 4 tokens of 16 features.
 
 mod conv;
 
@@ -16,18 +17,18 @@ use crate::quantizer::{Moments, Quantized, Quantizer};
 
 /// Height and width of the images in pixels.
 pub const SIDE: usize = 8;
-/// Tokens of an image.
+/// Number of tokens of an image.
 pub const TOKENS: usize = 4;
-/// Features of a token.
+/// Number of features of a token.
 pub const FEATURES: usize = 16;
 
-/// What the quantizer is between.
+/// The architecture of the encoder and the decoder around the quantizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
     /// The MLP-Mixer of `bitcodes train`.
     Mixer,
-    /// Three convolutions down, three up.
+    /// Three convolutions in the encoder and three in the decoder.
     Conv,
 }
 
@@ -40,15 +41,15 @@ impl fmt::Display for Architecture {
     }
 }
 
-/// Images to tokens.
-#[expect(clippy::large_enum_variant, reason = "a model has one")]
+/// The half that makes tokens of images.
+#[expect(clippy::large_enum_variant, reason = "a model has only one encoder")]
 #[derive(Module, Debug)]
 enum Encoder<B: Backend> {
     Mixer(Mixer<B>),
     Conv(ConvEncoder<B>),
 }
 
-/// Tokens to images.
+/// The half that makes images of tokens.
 #[derive(Module, Debug)]
 enum Decoder<B: Backend> {
     Mixer(Mixer<B>),
@@ -59,15 +60,15 @@ enum Decoder<B: Backend> {
 #[derive(Module, Debug)]
 pub struct Autoencoder<B: Backend> {
     encoder: Encoder<B>,
-    /// Before the quantizer, if any.
+    /// Normalization before the quantizer, if any.
     pub moments: Option<Moments<B>>,
-    /// What is compared.
+    /// The quantizer that is compared with others.
     pub quantizer: Quantizer<B>,
     decoder: Decoder<B>,
 }
 
 impl<B: Backend> Autoencoder<B> {
-    /// An autoencoder with random weights.
+    /// Makes an autoencoder with random weights.
     pub fn new(architecture: Architecture, quantizer: Quantizer<B>, device: &B::Device) -> Self {
         let position = || {
             let shape = [TOKENS, Mixer::<B>::WIDTH];
@@ -92,7 +93,8 @@ impl<B: Backend> Autoencoder<B> {
         }
     }
 
-    /// `[batch, SIDE, SIDE]` to `[TOKENS * batch, FEATURES]`, the first tokens of all images first.
+    /// Encodes images `[batch, SIDE, SIDE]` to tokens `[TOKENS * batch, FEATURES]`. The first
+    /// tokens of all images come first.
     pub fn encode(&self, images: Tensor<B, 3>) -> Tensor<B, 2> {
         let [batch, _, _] = images.dims();
         let tokens = match &self.encoder {
@@ -105,7 +107,7 @@ impl<B: Backend> Autoencoder<B> {
         tokens.reshape([TOKENS * batch, FEATURES])
     }
 
-    /// Tokens `[tokens, FEATURES]` quantized as in training.
+    /// Quantizes tokens `[tokens, FEATURES]` as in training.
     pub fn quantize_in_training(
         &mut self,
         tokens: Tensor<B, 2>,
@@ -118,7 +120,7 @@ impl<B: Backend> Autoencoder<B> {
         self.quantizer.forward(tokens, random)
     }
 
-    /// Tokens `[tokens, FEATURES]` quantized as after training.
+    /// Quantizes tokens `[tokens, FEATURES]` as after training.
     pub fn quantize(&self, tokens: Tensor<B, 2>) -> Quantized<B> {
         let tokens = match &self.moments {
             Some(moments) => moments.normalized(tokens),
@@ -127,7 +129,8 @@ impl<B: Backend> Autoencoder<B> {
         self.quantizer.quantize(tokens)
     }
 
-    /// The reverse of [`encode`](Self::encode), in [0, 1].
+    /// Decodes tokens `[TOKENS * batch, FEATURES]` to images `[batch, SIDE, SIDE]` with pixels in
+    /// [0, 1].
     pub fn decode(&self, tokens: Tensor<B, 2>) -> Tensor<B, 3> {
         let [rows, _] = tokens.dims();
         let batch = rows / TOKENS;
@@ -143,7 +146,7 @@ impl<B: Backend> Autoencoder<B> {
     }
 }
 
-/// `[batch, SIDE, SIDE]` to `[TOKENS, batch, pixels of a patch]`.
+/// Cuts images `[batch, SIDE, SIDE]` into patches `[TOKENS, batch, pixels of a patch]`.
 fn patches<B: Backend>(images: Tensor<B, 3>) -> Tensor<B, 3> {
     let [batch, _, _] = images.dims();
     let patch = SIDE / 2;
@@ -153,7 +156,7 @@ fn patches<B: Backend>(images: Tensor<B, 3>) -> Tensor<B, 3> {
         .reshape([TOKENS, batch, patch * patch])
 }
 
-/// The reverse of [`patches`].
+/// Joins patches to images, the inverse of [`patches`].
 fn image<B: Backend>(patches: Tensor<B, 3>) -> Tensor<B, 3> {
     let [_, batch, _] = patches.dims();
     let patch = SIDE / 2;

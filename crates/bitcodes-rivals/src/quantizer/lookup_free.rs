@@ -1,5 +1,5 @@
-//! Lookup-free quantization: the signs of a few numbers
-//! ([Yu et al. 2023](https://arxiv.org/abs/2310.05737)).
+//! Lookup-free quantization, LFQ: the code is the signs of a few numbers ([Yu et al.
+//! 2023](https://arxiv.org/abs/2310.05737)).
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -10,32 +10,32 @@ use serde::{Deserialize, Serialize};
 use super::straight_through::straight_through;
 use super::{Quantized, mean_squared};
 
-/// How a [`LookupFree`] is made.
+/// Settings of a [`LookupFree`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LookupFreeConfig {
-    /// Numbers whose signs are taken.
+    /// Number of values whose signs are the bits.
     pub num_bits: usize,
-    /// Weight of the loss that pulls the numbers to -1 and 1.
+    /// Weight of the loss that pulls the values to -1 and 1.
     pub commitment: f64,
-    /// Weight of the loss that makes the code of each row certain, and codes alike in frequency. It
-    /// takes the probability of every code, so bits are to be few.
+    /// Weight of the loss that makes the code of each vector certain and all codes equally
+    /// frequent. The loss computes the probability of every code, so there can be only a few bits.
     #[serde(default)]
     pub entropy: f64,
 }
 
-/// A linear map to a few numbers, their signs, and a linear map back.
+/// A linear layer to a few values, their signs, and a linear layer back.
 #[derive(Module, Debug)]
 pub struct LookupFree<B: Backend> {
-    /// To the numbers.
+    /// Layer from the vector to the values.
     pub project_in: Linear<B>,
-    /// From the signs.
+    /// Layer from the signs to the vector.
     pub project_out: Linear<B>,
     commitment: f64,
     entropy: f64,
 }
 
 impl LookupFreeConfig {
-    /// For rows of so many features.
+    /// Makes a quantizer of vectors with this number of features.
     pub fn init<B: Backend>(&self, features: usize, device: &B::Device) -> LookupFree<B> {
         LookupFree {
             project_in: LinearConfig::new(features, self.num_bits).init(device),
@@ -73,10 +73,11 @@ impl<B: Backend> LookupFree<B> {
     }
 }
 
-/// Of the softmax of distances to all codes.
+/// Inverse temperature of the softmax over the distances to all codes.
 const INVERSE_TEMPERATURE: f64 = 100.0;
 
-/// The mean entropy of each row's code, less the entropy of the mean of them, in nats.
+/// Returns the mean of the entropies of the vectors' codes, minus the entropy of the mean code, in
+/// nats.
 fn entropy_loss<B: Backend>(numbers: Tensor<B, 2>) -> Tensor<B, 1> {
     let [_, num_bits] = numbers.dims();
     let sign = |code: usize, bit: usize| if code >> bit & 1 == 1 { 1.0f32 } else { -1.0 };
@@ -90,13 +91,13 @@ fn entropy_loss<B: Backend>(numbers: Tensor<B, 2>) -> Tensor<B, 1> {
     entropy(probabilities) - entropy(mean)
 }
 
-/// The mean over rows.
+/// Returns the mean over rows of the entropy of each row of probabilities, in nats.
 fn entropy<B: Backend>(probabilities: Tensor<B, 2>) -> Tensor<B, 1> {
     let surprise = probabilities.clone().clamp_min(1e-5).log().neg();
     (probabilities * surprise).sum_dim(1).mean()
 }
 
-/// 1 above 0, otherwise -1.
+/// Returns 1 for numbers above 0 and -1 for all others.
 fn signs<B: Backend>(numbers: Tensor<B, 2>) -> Tensor<B, 2> {
     numbers.greater_elem(0.0).float() * 2.0 - 1.0
 }

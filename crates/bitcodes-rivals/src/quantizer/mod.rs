@@ -1,4 +1,5 @@
-//! The quantizers, each as plain as its paper, with the details of `vector-quantize-pytorch` 1.32.
+//! The quantizers of the comparison. Each follows its paper, with the details of
+//! `vector-quantize-pytorch` 1.32.
 
 mod lookup_free;
 mod moments;
@@ -16,38 +17,39 @@ pub use self::moments::Moments;
 pub use self::scalar::{FiniteScalar, FiniteScalarConfig};
 pub use self::vector::{ResidualVector, ResidualVectorConfig, VectorCodebook};
 
-/// A quantizer of rows `[rows, features]`.
+/// A quantizer of vectors, which are the rows of a tensor `[rows, features]`.
 #[derive(Module, Debug)]
 pub enum Quantizer<B: Backend> {
-    /// None: what an autoencoder is without.
+    /// No quantizer.
     Identity(Identity),
-    /// Ours.
+    /// Our quantizer.
     Bitcodes(Bitcodes<B>),
-    /// A codebook of vectors, or several for what is left.
+    /// Vector quantization, or residual vector quantization with several codebooks.
     Vector(ResidualVector<B>),
-    /// A grid.
+    /// Finite scalar quantization.
     Scalar(FiniteScalar<B>),
-    /// The signs of a few numbers.
+    /// Lookup-free quantization.
     LookupFree(LookupFree<B>),
 }
 
-/// Leaves vectors as they are.
+/// A quantizer that leaves vectors as they are.
 #[derive(Module, Clone, Debug, Default)]
 pub struct Identity;
 
-/// Quantized rows.
+/// Output of a quantizer.
 #[derive(Debug, Clone)]
 pub struct Quantized<B: Backend> {
-    /// `[rows, features]`
+    /// The quantized vectors, `[rows, features]`.
     pub vectors: Tensor<B, 2>,
-    /// `[rows, n]`: what a row is stored as; none where it is not quantized.
+    /// The codes, `[rows, n]`; `None` if vectors are not quantized.
     pub codes: Option<Tensor<B, 2, Int>>,
-    /// What is added to the model's loss in training.
+    /// The loss to add to the model's loss in training.
     pub loss: Option<Tensor<B, 1>>,
 }
 
 impl<B: Backend> Quantizer<B> {
-    /// As in training: with gradients straight through, and a codebook that follows the rows.
+    /// Quantizes as in training: gradients pass straight through, and codebooks with moving
+    /// averages are updated.
     pub fn forward(&mut self, rows: Tensor<B, 2>, random: &mut StdRng) -> Quantized<B> {
         match self {
             Self::Identity(_) => unquantized(rows),
@@ -68,7 +70,7 @@ impl<B: Backend> Quantizer<B> {
         }
     }
 
-    /// As it is used.
+    /// Quantizes as after training.
     pub fn quantize(&self, rows: Tensor<B, 2>) -> Quantized<B> {
         match self {
             Self::Identity(_) => unquantized(rows),
@@ -95,7 +97,8 @@ fn unquantized<B: Backend>(rows: Tensor<B, 2>) -> Quantized<B> {
     }
 }
 
-/// Draws of a generator of one's own: several trainings at once share a backend's.
+/// Draws logistic noise from this training's own generator. Trainings at the same time share the
+/// backend's generator.
 fn logistic(shape: [usize; 2], random: &mut StdRng) -> TensorData {
     let count = shape.iter().product();
     let draws = (0..count).map(|_| {
@@ -105,7 +108,7 @@ fn logistic(shape: [usize; 2], random: &mut StdRng) -> TensorData {
     TensorData::new(draws.collect::<Vec<_>>(), shape)
 }
 
-/// The mean of the squared differences `[1]`.
+/// Returns the mean of the squared differences `[1]`.
 fn mean_squared<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>) -> Tensor<B, 1> {
     (a - b).powi_scalar(2).mean()
 }

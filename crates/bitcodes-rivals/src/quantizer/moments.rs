@@ -1,28 +1,31 @@
-//! Vectors brought to a mean of 0 and one deviation, before a quantizer that does not do so.
+//! Normalization of vectors before a quantizer that has none of its own.
 
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Batch normalization ([Ioffe and Szegedy 2015](https://arxiv.org/abs/1502.03167)) without weights,
-/// with one deviation for all features, as Bitcodes has: in training by the batch's own moments, and
-/// with their gradients; after it by moving averages.
+/// Batch normalization ([Ioffe and Szegedy 2015](https://arxiv.org/abs/1502.03167)) without
+/// weights.
+///
+/// All features share one standard deviation, as in Bitcodes. In training the batch's own mean and
+/// variance are used, and gradients pass through them. After training their moving averages are
+/// used.
 #[derive(Module, Debug)]
 pub struct Moments<B: Backend> {
-    /// `[1, features]`
+    /// Moving average of the mean, `[1, features]`.
     mean: Tensor<B, 2>,
-    /// `[1, 1]`
+    /// Moving average of the variance, `[1, 1]`.
     variance: Tensor<B, 2>,
     started: bool,
     deviation: f64,
 }
 
-/// Of the moving averages, what stays of the past.
+/// Weight of the old value in a moving average.
 const DECAY: f64 = 0.95;
-/// Added to the variance, so that rows that are all the same do not divide by 0.
+/// Added to the variance, so that equal vectors do not cause a division by 0.
 const TINY: f64 = 1e-12;
 
 impl<B: Backend> Moments<B> {
-    /// That bring to this deviation.
+    /// Makes a normalization to this standard deviation.
     pub fn new(features: usize, deviation: f64, device: &B::Device) -> Self {
         Self {
             mean: Tensor::zeros([1, features], device),
@@ -32,12 +35,12 @@ impl<B: Backend> Moments<B> {
         }
     }
 
-    /// The batch `[rows, features]`, brought there, which the averages follow; they start as the
-    /// first batch's moments.
+    /// Normalizes a batch `[rows, features]` and updates the moving averages. They start from the
+    /// first batch.
     pub fn normalized_in_training(&mut self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
         let mean = rows.clone().mean_dim(0);
-        let centred = rows - mean.clone();
-        let variance = centred.clone().powi_scalar(2).mean().reshape([1, 1]);
+        let centered = rows - mean.clone();
+        let variance = centered.clone().powi_scalar(2).mean().reshape([1, 1]);
         let kept = if self.started { DECAY } else { 0.0 };
         let follow = |old: &Tensor<B, 2>, new: &Tensor<B, 2>| {
             old.clone() * kept + new.clone().detach() * (1.0 - kept)
@@ -45,10 +48,10 @@ impl<B: Backend> Moments<B> {
         self.mean = follow(&self.mean, &mean);
         self.variance = follow(&self.variance, &variance);
         self.started = true;
-        centred / (variance + TINY).sqrt() * self.deviation
+        centered / (variance + TINY).sqrt() * self.deviation
     }
 
-    /// The rows `[rows, features]`, brought there by the averages.
+    /// Normalizes vectors `[rows, features]` with the moving averages.
     pub fn normalized(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
         let size = (self.variance.clone() + TINY).sqrt();
         (rows - self.mean.clone()) / size * self.deviation
@@ -62,7 +65,7 @@ mod tests {
     use burn::tensor::Distribution;
 
     #[test]
-    fn a_first_batch_is_brought_to_mean_and_deviation() {
+    fn a_batch_is_normalized_to_mean_0_and_the_deviation() {
         let device = Default::default();
         let rows = Tensor::<Flex, 2>::random([64, 3], Distribution::Uniform(5.0, 5.1), &device);
         let mut moments = Moments::new(3, 0.5, &device);
@@ -76,18 +79,19 @@ mod tests {
         assert!(mean < 1e-4, "{mean}");
         let deviation: f32 = found.powi_scalar(2).mean().sqrt().into_scalar();
         assert!((deviation - 0.5).abs() < 1e-4, "{deviation}");
-        // No change of all rows, or of their size, changes anything.
+        // A shift of all vectors, or a scaling of all vectors, changes no output, so the gradient
+        // along it is 0.
         let leaf = Tensor::<Autodiff<Flex>, 2>::from_inner(rows.clone()).require_grad();
         let mut fresh = Moments::new(3, 0.5, &device);
         let weights = Tensor::random([64, 3], Distribution::Uniform(0.0, 1.0), &device);
         let sum = (fresh.normalized_in_training(leaf.clone()) * weights).sum();
-        let gradient = leaf.grad(&sum.backward()).expect("there is one");
+        let gradient = leaf.grad(&sum.backward()).expect("x has a gradient");
         let largest: f32 = gradient.clone().abs().max().into_scalar();
         assert!(largest > 1.0, "{largest}");
-        let centred = rows.clone() - rows.clone().mean_dim(0);
+        let centered = rows.clone() - rows.clone().mean_dim(0);
         for of_change in [
             gradient.clone().sum_dim(0),
-            (gradient * centred).sum().reshape([1, 1]),
+            (gradient * centered).sum().reshape([1, 1]),
         ] {
             let found: f32 = of_change.abs().max().into_scalar();
             assert!(
@@ -95,7 +99,8 @@ mod tests {
                 "{found}, a gradient of up to {largest}"
             );
         }
-        // A second moves them by a twentieth: its mean is 0, so 19/20 of 5.05 or so stay.
+        // A second batch with a mean of 0 moves the average by a twentieth, so 19/20 of about 5.05
+        // stay.
         moments.normalized_in_training(rows.zeros_like());
         let mean: f32 = moments.mean.mean().into_scalar();
         assert!((mean - 5.05 * 0.95).abs() < 0.02, "{mean}");

@@ -1,5 +1,5 @@
-//! Finite scalar quantization: a few numbers, each rounded to one of a few levels
-//! ([Mentzer et al. 2023](https://arxiv.org/abs/2309.15505)).
+//! Finite scalar quantization, FSQ: a few numbers, each rounded to one of a few levels ([Mentzer et
+//! al. 2023](https://arxiv.org/abs/2309.15505)).
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -8,25 +8,25 @@ use serde::{Deserialize, Serialize};
 
 use super::Quantized;
 
-/// How a [`FiniteScalar`] is made.
+/// Settings of a [`FiniteScalar`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FiniteScalarConfig {
-    /// Levels of each number.
+    /// Number of levels of each number.
     pub levels: Vec<usize>,
 }
 
-/// A linear map to a few numbers, a grid, and a linear map back.
+/// A linear layer to a few numbers, the rounding, and a linear layer back.
 #[derive(Module, Debug)]
 pub struct FiniteScalar<B: Backend> {
-    /// To the numbers.
+    /// Layer from the vector to the numbers.
     pub project_in: Linear<B>,
-    /// From the numbers.
+    /// Layer from the rounded numbers to the vector.
     pub project_out: Linear<B>,
     levels: Vec<usize>,
 }
 
 impl FiniteScalarConfig {
-    /// For rows of so many features.
+    /// Makes a quantizer of vectors with this number of features.
     pub fn init<B: Backend>(&self, features: usize, device: &B::Device) -> FiniteScalar<B> {
         let numbers = self.levels.len();
         FiniteScalar {
@@ -37,11 +37,11 @@ impl FiniteScalarConfig {
     }
 }
 
-/// How much wider than the outermost levels the bounds are.
+/// Relative distance of the bounds from the outermost levels.
 const MARGIN: f32 = 1e-3;
 
 impl<B: Backend> FiniteScalar<B> {
-    /// The same in training and after.
+    /// Quantizes vectors. Training makes no difference.
     pub(super) fn forward(&self, rows: Tensor<B, 2>) -> Quantized<B> {
         let device = rows.device();
         let row = |value: fn(usize) -> f32| {
@@ -69,7 +69,8 @@ impl<B: Backend> FiniteScalar<B> {
     }
 }
 
-/// An even number of levels has none in the middle.
+/// Returns the shift of the levels: an even number of levels has no level in the middle, so it is
+/// shifted by half a step.
 fn half_step(levels: usize) -> f32 {
     if levels.is_multiple_of(2) { 0.5 } else { 0.0 }
 }

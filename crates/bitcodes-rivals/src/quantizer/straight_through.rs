@@ -1,15 +1,16 @@
-//! Gradients that pass a step as if it were not there.
+//! Gradient estimators that pass gradients through a quantizer.
 
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Forward `quantized`, backward the identity
+/// Straight-through estimator: the value is `quantized`, the gradient is that of the identity
 /// ([Bengio et al. 2013](https://arxiv.org/abs/1308.3432)).
 pub fn straight_through<B: Backend>(x: Tensor<B, 2>, quantized: Tensor<B, 2>) -> Tensor<B, 2> {
     quantized.detach() + (x.clone() - x.detach())
 }
 
-/// Forward `quantized`, backward the rotation and scaling that takes `x` there
-/// ([Fifty et al. 2024](https://arxiv.org/abs/2410.06424), section 4.2), row by row.
+/// Rotation trick: the value is `quantized`, the gradient is that of the rotation and scaling that
+/// take `x` to `quantized`, row by row ([Fifty et al. 2024](https://arxiv.org/abs/2410.06424),
+/// section 4.2).
 pub fn rotate_to<B: Backend>(x: Tensor<B, 2>, quantized: Tensor<B, 2>) -> Tensor<B, 2> {
     let length = |rows: &Tensor<B, 2>| rows.clone().powi_scalar(2).sum_dim(1).sqrt();
     let dot = |a: Tensor<B, 2>, b: Tensor<B, 2>| (a * b).sum_dim(1);
@@ -23,5 +24,5 @@ pub fn rotate_to<B: Backend>(x: Tensor<B, 2>, quantized: Tensor<B, 2>) -> Tensor
     turned * (end_length / start_length)
 }
 
-/// Below it a length is not divided by.
+/// Smallest length to divide by. Shorter lengths are replaced by it.
 const SMALL: f64 = 1e-6;

@@ -1,7 +1,9 @@
-//! Vector quantization with codebooks that follow the rows by moving averages
-//! ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), appendix A.1), one codebook or
-//! several, each for what those before it left
-//! ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312)).
+//! Vector quantization, VQ, with codebooks that follow their inputs by moving averages ([van den
+//! Oord et al. 2017](https://arxiv.org/abs/1711.00937), appendix A.1).
+//!
+//! With several codebooks it is residual vector quantization, RVQ: each codebook quantizes the
+//! residual of the codebooks before it ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312)).
+//! The inputs are called rows here, and the vectors of a codebook are called vectors.
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
@@ -11,29 +13,29 @@ use serde::{Deserialize, Serialize};
 use super::straight_through::rotate_to;
 use super::{Quantized, mean_squared};
 
-/// How a [`ResidualVector`] is made.
+/// Settings of a [`ResidualVector`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResidualVectorConfig {
-    /// Codebooks, each for what is left.
+    /// Number of codebooks.
     pub codebooks: usize,
-    /// Vectors of a codebook.
+    /// Number of vectors of a codebook.
     pub size: usize,
-    /// Weight of the loss that pulls rows to their vectors.
+    /// Weight of the loss that pulls rows to the vectors that they chose.
     pub commitment: f64,
-    /// Whether the codebooks start from k-means of the first batch, or at random.
+    /// Whether the codebooks start from k-means of the first batch. If not, they start at random.
     pub k_means: bool,
-    /// Vectors that fewer rows than these follow, as a moving average, start again as a row.
+    /// A vector that is chosen by fewer rows than this, as a moving average, is replaced by a row.
     pub dead_below: f64,
 }
 
-/// Of the moving averages, what stays of the past.
+/// Weight of the old value in a moving average.
 const DECAY: f64 = 0.8;
-/// Added to each vector's count, so that none is divided by zero.
+/// Added to each vector's count, so that no division by zero occurs.
 const SMOOTHING: f64 = 1e-5;
-/// Steps of k-means.
+/// Number of steps of k-means.
 const K_MEANS_STEPS: usize = 10;
 
-/// Codebooks, each for what those before it left of a row.
+/// Codebooks, each of which quantizes the residual of those before it.
 #[derive(Module, Debug)]
 pub struct ResidualVector<B: Backend> {
     codebooks: Vec<VectorCodebook<B>>,
@@ -43,7 +45,7 @@ pub struct ResidualVector<B: Backend> {
 }
 
 impl ResidualVectorConfig {
-    /// For rows of so many features.
+    /// Makes a quantizer of vectors with this number of features.
     pub fn init<B: Backend>(
         &self,
         features: usize,
@@ -104,7 +106,8 @@ impl<B: Backend> ResidualVector<B> {
         }
     }
 
-    /// With these codebooks, `[size, features]` each, and otherwise the configuration.
+    /// Makes a quantizer with these codebooks, `[size, features]` each, and the other settings of
+    /// `config`.
     pub fn from_codebooks(codebooks: Vec<Tensor<B, 2>>, config: &ResidualVectorConfig) -> Self {
         Self {
             codebooks: codebooks.into_iter().map(VectorCodebook::new).collect(),
@@ -114,14 +117,14 @@ impl<B: Backend> ResidualVector<B> {
         }
     }
 
-    /// The vectors of each codebook, `[size, features]`.
+    /// Returns the vectors of each codebook, `[size, features]`.
     pub fn codebooks(&self) -> impl Iterator<Item = Tensor<B, 2>> {
         self.codebooks
             .iter()
             .map(|codebook| codebook.vectors.clone())
     }
 
-    /// Numbers that are learned, though not by gradients.
+    /// Number of values of all codebooks. They are learned, though not by gradients.
     pub fn num_values(&self) -> usize {
         let values = |codebook: &VectorCodebook<B>| codebook.vectors.shape().num_elements();
         self.codebooks.iter().map(values).sum()
@@ -138,20 +141,20 @@ fn added<B: Backend, const D: usize>(
     }
 }
 
-/// Vectors, and the moving averages that they follow.
+/// The vectors of a codebook, and the moving averages that they follow.
 #[derive(Module, Debug)]
 pub struct VectorCodebook<B: Backend> {
-    /// `[size, features]`
+    /// The vectors, `[size, features]`.
     pub vectors: Tensor<B, 2>,
-    /// Sums of the rows nearest to each, `[size, features]`.
+    /// Moving averages of the sum of the rows nearest to each vector, `[size, features]`.
     sums: Tensor<B, 2>,
-    /// Numbers of the rows nearest to each, `[size, 1]`.
+    /// Moving averages of the number of rows nearest to each vector, `[size, 1]`.
     pub counts: Tensor<B, 2>,
     started: bool,
 }
 
 impl<B: Backend> VectorCodebook<B> {
-    /// With these vectors, `[size, features]`.
+    /// Makes a codebook of these vectors, `[size, features]`.
     pub fn new(vectors: Tensor<B, 2>) -> Self {
         let [size, _] = vectors.dims();
         Self {
@@ -162,7 +165,7 @@ impl<B: Backend> VectorCodebook<B> {
         }
     }
 
-    /// The index of the nearest vector, `[rows, 1]`.
+    /// Returns the index of the vector nearest to each row, `[rows, 1]`.
     fn nearest(&self, rows: Tensor<B, 2>) -> Tensor<B, 2, Int> {
         let squares = self.vectors.clone().powi_scalar(2).sum_dim(1).transpose();
         let products = rows.matmul(self.vectors.clone().transpose());
@@ -173,7 +176,7 @@ impl<B: Backend> VectorCodebook<B> {
         self.vectors.clone().select(0, codes.squeeze_dim(1))
     }
 
-    /// `[rows, size]`, 1 where a row is nearest.
+    /// Returns `[rows, size]`: 1 at the code of each row, 0 elsewhere.
     fn one_hot(&self, codes: Tensor<B, 2, Int>) -> Tensor<B, 2> {
         let [size, _] = self.vectors.dims();
         let indices = Tensor::<B, 1, Int>::arange(0..size as i64, &codes.device());
@@ -182,7 +185,7 @@ impl<B: Backend> VectorCodebook<B> {
         codes.equal(indices.unsqueeze()).float()
     }
 
-    /// Starts from k-means of the rows, that from some of them.
+    /// Starts the codebook with k-means of the rows. K-means starts from random rows.
     fn start(&mut self, rows: &Tensor<B, 2>, random: &mut StdRng) {
         let [count, _] = rows.dims();
         let [size, _] = self.vectors.dims();
@@ -192,7 +195,7 @@ impl<B: Backend> VectorCodebook<B> {
         self.started = true;
     }
 
-    /// From the vectors that are there to the means of the rows nearest to them, and again.
+    /// Runs k-means: each step replaces each vector by the mean of the rows nearest to it.
     pub fn k_means(&mut self, rows: &Tensor<B, 2>) {
         for _ in 0..K_MEANS_STEPS {
             let nearest = self.one_hot(self.nearest(rows.clone()));
@@ -205,7 +208,7 @@ impl<B: Backend> VectorCodebook<B> {
         self.sums = self.vectors.clone() * self.counts.clone();
     }
 
-    /// Moves the averages, and the vectors with them.
+    /// Updates the moving averages and the vectors.
     fn follow(
         &mut self,
         rows: Tensor<B, 2>,
@@ -231,7 +234,7 @@ impl<B: Backend> VectorCodebook<B> {
         self.vectors = self.sums.clone() / (smoothed * total);
     }
 
-    /// Vectors that few rows follow become rows.
+    /// Replaces each vector that too few rows choose by a random row.
     fn revive(&mut self, rows: &Tensor<B, 2>, dead_below: f64, random: &mut StdRng) {
         let [size, features] = self.vectors.dims();
         let [count, _] = rows.dims();
@@ -244,7 +247,7 @@ impl<B: Backend> VectorCodebook<B> {
     }
 }
 
-/// `size` rows, the first `distinct` of them different ones.
+/// Returns `size` random rows, of which the first `distinct` are different ones.
 fn sampled<B: Backend>(
     rows: &Tensor<B, 2>,
     distinct: usize,
@@ -279,7 +282,7 @@ mod tests {
             codes.clone().into_data().iter::<i64>().collect::<Vec<_>>(),
             [0, 0]
         );
-        // The second keeps 0.8 of its count of 1.
+        // No row chooses the second vector, so its count of 1 falls to 0.8, which is below 0.9.
         codebook.follow(rows, codes, 0.9, &mut StdRng::seed_from_u64(0));
         let second: Vec<f32> = codebook
             .vectors

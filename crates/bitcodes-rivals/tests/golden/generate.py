@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the quantizers of vector-quantize-pytorch give for three batches, for tests/parity.rs.
+"""Writes the results of vector-quantize-pytorch's quantizers for three batches, for tests/parity.rs.
 
     pip install torch safetensors vector-quantize-pytorch==1.32.0
     python generate.py
@@ -16,7 +16,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 def steps(module, tensors, after=lambda step: None):
-    """Three training steps: what comes out, and the gradient of a weighted sum of it and the loss."""
+    """Records three training steps: the outputs, and the gradient of a weighted sum of outputs and loss."""
     module.train()
     for step in range(STEPS):
         x = (0.4 * torch.randn(1, ROWS, FEATURES)).requires_grad_()
@@ -76,7 +76,7 @@ def scalar():
     levels = [8, 6, 5]
     module = FSQ(levels=levels, dim=FEATURES)
     tensors = linear(module.project_in, "project_in") | linear(module.project_out, "project_out")
-    # Far enough from 0 that all levels are used.
+    # Make the numbers large enough that all levels are used.
     with torch.no_grad():
         module.project_in.weight.mul_(4)
     tensors |= linear(module.project_in, "project_in")
@@ -90,7 +90,7 @@ def scalar():
 def lookup_free(name, seed, entropy, size):
     torch.manual_seed(seed)
     module = LFQ(dim=FEATURES, codebook_size=2**8, entropy_loss_weight=entropy, commitment_loss_weight=0.05)
-    # Small enough that probabilities are between 0 and 1.
+    # Make the numbers small enough that the probabilities are not all 0 or 1.
     with torch.no_grad():
         module.project_in.weight.mul_(size)
         module.project_in.bias.mul_(size)

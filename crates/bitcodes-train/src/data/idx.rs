@@ -12,20 +12,20 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-/// An array of bytes as an IDX file holds it.
+/// The array of bytes that an IDX file holds.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Idx<const D: usize> {
     pub shape: [usize; D],
     pub data: Vec<u8>,
 }
 
-/// An IDX file that cannot be read.
+/// Error of an IDX file that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", path.display())]
 pub struct IdxError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Why it cannot be read.
     pub cause: IdxCause,
 }
 
@@ -33,44 +33,46 @@ pub struct IdxError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdxCause {
-    /// It cannot be opened, read, or unpacked.
+    /// The file cannot be opened, read or decompressed.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// Neither the file nor its gzipped form is there.
+    /// Neither the file nor its gzipped form exists.
     #[error("no such file, nor one with .gz appended")]
     Missing,
-    /// It ends within the header.
+    /// The file ends within the header.
     #[error("the file ends after {found} bytes, expected a header of {wanted}")]
     Header {
-        /// Bytes that were there.
+        /// Bytes in the file.
         found: usize,
         /// Bytes of a header.
         wanted: usize,
     },
-    /// It does not begin with the magic number of such a file.
+    /// The file does not begin with the magic number of an IDX file of this rank.
     #[error("the magic number is {found:#010x}, expected {wanted:#010x}")]
     Magic {
-        /// What it begins with.
+        /// The number that the file begins with.
         found: u32,
-        /// What it has to begin with.
+        /// The magic number.
         wanted: u32,
     },
-    /// The header's sizes multiply to more than can be addressed.
+    /// The product of the sizes in the header is too large to address.
     #[error("the header gives sizes {0:?}, too large to address")]
     TooLarge(Vec<usize>),
-    /// There are more or fewer bytes of data than the header says.
+    /// The file has more or fewer bytes of data than the header says.
     #[error("{found} bytes of data{}, expected {wanted} by the header", if *.more { " and more" } else { "" })]
     Length {
         /// Bytes that were read.
         found: usize,
-        /// Bytes that the header asks for.
+        /// Bytes that the header announces.
         wanted: usize,
-        /// Whether the file goes on after `found`.
+        /// Whether more bytes follow after `found`.
         more: bool,
     },
 }
 
-/// Reads `name` from `folder`, or `name.gz`; packed or not is told from the bytes.
+/// Reads the file `name` in `folder`, or `name.gz` if there is no `name`.
+///
+/// Whether a file is gzipped is told by its first bytes, not by its name.
 pub(crate) fn read_file<const D: usize>(folder: &Path, name: &str) -> Result<Idx<D>, IdxError> {
     let plain = folder.join(name);
     let packed = folder.join(format!("{name}.gz"));
@@ -132,8 +134,8 @@ fn read_plain<const D: usize>(mut source: impl Read) -> Result<Idx<D>, IdxCause>
         .filter(|&bytes| isize::try_from(bytes).is_ok())
         .ok_or_else(|| IdxCause::TooLarge(shape.to_vec()))?;
 
-    // One byte more than wanted tells a longer file; memory grows with what is there, not with
-    // what the header claims.
+    // Reading one byte more than wanted detects a file that is too long. Memory grows with the
+    // bytes that are read, not with the size that the header claims.
     let mut data = Vec::new();
     source.take(wanted as u64 + 1).read_to_end(&mut data)?;
     if data.len() != wanted {

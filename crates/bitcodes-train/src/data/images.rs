@@ -1,4 +1,4 @@
-//! A set of images with labels, and where it comes from.
+//! Sets of images with labels, read from MNIST's files or embedded in this crate.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use burn::tensor::{Tensor, TensorData, backend::Backend};
 use super::idx::{self, Idx, IdxError};
 use crate::autoencoder::{AutoencoderConfig, AutoencoderConfigError};
 
-/// Images to train on and images to test with, of the same size.
+/// Training images and test images of the same size.
 #[derive(Debug, Clone)]
 pub struct Images {
     train: Arc<ImageSet>,
     test: Arc<ImageSet>,
 }
 
-/// Grey images of one size with a label each.
+/// Gray images of one size, each with a label.
 #[derive(Debug, PartialEq)]
 pub struct ImageSet {
     height: usize,
@@ -25,25 +25,25 @@ pub struct ImageSet {
     labels: Vec<u8>,
 }
 
-/// Images that cannot be used.
+/// Error of images that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// A file cannot be read.
     #[error(transparent)]
     Idx(#[from] IdxError),
-    /// A file of images holds none.
+    /// A file of images holds no image.
     #[error("{}: no images, expected at least 1", .0.display())]
     Empty(PathBuf),
-    /// Images have a size that the autoencoder does not take.
+    /// The autoencoder does not take images of this size.
     #[error("{}: {source}", path.display())]
     Size {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why the autoencoder does not take the size.
         source: AutoencoderConfigError,
     },
-    /// Test images have another size than those to train on.
+    /// The test images have another size than the training images.
     #[error(
         "{}: test images of {found:?} pixels (height, width), expected {wanted:?} as in training",
         path.display()
@@ -53,10 +53,10 @@ pub enum DataError {
         path: PathBuf,
         /// Height and width of the test images.
         found: (usize, usize),
-        /// Height and width of the images to train on.
+        /// Height and width of the training images.
         wanted: (usize, usize),
     },
-    /// There are more or fewer labels than images.
+    /// The number of labels is not the number of images.
     #[error("{}: {found} labels, expected {wanted}, one for each image", path.display())]
     Labels {
         /// The file with the labels.
@@ -69,7 +69,8 @@ pub enum DataError {
 }
 
 impl Images {
-    /// The 8x8 handwritten digits that come with this crate: 1,500 to train on, 297 to test with.
+    /// Returns the handwritten digits of 8x8 pixels that come with this crate: 1,500 training
+    /// images and 297 test images.
     ///
     /// E. Alpaydin and C. Kaynak (1998), Optical Recognition of Handwritten Digits,
     /// [UCI Machine Learning Repository](https://doi.org/10.24432/C50P49), CC BY 4.0.
@@ -84,7 +85,7 @@ impl Images {
                             "-images-idx3-ubyte.gz"
                         ))[..],
                     )
-                    .expect("a file of this crate"),
+                    .expect("the file is part of this crate"),
                     idx::read(
                         &include_bytes!(concat!(
                             "../../data/digits/",
@@ -92,7 +93,7 @@ impl Images {
                             "-labels-idx1-ubyte.gz"
                         ))[..],
                     )
-                    .expect("a file of this crate"),
+                    .expect("the file is part of this crate"),
                 )
             };
         }
@@ -102,32 +103,34 @@ impl Images {
         }
     }
 
-    /// Images to train on.
+    /// The training images.
     pub fn train(&self) -> &Arc<ImageSet> {
         &self.train
     }
 
-    /// Images to test with.
+    /// The test images.
     pub fn test(&self) -> &Arc<ImageSet> {
         &self.test
     }
 
-    /// Reads the images to test with alone, MNIST's `t10k-images-idx3-ubyte` and
-    /// `t10k-labels-idx1-ubyte`, each gzipped or not.
+    /// Reads only the test images of a folder, from MNIST's files `t10k-images-idx3-ubyte` and
+    /// `t10k-labels-idx1-ubyte`, gzipped or not.
     ///
     /// # Errors
     ///
-    /// As [`from_folder`](Self::from_folder).
+    /// If a file is missing or broken; see [`DataError`].
     pub fn test_from_folder(folder: &Path) -> Result<Arc<ImageSet>, DataError> {
         Ok(Arc::new(ImageSet::from_folder(folder, TEST)?))
     }
 
-    /// Reads MNIST's four files from a folder, each gzipped or not: `train-images-idx3-ubyte`,
-    /// `train-labels-idx1-ubyte`, and the same with `t10k` for the test.
+    /// Reads training and test images from the four files of MNIST in a folder.
+    ///
+    /// The files are `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, and for the test
+    /// images `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`. Each may be gzipped.
     ///
     /// # Errors
     ///
-    /// Where a file is missing or broken, or sizes do not match; see [`DataError`].
+    /// If a file is missing or broken, or if sizes do not match; see [`DataError`].
     pub fn from_folder(folder: &Path) -> Result<Self, DataError> {
         let [train, test] = [TRAIN, TEST].map(|split| ImageSet::from_folder(folder, split));
         let (train, test) = (train?, test?);
@@ -146,8 +149,9 @@ impl Images {
     }
 }
 
-/// How the names of MNIST's files begin.
+/// Prefix of the names of MNIST's files of training images.
 const TRAIN: &str = "train";
+/// Prefix of the names of MNIST's files of test images.
 const TEST: &str = "t10k";
 
 fn images_name(split: &str) -> String {
@@ -207,22 +211,22 @@ impl ImageSet {
         &self.labels
     }
 
-    /// The pixels of image `index` in [0, 1], row by row.
+    /// Returns the pixels of image `index`, row by row, each in [0, 1].
     ///
     /// # Panics
     ///
-    /// Where there is no such image.
+    /// If there is no such image.
     pub fn pixels(&self, index: usize) -> impl Iterator<Item = f32> {
         let size = self.height * self.width;
         let pixels = &self.pixels[index * size..][..size];
         pixels.iter().map(|&pixel| f32::from(pixel) / 255.0)
     }
 
-    /// The images at `indices` as a tensor `[images, height, width]` in [0, 1].
+    /// Returns the images at `indices` as a tensor `[images, height, width]` in [0, 1].
     ///
     /// # Panics
     ///
-    /// Where there is no such image.
+    /// If there is no such image.
     pub fn tensor<B: Backend>(&self, indices: &[usize], device: &B::Device) -> Tensor<B, 3> {
         let pixels: Vec<f32> = indices.iter().flat_map(|&i| self.pixels(i)).collect();
         let data = TensorData::new(pixels, [indices.len(), self.height, self.width]);

@@ -1,4 +1,4 @@
-//! Batches of images, in an order that the seed and the epoch decide.
+//! A data loader for images whose order is decided by the seed and the epoch.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use rand::{RngExt, seq::SliceRandom};
 use super::ImageSet;
 use crate::seed;
 
-/// Images of one step of training or testing.
+/// The images of one training step or test step.
 #[derive(Debug, Clone)]
 pub struct ImageBatch<B: Backend> {
-    /// The batch in one or more parts `[images, height, width]`, pixels in [0, 1]; a step of
-    /// training gives each a thread.
+    /// Parts of the batch, each `[images, height, width]` with pixels in [0, 1]. A step computes
+    /// each part on a thread of its own.
     pub parts: Vec<Tensor<B, 3>>,
 }
 
@@ -27,7 +27,7 @@ impl<B: Backend> ImageBatch<B> {
         }
     }
 
-    /// Number of pixels in all parts.
+    /// Number of pixels in all parts together.
     pub fn pixels(&self) -> usize {
         self.parts
             .iter()
@@ -36,11 +36,11 @@ impl<B: Backend> ImageBatch<B> {
     }
 }
 
-/// Loads a set batch by batch.
+/// Loads a set of images batch by batch.
 ///
-/// Shuffled, each pass over the data is an epoch: it derives from the seed and the number of the
-/// epoch both the order of the images and the seed of the backend, so that the noise of training
-/// is as repeatable as the order.
+/// Each pass over the data of a shuffled loader is one epoch. The loader derives two things from
+/// its seed and the epoch's number: the order of the images, and a seed that it gives the backend.
+/// So the noise of training is as repeatable as the order.
 #[derive(Debug, Clone)]
 pub struct ImageLoader<B: Backend> {
     set: Arc<ImageSet>,
@@ -57,7 +57,7 @@ struct Shuffle {
     epochs_done: AtomicU64,
 }
 
-/// A clone counts its epochs on its own.
+/// A clone continues to count epochs independently of the original.
 impl Clone for Shuffle {
     fn clone(&self) -> Self {
         Self {
@@ -68,11 +68,11 @@ impl Clone for Shuffle {
 }
 
 impl<B: Backend> ImageLoader<B> {
-    /// A loader that goes through the set in its order.
+    /// Makes a loader that gives the images in the order of the set.
     ///
     /// # Panics
     ///
-    /// Where `batch_size` is 0.
+    /// If `batch_size` is 0.
     pub fn in_order(set: Arc<ImageSet>, batch_size: usize, device: &B::Device) -> Self {
         assert!(
             batch_size > 0,
@@ -88,11 +88,11 @@ impl<B: Backend> ImageLoader<B> {
         }
     }
 
-    /// A loader that shuffles the set anew each epoch.
+    /// Makes a loader that shuffles the set anew in each epoch.
     ///
     /// # Panics
     ///
-    /// Where `batch_size` is 0.
+    /// If `batch_size` is 0.
     pub fn shuffled(set: Arc<ImageSet>, batch_size: usize, seed: u64, device: &B::Device) -> Self {
         let shuffle = Shuffle {
             seed,
@@ -104,11 +104,11 @@ impl<B: Backend> ImageLoader<B> {
         }
     }
 
-    /// The same with each batch in parts of at most `part_size` images.
+    /// Makes this loader cut each batch into parts of at most `part_size` images.
     ///
     /// # Panics
     ///
-    /// Where `part_size` is 0.
+    /// If `part_size` is 0.
     pub fn in_parts_of(self, part_size: usize) -> Self {
         assert!(
             part_size > 0,
@@ -123,7 +123,7 @@ impl<B: Backend> DataLoader<B, ImageBatch<B>> for ImageLoader<B> {
         let mut order: Vec<usize> = self.range.clone().collect();
         if let Some(shuffle) = &self.shuffle {
             let epoch = 1 + shuffle.epochs_done.fetch_add(1, Ordering::Relaxed);
-            let mut rng = seed::of_epoch(shuffle.seed, epoch);
+            let mut rng = seed::epoch_rng(shuffle.seed, epoch);
             order.shuffle(&mut rng);
             B::seed(&self.device, rng.random());
         }

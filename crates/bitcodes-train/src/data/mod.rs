@@ -1,4 +1,4 @@
-//! Images to train on: MNIST's files, the embedded digits, and batches of either.
+//! Image data: MNIST's file format, the embedded digits, and a loader of batches.
 
 mod idx;
 mod images;

@@ -1,4 +1,4 @@
-// How long things take in a browser; figures for people, which no test asserts.
+// Times the page and the package in a browser. The figures are for people; no test asserts them.
 
 import { cpus } from "node:os";
 import { blank, launch, open } from "./support.mjs";
@@ -53,8 +53,8 @@ const { same, simd128, scalar } = await page.evaluate(
     const x = Float32Array.from({ length: VECTORS * FEATURES }, random);
 
     const quantizers = [];
-    for (const flavour of ["cpu", "scalar"]) {
-      const wasm = await import(`/pkg/${flavour}/bitcodes.js`);
+    for (const flavor of ["cpu", "scalar"]) {
+      const wasm = await import(`/pkg/${flavor}/bitcodes.js`);
       await wasm.default();
       await wasm.open();
       quantizers.push(wasm.Quantizer.load(file));
@@ -64,7 +64,7 @@ const { same, simd128, scalar } = await page.evaluate(
       answers.push([await quantizer.encode(x), await quantizer.logits(x)]);
     }
     const [[words, logits], [others]] = answers;
-    // The two may round otherwise where a logit is next to 0.
+    // The two builds may round differently, so a bit may differ if its logit is near 0.
     const same = words.every((word, row) =>
       Array.from({ length: BITS }, (_, p) => p).every(
         (p) => ((word ^ others[row]) >>> p) % 2 === 0 || Math.abs(logits[row * BITS + p]) < 1e-4,

@@ -1,4 +1,4 @@
-// The demo, used as a person would.
+// Tests that use the demo as a person does.
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => browser.close());
 
-/** Waits until the page is ready, or says that it failed. */
+/** Waits until the page is ready. Fails with the page's error if it shows one. */
 async function ready(page) {
   await page.waitForFunction(() => document.documentElement.dataset.state);
   const alert = await page.locator("#alert").textContent();
@@ -20,7 +20,7 @@ async function ready(page) {
 }
 
 const bitsOf = (page) => page.evaluate(() => document.documentElement.dataset.bits);
-/** The grey levels of a canvas, read from a copy: reading turns a canvas into another kind. */
+/** Returns the gray levels of a canvas. A copy is read, because reading changes how a canvas is stored. */
 const pictureOf = (page, id) =>
   page.locator(id).evaluate((canvas) => {
     const copy = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
@@ -29,13 +29,13 @@ const pictureOf = (page, id) =>
     return [...context.getImageData(0, 0, 8, 8).data].filter((_, index) => index % 4 === 0);
   });
 
-/** Waits until all that was asked for is shown; its bits. */
+/** Waits until all actions are done, and returns the bits that are shown. */
 async function settled(page) {
   await page.waitForFunction(() => document.querySelector("main").ariaBusy === "false");
   return bitsOf(page);
 }
 
-/** As `settled`, and other bits than these. */
+/** Waits like `settled`, and fails if the bits are still `bits`. */
 async function changed(page, bits) {
   const found = await settled(page);
   assert.notEqual(found, bits);
@@ -59,7 +59,7 @@ test("draw, flip a bit, switch the device", async () => {
   assert.equal(await page.locator("#note").isVisible(), false);
   assert.equal(await page.locator(".bits button").count(), 32);
   assert.equal(await page.locator("#nearest button").count(), 6);
-  // The first test digit is picked: it is the nearest to itself.
+  // The page starts with the first test digit, which is the nearest to itself.
   assert.match(await page.locator("#nearest button").first().textContent(), /· 0$/);
 
   const picked = await bitsOf(page);
@@ -132,7 +132,7 @@ test("by keys alone, on a phone, in the dark", async () => {
   assert.ok(wide <= 0, `the page is ${wide} pixels wider than the screen`);
   for (const named of await page.locator("button, canvas[tabindex], input").all()) {
     const name = await named.evaluate((element) => element.getAttribute("aria-label") ?? element.textContent.trim() + (element.labels?.[0]?.textContent ?? ""));
-    assert.ok(name, "all that can be used has a name");
+    assert.ok(name, "every control has an accessible name");
   }
   await page.screenshot({ path: `${SCREENSHOTS}phone-dark.png`, fullPage: true });
   assert.deepEqual(page.faults, []);
@@ -148,7 +148,7 @@ test("without WebGPU it computes on the CPU and says so", async () => {
     assert.ok(await page.getByLabel("WebGPU").isDisabled());
     assert.ok(await page.getByLabel("CPU", { exact: true }).isChecked());
     await page.screenshot({ path: `${SCREENSHOTS}without-webgpu.png`, fullPage: true });
-    // Chromium's own word when it is asked for an adapter.
+    // Chromium itself logs this message if there is no adapter.
     assert.deepEqual(page.faults.filter((fault) => fault !== "No available adapters."), []);
   } finally {
     await plain.close();
@@ -189,7 +189,7 @@ for (const [what, address, wanted, prepare] of [
         await route.fulfill({ status: 200, body: damaged });
       }),
   ],
-  // Both files are asked for at once, and the first answer is the one that is told.
+  // Both files are requested at the same time, and the page shows the error of the first answer.
   ["a model that is not there", "?device=cpu&model=nowhere", /nowhere\/(config\.json|model\.mpk) cannot be loaded: 404/],
   ["a device that there is not", "?device=abacus", /^device is "abacus", expected/],
 ]) {

@@ -1,4 +1,4 @@
-// What the package promises beside the right bits.
+// Tests of the package's other promises: errors, empty inputs, memory, workers, progress, devices.
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
@@ -8,7 +8,7 @@ let browser;
 before(async () => (browser = await launch({ args: ["--js-flags=--expose-gc"] })));
 after(() => browser.close());
 
-/** The message of the `Error` that `source`, the body of a function, rejects with. */
+/** Runs `source`, the body of an async function, and returns the message of its `Error`. */
 function messageOf(page, source) {
   return page.evaluate(async (source) => {
     const AsyncFunction = (async () => {}).constructor;
@@ -52,11 +52,11 @@ for (const device of DEVICES) {
     ]) {
       assert.match(await messageOf(page, source), wanted, source);
     }
-    // The browser itself tells of files that are not there.
+    // The browser itself logs files that do not exist.
     assert.deepEqual(page.faults.filter((fault) => !fault.includes("404")), []);
   });
 
-  test(`nothing is something too, on ${device}`, async () => {
+  test(`empty inputs give empty outputs, on ${device}`, async () => {
     const page = await blank(browser);
     const found = await page.evaluate(async (device) => {
       const none = new Float32Array(0);
@@ -73,7 +73,7 @@ for (const device of DEVICES) {
     assert.deepEqual(page.faults, []);
   });
 
-  test(`a model that is freed while it computes gives what it was asked for, on ${device}`, async () => {
+  test(`a model that is freed while it computes still gives its result, on ${device}`, async () => {
     const page = await blank(browser);
     const found = await page.evaluate(async (device) => {
       const model = await bitcodes.loadAutoencoder("/model/", { device });
@@ -88,8 +88,8 @@ for (const device of DEVICES) {
     assert.deepEqual(page.faults, []);
   });
 
-  test(`1,000 encodes leave memory as it is, on ${device}`, async (t) => {
-    // Of the GPU's buffers, those that are there.
+  test(`1,000 encodes do not use more memory, on ${device}`, async (t) => {
+    // Counts the bytes of the GPU buffers that exist.
     const count = () => {
       globalThis.gpuBytes = 0;
       const { createBuffer } = globalThis.GPUDevice?.prototype ?? {};
@@ -129,7 +129,7 @@ for (const device of DEVICES) {
     assert.ok(device !== "webgpu" || early.gpu > 0, "the GPU's buffers are counted");
     assert.equal(late.wasm, early.wasm);
     assert.ok(late.gpu <= early.gpu, `GPU buffers of ${late.gpu} bytes, before ${early.gpu}`);
-    // Less than 300 bytes an encode: nothing that is kept is so small.
+    // The limit is 300 bytes per encode. Anything that an encode kept would be larger.
     assert.ok(late.heap - early.heap < 300_000, `heap of ${late.heap} bytes, before ${early.heap}`);
     assert.deepEqual(page.faults, []);
   });
@@ -164,7 +164,7 @@ for (const device of DEVICES) {
   });
 }
 
-test("more than memory would hold at once is computed in blocks", async () => {
+test("an input too large for memory at once is computed in blocks", async () => {
   const page = await blank(browser);
   const found = await page.evaluate(async () => {
     const quantizer = await bitcodes.loadQuantizer("/golden/odd.safetensors", { device: "cpu" });
@@ -180,7 +180,7 @@ test("more than memory would hold at once is computed in blocks", async () => {
   assert.deepEqual(page.faults, []);
 });
 
-test("a GPU that is lost is an error of what waits and of what is asked later", async () => {
+test("a lost GPU rejects calls that wait and later calls", async () => {
   const own = await launch();
   try {
     const page = await blank(own);
@@ -204,7 +204,7 @@ test("a GPU that is lost is an error of what waits and of what is asked later", 
   }
 });
 
-test("progress is told, and ends with the whole", async () => {
+test("progress is reported and ends with the whole file", async () => {
   const page = await blank(browser);
   const told = await page.evaluate(async () => {
     const told = [];
@@ -238,7 +238,7 @@ test("without WebGPU, `webgpu` is an error and `auto` is the CPU with a reason",
   }
 });
 
-test("an adapter without timestamps, which Burn cannot use, is told before it is used", async () => {
+test("an adapter without timestamp queries, which Burn cannot use, is not used", async () => {
   const page = await blank(browser);
   const device = await page.evaluate(async () => {
     const { get } = Object.getOwnPropertyDescriptor(GPUAdapter.prototype, "features");

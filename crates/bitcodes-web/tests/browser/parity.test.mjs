@@ -1,11 +1,11 @@
-// The bits in the browser are those of the reference and of the program.
+// Tests that bits in the browser are those of the reference and of the program.
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { readdir } from "node:fs/promises";
 import { DEVICES, ROOT, blank, launch, npy, safetensors, test } from "./support.mjs";
 
-/** Where a bit may be either: the rounding of a logit this small is chance. */
+/** A bit whose logit is nearer to 0 than this may be either, because rounding decides it. */
 const MARGIN = 1e-4;
 
 let browser;
@@ -16,8 +16,11 @@ after(() => browser.close());
 const UNIT = 2 ** -24;
 
 /**
- * How far sums may be from the reference's, each with as many terms, rounded in any order: twice the
- * number of roundings times the sum of the terms' sizes.
+ * Bounds of the differences of logits and outputs from the reference's. Both sums have the same
+ * number
+ * of terms and may be rounded in any order, so the bound is twice the number of roundings times the
+ * sum
+ * of the terms' magnitudes.
  */
 function bounds(golden) {
   const { values: codebook, shape } = golden.tensor("codebook");
@@ -34,13 +37,13 @@ function bounds(golden) {
   }
   const outputs = Array.from({ length: features }, (_, feature) => {
     const sizes = Array.from({ length: rows }, (_, index) => Math.abs(codebook[index * features + feature]));
-    // A difference and a sum of both vectors of each pair.
+    // An output adds a vector and a difference of both vectors for each pair.
     return 2 * (rows + 2) * UNIT * 2 * sizes.reduce((sum, size) => sum + size);
   });
   return { logits, outputs };
 }
 
-/** Fails where bits differ that may not; how many do that may. */
+/** Returns how many bits differ. Fails if a bit differs whose logit is not near 0. */
 function compare(found, wanted, logits, what) {
   assert.equal(found.length, wanted.length, `${what}: number of bits`);
   let differing = 0;
@@ -53,7 +56,7 @@ function compare(found, wanted, logits, what) {
 }
 
 for (const device of DEVICES) {
-  test(`the golden files on ${device}`, async (t) => {
+  test(`the golden files on ${device} have the reference's bits`, async (t) => {
     const page = await blank(browser);
     const folder = new URL("tests/golden/", ROOT);
     const names = (await readdir(folder)).filter((name) => name.endsWith(".safetensors"));
@@ -104,7 +107,7 @@ for (const device of DEVICES) {
     assert.deepEqual(page.faults, []);
   });
 
-  test(`the test digits on ${device}, as the program has them`, async (t) => {
+  test(`the test digits on ${device} have the program's bits`, async (t) => {
     const { shape, values } = await npy(process.env.DIGIT_CODES);
     assert.deepEqual(shape, [297, 4, 1]);
     const wanted = values.flatMap((byte) => Array.from({ length: 8 }, (_, p) => (byte >> p) & 1));
@@ -125,8 +128,11 @@ for (const device of DEVICES) {
     for (const [how, bits] of [["together", found.bits], ["one by one", found.single]]) {
       assert.equal(bits.length, wanted.length, `${how}: number of bits`);
       const apart = new Set(wanted.flatMap((bit, index) => (bit === bits[index] ? [] : [Math.floor(index / 8)])));
-      // Two codes as near to a vector as rounding can tell differ in any number of bits, all of which
-      // may have large logits, so it is vectors that are counted: hardly one has such codes.
+      // The beam search may find two codes that are equally near to a vector except for rounding.
+      // They
+      // can differ in many bits with large logits, so the test counts vectors and not bits. Hardly
+      // any
+      // vector has such codes.
       assert.ok(apart.size <= 1, `${how}: vectors ${[...apart]} have other bits`);
       t.diagnostic(`${how}: ${apart.size} of ${wanted.length / 8} vectors have other bits`);
     }

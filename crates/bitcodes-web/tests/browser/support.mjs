@@ -1,20 +1,21 @@
-// A browser, pages in it, and files that are compared with.
+// Support for the tests: a browser, pages in it, and the files to compare with.
 
 import { readFile } from "node:fs/promises";
 import { test as nodeTest } from "node:test";
 import { chromium } from "playwright-core";
 
-/** Where `cargo xtask web` serves target/web. */
+/** The address where `cargo xtask web` serves target/web. */
 export const SITE = env("SITE");
-/** Of the repository. */
+/** The root folder of the repository. */
 export const ROOT = new URL("../../../../", import.meta.url);
-/** Pictures of the demo, for people to look at. */
+/** The folder for screenshots of the demo, for people to look at. */
 export const SCREENSHOTS = new URL("target/web-screenshots/", ROOT).pathname;
 export const DEVICES = ["cpu", "webgpu"];
 
 /**
- * A test that fails by name where it hangs. The runner's own limit is one for all tests of a file
- * together, and WebGPU in software takes minutes on a slow machine.
+ * Runs a test with a time limit of its own, so that a test that hangs is named. The runner's limit
+ * would
+ * be for all tests of a file together. WebGPU in software takes minutes on a slow machine.
  */
 export function test(name, body) {
   return nodeTest(name, { timeout: 15 * 60_000 }, body);
@@ -22,7 +23,7 @@ export function test(name, body) {
 
 function env(name) {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set: these are run by cargo xtask web --test or --bench`);
+  if (!value) throw new Error(`${name} is not set: run the tests with cargo xtask web --test or --bench`);
   return value;
 }
 
@@ -46,7 +47,7 @@ export function launch({ webgpu = true, args = [] } = {}) {
   });
 }
 
-/** Opens a page; what its console says is wrong, and what nobody caught, is in `page.faults`. */
+/** Opens a page. `page.faults` collects its console's errors and warnings and its uncaught exceptions. */
 export async function open(browser, address, { prepare = () => {}, ...options } = {}) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
@@ -60,7 +61,7 @@ export async function open(browser, address, { prepare = () => {}, ...options } 
   return page;
 }
 
-/** An empty page of the site that has the package as `bitcodes`. */
+/** Opens an empty page of the site, with the package as the global `bitcodes`. */
 export async function blank(browser) {
   const prepare = async (page) => {
     const body = "<!doctype html><link rel=icon href='data:,'>";
@@ -74,7 +75,7 @@ export async function blank(browser) {
   return page;
 }
 
-/** The golden files under /golden/ of the site. */
+/** Serves the golden files under /golden/ of the site. */
 function serveGolden(page) {
   return page.route("**/golden/*", (route) => {
     const name = new URL(route.request().url()).pathname.split("/").at(-1);
@@ -82,7 +83,7 @@ function serveGolden(page) {
   });
 }
 
-/** The tensors of a safetensors file, as far as they are compared. */
+/** Reads a safetensors file. Its `tensor(name)` gives the shape and the values of a tensor. */
 export async function safetensors(path) {
   const bytes = await readFile(path);
   const length = Number(bytes.readBigUInt64LE(0));
@@ -97,7 +98,7 @@ export async function safetensors(path) {
   return { tensor };
 }
 
-/** A .npy file of bytes. */
+/** Reads a .npy file of bytes. */
 export async function npy(path) {
   const bytes = await readFile(path);
   const length = bytes.readUInt16LE(8);
