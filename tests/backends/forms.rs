@@ -120,7 +120,7 @@ fn words_are_read_back_by_their_definition<B: Backend>(device: &B::Device) {
             }
         }
 
-        let back = unpack_words(words.clone(), num_bits).unwrap();
+        let back = unpack_words(words, num_bits).unwrap();
         assert_eq!(back.into_data(), bits.to_data());
 
         let codes = PackedCodes::from_bits(bits).unwrap();
