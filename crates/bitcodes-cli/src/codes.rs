@@ -47,9 +47,15 @@ pub(crate) struct DecodeArgs {
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
 
-    /// File to write the vectors to: a .npy file of float32 [n, features]
+    /// File to write the vectors to: a .npy file of float32 [n, features], in the units of the
+    /// vectors that were encoded
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
+
+    /// Write the vectors in the units of the quantizer's normalization, as a model's next layer sees
+    /// them
+    #[arg(long)]
+    normalized: bool,
 
     #[command(flatten)]
     compute: Compute,
@@ -101,7 +107,10 @@ fn decode_on<B: Backend>(args: &DecodeArgs, device: B::Device) -> Result<(), Cli
     let progress = progress(vectors);
     for start in (0..vectors).step_by(BLOCK) {
         let block = codes.slice(start..vectors.min(start + BLOCK));
-        let decoded: Tensor<B, 2> = quantizer.decode_packed(&block);
+        let decoded: Tensor<B, 2> = match args.normalized {
+            true => quantizer.decode_packed(&block),
+            false => quantizer.reconstruct_packed(&block),
+        };
         y.extend(decoded.into_data().iter::<f32>());
         progress.inc(block.len() as u64);
     }

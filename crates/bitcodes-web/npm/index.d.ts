@@ -70,8 +70,13 @@ export interface Quantizer extends Model {
   readonly features: number;
   /** Encodes vectors, which follow one another in the array. */
   encode(vectors: Float32Array): Promise<Codes>;
-  /** Decodes codes to vectors. */
+  /**
+   * Decodes codes to vectors, as a model's next layer sees them: in the units of normalized vectors if
+   * the quantizer normalizes.
+   */
   decode(codes: Decodable): Promise<Float32Array>;
+  /** Decodes codes to vectors in the units of the vectors that were encoded. */
+  reconstruct(codes: Decodable): Promise<Float32Array>;
   /** Quantizes vectors: the same as `decode` of `encode`. */
   quantize(vectors: Float32Array): Promise<Float32Array>;
   /** Returns the logit of each bit. A bit is 1 if its logit is above 0. */
@@ -91,7 +96,7 @@ export interface Autoencoder extends Model {
   /** Decodes codes to images. */
   decode(codes: Decodable): Promise<Float32Array>;
   /** Encodes images and decodes their codes: the same as `decode` of `encode`. */
-  reconstruct(images: Float32Array): Promise<Float32Array>;
+  roundTrip(images: Float32Array): Promise<Float32Array>;
   /** Returns the logit of each bit. A bit is 1 if its logit is above 0. */
   logits(images: Float32Array): Promise<Float32Array>;
 }

@@ -197,16 +197,26 @@ class Model {
 
   /** @param {Decodable} codes */
   async decode(codes) {
+    return this.fromCodes(codes, (inner, bits) => inner.decodeBits(bits), (inner, words) => inner.decodeWords(words));
+  }
+
+  /**
+   * Turns codes into numbers, by one call for bits or by another for words.
+   * @param {Decodable} codes
+   * @param {(inner: Inner, bits: any) => Promise<Float32Array>} ofBits
+   * @param {(inner: Inner, words: any) => Promise<Float32Array>} ofWords
+   */
+  async fromCodes(codes, ofBits, ofWords) {
     const { rows } = this.#sizes;
     if (codes instanceof Uint32Array) {
       const words = rows * Math.ceil(this.numBits / 32);
-      return this.#blocks(codes, words, (inner, words) => inner.decodeWords(words), Float32Array);
+      return this.#blocks(codes, words, ofWords, Float32Array);
     }
     const bits = codes instanceof Uint8Array ? codes : codes?.bits;
     if (!(bits instanceof Uint8Array)) {
       throw new Error(`codes are ${kindOf(codes)}, expected what encode gives, or a Uint8Array of bits or a Uint32Array of words`);
     }
-    return this.#blocks(bits, rows * this.numBits, (inner, bits) => inner.decodeBits(bits), Float32Array);
+    return this.#blocks(bits, rows * this.numBits, ofBits, Float32Array);
   }
 
   free() {
@@ -295,6 +305,11 @@ class Quantizer extends Model {
   async quantize(x) {
     return this.compute(x, (inner, x) => inner.quantize(x), Float32Array);
   }
+
+  /** @param {Decodable} codes */
+  async reconstruct(codes) {
+    return this.fromCodes(codes, (inner, bits) => inner.reconstructBits(bits), (inner, words) => inner.reconstructWords(words));
+  }
 }
 
 /** @extends {Model<import("./cpu/bitcodes.js").Autoencoder>} */
@@ -311,8 +326,8 @@ class Autoencoder extends Model {
   }
 
   /** @param {Float32Array} x */
-  async reconstruct(x) {
-    return this.compute(x, (inner, x) => inner.reconstruct(x), Float32Array);
+  async roundTrip(x) {
+    return this.compute(x, (inner, x) => inner.roundTrip(x), Float32Array);
   }
 }
 

@@ -86,8 +86,8 @@ impl Autoencoder {
     /// # Errors
     ///
     /// If the last image is not whole.
-    #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
-    pub fn reconstruct(&self, images: Vec<f32>) -> Result<Promise, JsError> {
+    #[wasm_bindgen(js_name = roundTrip, unchecked_return_type = "Promise<Float32Array>")]
+    pub fn round_trip(&self, images: Vec<f32>) -> Result<Promise, JsError> {
         let images = self.images(images)?;
         Ok(match is_empty(&images) {
             true => float_array(images),

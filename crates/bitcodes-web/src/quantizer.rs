@@ -76,7 +76,7 @@ impl Quantizer {
         Ok(float_array(self.quantizer.quantize(x)))
     }
 
-    /// Decodes codes, given as one number per bit, to vectors.
+    /// Decodes codes, given as one number per bit, to vectors in the units of the normalization.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl Quantizer {
         Ok(float_array(self.quantizer.decode(bits)))
     }
 
-    /// Decodes codes, given as words, to vectors.
+    /// Decodes codes, given as words, to vectors in the units of the normalization.
     ///
     /// # Errors
     ///
@@ -96,5 +96,27 @@ impl Quantizer {
     pub fn decode_words(&self, codes: &[u32]) -> Result<Promise, JsError> {
         let bits = bits_of_words::<2>(codes, self.num_bits(), &[self.num_bits()])?;
         Ok(float_array(self.quantizer.decode(bits)))
+    }
+
+    /// Reconstructs vectors in their own units from codes, given as one number per bit.
+    ///
+    /// # Errors
+    ///
+    /// If the last code is not whole, or if a bit is neither 0 nor 1.
+    #[wasm_bindgen(js_name = reconstructBits, unchecked_return_type = "Promise<Float32Array>")]
+    pub fn reconstruct_bits(&self, codes: Vec<u8>) -> Result<Promise, JsError> {
+        let bits = bits::<2>(codes, &[self.num_bits()])?;
+        Ok(float_array(self.quantizer.reconstruct(bits)))
+    }
+
+    /// Reconstructs vectors in their own units from codes, given as words.
+    ///
+    /// # Errors
+    ///
+    /// If the last code is not whole, or if a bit after the last is set.
+    #[wasm_bindgen(js_name = reconstructWords, unchecked_return_type = "Promise<Float32Array>")]
+    pub fn reconstruct_words(&self, codes: &[u32]) -> Result<Promise, JsError> {
+        let bits = bits_of_words::<2>(codes, self.num_bits(), &[self.num_bits()])?;
+        Ok(float_array(self.quantizer.reconstruct(bits)))
     }
 }

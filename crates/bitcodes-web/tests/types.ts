@@ -14,17 +14,18 @@ export async function quantizes(url: URL): Promise<Uint32Array> {
   const back: Float32Array = await quantizer.decode(codes);
   await quantizer.decode(codes.words);
   await quantizer.decode(codes.bits);
+  await quantizer.reconstruct(codes);
   await quantizer.quantize(back);
   await quantizer.logits(back);
   return hammingDistances(codes.words, codes.words);
 }
 
-export async function reconstructs(config: Blob, model: ArrayBuffer): Promise<Device> {
+export async function autoencodes(config: Blob, model: ArrayBuffer): Promise<Device> {
   const autoencoder = await loadAutoencoder({ config, model: new Uint8Array(model) });
   const images = new Float32Array(autoencoder.height * autoencoder.width);
   const { length, numBits, bits } = await autoencoder.encode(images);
   if (bits.length !== length * autoencoder.tokens * numBits) throw new Error("not the codes of images");
-  await autoencoder.reconstruct(images);
+  await autoencoder.roundTrip(images);
   console.log(autoencoder.memoryBytes);
   autoencoder.free();
   return autoencoder.device;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use bitcodes_core::{Bitcodes, Checkpoint, record};
+use bitcodes_core::{Bitcodes, BitcodesConfig, Checkpoint, record};
 use bitcodes_train::npy;
 use burn::tensor::{Tensor, TensorData};
 
@@ -171,6 +171,46 @@ fn a_run_has_a_quantizer_and_no_vectors_have_no_codes() {
     place.succeed("encode --model run --input columns.npy --output columns-codes.npy");
     let rows = fs::read(place.path("rows.npy")).unwrap();
     assert_eq!(fs::read(place.path("columns-codes.npy")).unwrap(), rows);
+}
+
+#[test]
+fn decode_writes_the_units_of_the_vectors_unless_told_to_normalize() {
+    const FEATURES: usize = 3;
+    let place = Place::new();
+    // The vectors lie around 40, with a standard deviation of about 5.
+    let x: Vec<f32> = (0..600)
+        .map(|i| 40.0 + 7.0 * (i as f32 * i as f32).sin())
+        .collect();
+    let shape = [200, FEATURES];
+    let sample =
+        Tensor::<Cpu, 2>::from_data(TensorData::new(x.clone(), shape), &Default::default());
+    let quantizer = BitcodesConfig::new(FEATURES, 12).try_init_from_sample(sample);
+    let quantizer: Bitcodes<Cpu> = quantizer.unwrap();
+    fs::write(place.path("model.safetensors"), quantizer.to_safetensors()).unwrap();
+    fs::write(place.path("x.npy"), npy(&[200, 3], &x).unwrap()).unwrap();
+    place.succeed("encode --model model.safetensors --input x.npy --output codes.npy");
+    let decode = "decode --model model.safetensors --input codes.npy --output";
+    place.succeed(&format!("{decode} y.npy"));
+    place.succeed(&format!("{decode} normalized.npy --normalized"));
+    let (y_shape, y) = read::<f32>(&place.path("y.npy"));
+    let (_, normalized) = read::<f32>(&place.path("normalized.npy"));
+    assert_eq!(y_shape, [200, 3]);
+
+    let normalization = quantizer.normalization.unwrap();
+    let center: Vec<f32> = normalization.center.val().into_data().iter().collect();
+    let scale = normalization.log_scale.val().exp().into_scalar();
+    for (at, (y, normalized)) in y.iter().zip(&normalized).enumerate() {
+        let wanted = (normalized + center[at % FEATURES]) * scale / 0.5;
+        assert!(
+            (y - wanted).abs() < 1e-4 * wanted.abs(),
+            "{y}, wanted {wanted}"
+        );
+    }
+    let error = y.iter().zip(&x).map(|(y, x)| (y - x).powi(2)).sum::<f32>() / x.len() as f32;
+    assert!(
+        error < 5.0,
+        "mean squared error {error}, the variance is about 25"
+    );
 }
 
 #[test]

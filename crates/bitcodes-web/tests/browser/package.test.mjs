@@ -21,6 +21,21 @@ function messageOf(page, source) {
   }, source);
 }
 
+/** The bytes of a safetensors file of f32 tensors, each given as its shape and its numbers. */
+function safetensors(tensors, metadata) {
+  const header = { __metadata__: metadata };
+  const numbers = [];
+  for (const [name, [shape, values]] of Object.entries(tensors)) {
+    const start = numbers.length * 4;
+    numbers.push(...values);
+    header[name] = { dtype: "F32", shape, data_offsets: [start, numbers.length * 4] };
+  }
+  const text = JSON.stringify(header);
+  const json = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const length = new Uint8Array(new BigUint64Array([BigInt(json.length)]).buffer);
+  return Uint8Array.of(...length, ...json, ...new Uint8Array(Float32Array.from(numbers).buffer));
+}
+
 for (const device of DEVICES) {
   test(`errors are Errors that say what is wrong, on ${device}`, async () => {
     const page = await blank(browser);
@@ -65,11 +80,43 @@ for (const device of DEVICES) {
       const codes = [await quantizer.encode(none), await model.encode(none)];
       const numbers = [
         await quantizer.quantize(none), await quantizer.logits(none), await quantizer.decode(codes[0]),
-        await model.reconstruct(none), await model.logits(none), await model.decode(codes[1].words),
+        await quantizer.reconstruct(codes[0]), await model.roundTrip(none), await model.logits(none), await model.decode(codes[1].words),
       ];
       return [...codes.map((codes) => codes.length), ...numbers.map((numbers) => numbers.length)];
     }, device);
-    assert.deepEqual(found, Array(8).fill(0));
+    assert.deepEqual(found, Array(9).fill(0));
+    assert.deepEqual(page.faults, []);
+  });
+
+  test(`reconstruct gives the units of the vectors that were encoded, on ${device}`, async () => {
+    // Two bits, one along each axis; vectors around (10, -20) with a standard deviation of 2.
+    const [center, scale] = [[2.5, -5], 2];
+    const tensors = {
+      codebook: [[4, 2], [-0.5, 0, 0.5, 0, 0, -0.25, 0, 0.25]],
+      "normalization.center": [[2], center],
+      "normalization.log_scale": [[1], [Math.log(scale)]],
+    };
+    const config = {
+      features: 2, num_bits: 2, assignment: { method: "joint", beam: 8 }, normalize: true, noise_scale: 0.05,
+      commitment_weight: 0.3, codebook_weight: 1, entropy_weight: 0, diversity: 1,
+    };
+    const file = safetensors(tensors, { bitcodes: JSON.stringify(config), "bitcodes.step": "0" });
+    const page = await blank(browser);
+    const found = await page.evaluate(async ([file, device]) => {
+      const quantizer = await bitcodes.loadQuantizer(new Uint8Array(file), { device });
+      const codes = await quantizer.encode(Float32Array.of(12.5, -21, 7, -18));
+      const { bits, words } = codes;
+      const all = [quantizer.decode(codes), quantizer.reconstruct(codes), quantizer.reconstruct(words)];
+      return [[...bits], ...(await Promise.all(all)).map((numbers) => [...numbers])];
+    }, [[...file], device]);
+    const [bits, decoded, reconstructed, fromWords] = found;
+    assert.deepEqual(bits, [1, 0, 0, 1]);
+    assert.deepEqual(decoded, [0.5, -0.25, -0.5, 0.25]);
+    decoded.forEach((y, index) => {
+      const wanted = ((y + center[index % 2]) * scale) / 0.5;
+      assert.ok(Math.abs(reconstructed[index] - wanted) < 1e-4, `${reconstructed[index]}, wanted ${wanted}`);
+    });
+    assert.deepEqual(fromWords, reconstructed);
     assert.deepEqual(page.faults, []);
   });
 
