@@ -125,7 +125,7 @@ impl<B: Backend> Bitcodes<B> {
     }
 
     /// The same at another step of its schedules.
-    #[cfg(feature = "safetensors")]
+    #[cfg(feature = "std")]
     pub(crate) fn at_step(self, steps: usize) -> Self {
         Self {
             step: Kept::new(steps),
@@ -134,7 +134,7 @@ impl<B: Backend> Bitcodes<B> {
     }
 
     /// The same with another normalization.
-    #[cfg(feature = "safetensors")]
+    #[cfg(feature = "std")]
     pub(crate) fn normalized_by(self, normalization: Normalization<B>) -> Self {
         Self {
             normalization: Some(normalization),
