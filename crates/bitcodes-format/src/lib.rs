@@ -55,3 +55,7 @@ pub use parts::{Method, NormalizationParts, QuantizerParts};
 #[cfg(feature = "safetensors")]
 pub use safetensors::to_safetensors;
 pub use values::{ElementType, FloatType, TensorInfo, Values};
+
+#[cfg(all(doctest, feature = "safetensors"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

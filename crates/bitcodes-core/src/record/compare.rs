@@ -244,3 +244,103 @@ fn no_others(
     }
     Ok(())
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use burn::backend::Flex;
+    use burn::module::{Devices, ModuleMapper};
+
+    type Device = <Flex as burn::tensor::backend::BackendTypes>::Device;
+
+    /// A module as a quantizer is to a visitor: a tensor, and an assignment with a method.
+    #[derive(Debug, Clone)]
+    struct Quantizer {
+        method: &'static str,
+        codebook: Param<Tensor<Flex, 1>>,
+    }
+
+    impl Module<Flex> for Quantizer {
+        type Record = ();
+
+        fn visit<V: ModuleVisitor<Flex>>(&self, visitor: &mut V) {
+            visitor.enter_module("codebook", "Struct:Quantizer");
+            visitor.visit_float(&self.codebook);
+            visitor.exit_module("codebook", "Struct:Quantizer");
+            visitor.enter_module("assignment", "Struct:Quantizer");
+            visitor.enter_module(self.method, "Method");
+            visitor.exit_module(self.method, "Method");
+            visitor.exit_module("assignment", "Struct:Quantizer");
+        }
+
+        fn map<M: ModuleMapper<Flex>>(self, _: &mut M) -> Self {
+            self
+        }
+
+        fn collect_devices(&self, devices: Devices<Flex>) -> Devices<Flex> {
+            devices
+        }
+
+        fn fork(self, _: &Device) -> Self {
+            self
+        }
+
+        fn to_device(self, _: &Device) -> Self {
+            self
+        }
+
+        fn into_record(self) {}
+
+        fn load_record(self, (): ()) -> Self {
+            self
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_method_is_refused_by_name() {
+        let zeros = Tensor::zeros([1], &Default::default());
+        let module = Quantizer {
+            method: "joint",
+            codebook: Param::from_tensor(zeros),
+        };
+        let tensor = |length| {
+            let param = Value::Map(vec![
+                ("bytes", Value::Bytes(&[0; 4])),
+                ("shape", Value::List(vec![Value::Number(length)])),
+                ("dtype", Value::Text("F32")),
+            ]);
+            Value::Map(vec![("param", param)])
+        };
+        let record = |assignment: Option<Value<'static>>, length| {
+            let assignment = assignment.map(|assignment| ("assignment", assignment));
+            let codebook = ("codebook", tensor(length));
+            Value::Map([codebook].into_iter().chain(assignment).collect())
+        };
+        let method = |name| Value::Map(vec![("method", Value::Text(name))]);
+        let tensors = compare(&record(Some(method("joint")), 1), &module).unwrap();
+        assert_eq!(Vec::from_iter(tensors), [["codebook"]]);
+        for (record, wanted) in [
+            (
+                // The other shape is not mentioned: the method explains it.
+                record(Some(method("independent")), 2),
+                "the record decides bits by the method independent at assignment, expected joint",
+            ),
+            (
+                record(Some(Value::Map(vec![])), 1),
+                "the record has no method at assignment, expected joint",
+            ),
+            (
+                record(None, 1),
+                "the record has no method at assignment, expected joint",
+            ),
+            (
+                record(None, 2),
+                "codebook has shape [2] in the record, expected [1]",
+            ),
+        ] {
+            let error = compare(&record, &module).unwrap_err();
+            assert_eq!(error.to_string(), wanted);
+        }
+    }
+}
