@@ -5,8 +5,8 @@ use bitcodes_format::{Method, QuantizerParts};
 use super::CheckpointError;
 use crate::{Assignment, BitcodesConfig};
 
-/// The configuration that a file has, where it has one. Otherwise the dimensions and the method are
-/// the file's, and everything else is the default that goes with the method.
+/// Returns the configuration of a quantizer: the one that the file stores, or else the defaults of
+/// the file's method, with the file's dimensions, beam and normalization.
 pub(super) fn of_parts(parts: &QuantizerParts) -> Result<BitcodesConfig, CheckpointError> {
     #[cfg(feature = "safetensors")]
     if let Some(json) = &parts.config {
