@@ -1,19 +1,27 @@
-//! Tests of reading checkpoints: the reference's, larger models', and broken ones with their
-//! errors.
+//! Quantizers from checkpoints of the reference and of larger models, and from files of ours.
+//! `crates/bitcodes-format` tests how damaged and hostile files are read.
 
 use std::path::PathBuf;
 
-use bitcodes_core::{BitcodesConfig, Checkpoint, CheckpointError, Schedule};
+use bitcodes_core::{
+    Bitcodes, BitcodesConfig, Checkpoint, CheckpointError, Independent, Joint, Schedule,
+};
+use bitcodes_train::AutoencoderConfig;
+use bitcodes_workspace::backends::any_seed;
 use bitcodes_workspace::golden::{Golden, NAMES};
 use bitcodes_workspace::on_every_backend;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Distribution, Tensor, TensorData};
+
+use crate::golden::floats;
 
 on_every_backend!(
     the_codebook_of_every_golden_file_is_found,
-    the_references_state_dict_gives_the_references_bits,
+    the_state_dict_of_the_reference_gives_what_the_reference_gives,
     every_form_of_a_codebook_is_read,
-    our_checkpoints_are_read_again_with_their_configuration,
+    safetensors_of_ours_are_read_again_with_their_configuration,
+    safetensors_of_ours_keep_the_normalization,
+    a_quantizer_is_found_in_the_record_of_an_autoencoder,
 );
 
 fn file(name: &str) -> Vec<u8> {
@@ -44,7 +52,7 @@ fn the_codebook_of_every_golden_file_is_found<B: Backend>(device: &B::Device) {
     }
 }
 
-fn the_references_state_dict_gives_the_references_bits<B: Backend>(device: &B::Device) {
+fn the_state_dict_of_the_reference_gives_what_the_reference_gives<B: Backend>(device: &B::Device) {
     let golden = Golden::load("words");
     let bytes = file("words.pt");
     let checkpoint = Checkpoint::from_bytes(&bytes).unwrap();
@@ -78,9 +86,14 @@ fn every_form_of_a_codebook_is_read<B: Backend>(device: &B::Device) {
     assert_eq!(with("words.pt", ""), wanted);
 }
 
-fn our_checkpoints_are_read_again_with_their_configuration<B: Backend>(device: &B::Device) {
+fn again<B: Backend>(bytes: &[u8], device: &B::Device) -> Result<Bitcodes<B>, CheckpointError> {
+    Checkpoint::from_bytes(bytes)?.quantizer(None, device)
+}
+
+fn safetensors_of_ours_are_read_again_with_their_configuration<B: Backend>(device: &B::Device) {
+    let annealed = Independent::new().with_temperature(Schedule::cosine(4.0, 0.5, 100));
     let mut quantizer = BitcodesConfig::reference(5, 3)
-        .with_temperature(Schedule::cosine(4.0, 0.5, 100))
+        .with_assignment(annealed)
         .with_noise_scale(0.5)
         .with_commitment_weight(0.25)
         .with_entropy_weight(0.1)
@@ -88,14 +101,13 @@ fn our_checkpoints_are_read_again_with_their_configuration<B: Backend>(device: &
         .init::<B>(device);
     quantizer.advance();
     let bytes = quantizer.to_safetensors();
-    let again = Checkpoint::from_bytes(&bytes).unwrap();
-    let again = again.quantizer::<B>(None, device).unwrap();
+    let again = again::<B>(&bytes, device).unwrap();
     assert_eq!(again.config(), quantizer.config());
     assert_eq!(again.step(), 1);
     let codebook = quantizer.codebook.val().into_data();
     assert_eq!(again.codebook.val().into_data(), codebook);
 
-    // Any reader of safetensors finds the same codebook.
+    // Any reader of safetensors finds the same values.
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let view = tensors.tensor("codebook").unwrap();
     assert_eq!(
@@ -112,144 +124,121 @@ fn our_checkpoints_are_read_again_with_their_configuration<B: Backend>(device: &
     );
 }
 
+fn safetensors_of_ours_keep_the_normalization<B: Backend>(device: &B::Device) {
+    let x = Tensor::<B, 2>::random([60, 4], Distribution::Normal(3.0, 2.0), device);
+    let config = BitcodesConfig::new(4, 6).with_assignment(Joint::new().with_beam(3));
+    let saved = config.try_init_from_sample(x.clone()).unwrap();
+    let loaded = again::<B>(&saved.to_safetensors(), device).unwrap();
+    assert_eq!(loaded.config(), saved.config());
+    assert_eq!(
+        loaded.logits(x.clone()).into_data(),
+        saved.logits(x).into_data()
+    );
+}
+
+/// The record of an autoencoder has no schedules and no weights of losses: the quantizer has those
+/// that go with its method.
+fn a_quantizer_is_found_in_the_record_of_an_autoencoder<B: Backend>(device: &B::Device) {
+    let joint = BitcodesConfig::new(16, 9).with_assignment(Joint::new().with_beam(3));
+    for config in [joint, BitcodesConfig::reference(16, 9)] {
+        let given = config
+            .clone()
+            .with_noise_scale(0.25)
+            .with_entropy_weight(0.5);
+        let mut model = AutoencoderConfig::new(8, 12, given).init::<B>(device);
+        model.quantizer.advance();
+        let bytes = bitcodes_core::record::save::<B, _>(&model).unwrap();
+        let checkpoint = Checkpoint::from_bytes(&bytes).unwrap();
+        for prefix in [None, Some("quantizer")] {
+            let quantizer = checkpoint.quantizer::<B>(prefix, device).unwrap();
+            assert_eq!(quantizer.config(), config);
+            assert_eq!(quantizer.step(), 1);
+            assert_eq!(
+                floats(quantizer.codebook.val()),
+                floats(model.quantizer.codebook.val())
+            );
+        }
+    }
+}
+
 type Cpu = burn::backend::Flex;
 
-fn error(bytes: &[u8], prefix: Option<&str>) -> CheckpointError {
-    let read = |bytes| Checkpoint::from_bytes(bytes)?.quantizer::<Cpu>(prefix, &Default::default());
-    read(bytes).map(|_| ()).unwrap_err()
-}
-
-#[test]
-fn files_without_a_quantizer_are_errors_that_say_why() {
-    for (bytes, prefix, wanted) in [
-        (
-            vec![],
-            None,
-            "neither PyTorch's zip archive nor safetensors",
-        ),
-        (
-            b"hello, world, this is no checkpoint".to_vec(),
-            None,
-            "neither PyTorch's",
-        ),
-        (
-            b"PK\x03\x04 and then nothing".to_vec(),
-            None,
-            "PyTorch archive: ",
-        ),
-        (
-            file("checkpoints/two.safetensors"),
-            None,
-            "2 codebooks, expected one, or a prefix that says which: coarse.codebook, fine.codebook",
-        ),
-        (
-            file("checkpoints/two.safetensors"),
-            Some("middle"),
-            "no tensor middle.codebook, found coarse.codebook, fine.codebook",
-        ),
-        (
-            file("checkpoints/nested.pt"),
-            Some("quantizer"),
-            "no tensor quantizer.codebook, found model.encoder.0.bias, ",
-        ),
-    ] {
-        let error = error(&bytes, prefix).to_string();
-        assert!(error.contains(wanted), "{error}");
-    }
-
-    let with = |dtype, shape: &[usize], metadata: Option<(&str, &str)>| {
-        let data = vec![0; shape.iter().product::<usize>() * 8];
-        let view = safetensors::tensor::TensorView::new(dtype, shape.to_vec(), &data).unwrap();
-        let metadata = metadata.map(|(k, v)| [(k.to_string(), v.to_string())].into());
-        safetensors::serialize([("codebook", view)], metadata).unwrap()
-    };
-    use safetensors::Dtype::{F64, I64};
-    let large = [f64::MAX, f64::NAN].map(|value| {
-        let data: Vec<u8> = [0.0, value].iter().flat_map(|v| v.to_le_bytes()).collect();
-        let view = safetensors::tensor::TensorView::new(F64, vec![2, 1], &data).unwrap();
-        let bytes = safetensors::serialize([("codebook", view)], None).unwrap();
-        error(&bytes, None).to_string()
+/// Safetensors with one codebook, and a configuration if there is one.
+fn with_codebook(
+    dtype: safetensors::Dtype,
+    shape: &[usize],
+    data: &[u8],
+    config: Option<&str>,
+) -> Vec<u8> {
+    let view = safetensors::tensor::TensorView::new(dtype, shape.to_vec(), data).unwrap();
+    let metadata = config.map(|config| {
+        let entries = [("bitcodes", config), ("bitcodes.step", "0")];
+        entries
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .into()
     });
-    assert_eq!(
-        large[0],
-        "codebook has a value of inf, expected finite numbers"
-    );
-    assert_eq!(
-        large[1],
-        "codebook has a value of NaN, expected finite numbers"
-    );
-    let json = r#"{"features": 3, "num_bits": 2, "temperature": -1}"#;
-    for (bytes, wanted) in [
-        (
-            with(F64, &[3, 4], None),
-            "codebook has shape [3, 4], expected [2 * num_bits, features]",
-        ),
-        (with(F64, &[4], None), "codebook has shape [4], expected"),
-        (
-            with(F64, &[0, 4], None),
-            "num_bits is 0, expected at least 1",
-        ),
-        (
-            with(F64, &[4, 0], None),
-            "features is 0, expected at least 1",
-        ),
-        (
-            with(I64, &[4, 3], None),
-            "codebook has type I64, expected F16, BF16, F32 or F64",
-        ),
-        (
-            with(F64, &[4, 3], Some(("bitcodes", "no"))),
-            "the configuration \"no\": expected",
-        ),
-        (
-            with(F64, &[4, 3], Some(("bitcodes", json))),
-            "temperature is -1, expected",
-        ),
-        (
-            with(F64, &[4, 5], Some(("bitcodes", &json.replace("-1", "1")))),
-            "the codebook has shape [4, 5], expected [4, 3]",
-        ),
-    ] {
-        let error = error(&bytes, None).to_string();
-        assert!(error.contains(wanted), "{error}");
-    }
+    safetensors::serialize([("codebook", view)], metadata).unwrap()
 }
 
-/// Reading a file that was cut, or in which a byte was changed, is an error or gives the same
-/// codebook. It never gives zeros and never panics.
 #[test]
-fn damaged_files_are_errors_or_give_the_same_codebook() {
-    let wanted = Golden::load("words").floats("codebook");
-    for name in [
-        "words.pt",
-        "checkpoints/strided.pt",
-        "checkpoints/double.safetensors",
+fn a_file_that_makes_no_quantizer_is_an_error_that_says_why() {
+    let _seed = any_seed();
+    let error = |bytes: &[u8]| match again::<Cpu>(bytes, &Default::default()) {
+        Ok(_) => panic!("a quantizer was made"),
+        Err(error) => error.to_string(),
+    };
+    // Finite in the file, and infinite in the backend's f32.
+    let large: Vec<u8> = [0.0, f64::MAX]
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    let wanted =
+        "codebook has a value of inf as the backend's type, expected finite numbers".to_string();
+    let bytes = with_codebook(safetensors::Dtype::F64, &[2, 1], &large, None);
+    assert_eq!(error(&bytes), wanted);
+
+    let json = json_of(&BitcodesConfig::new(3, 2).with_normalize(false));
+    let with_config = |from: &str, to: &str| {
+        assert_eq!(json.matches(from).count(), 1, "{from}: {json}");
+        let json = json.replace(from, to);
+        with_codebook(safetensors::Dtype::F32, &[4, 3], &[0; 48], Some(&json))
+    };
+    for (from, to, wanted) in [
+        (
+            "\"beam\":8",
+            "\"beam\":0",
+            "the beam is 0, expected 1 to 256",
+        ),
+        (
+            "\"beam\":8",
+            "\"beam\":8,\"temperature\":1.0",
+            "temperature",
+        ),
+        ("\"diversity\"", "\"divorce\"", "divorce"),
+        (
+            "\"joint\"",
+            "\"residual\"",
+            "\"residual\", expected independent or joint",
+        ),
+        (
+            "\"features\":3",
+            "\"features\":5",
+            "codebook has shape [4, 3], expected [4, 5]",
+        ),
     ] {
-        let whole = file(name);
-        for length in (0..whole.len()).step_by(whole.len() / 97) {
-            error(&whole[..length], None);
-        }
-        let mut seen = 0;
-        let steps = (0..whole.len()).step_by(whole.len() / 997);
-        for at in steps.clone() {
-            let mut damaged = whole.clone();
-            damaged[at] ^= 0x10;
-            let read = || -> Result<Vec<f32>, CheckpointError> {
-                let checkpoint = Checkpoint::from_bytes(&damaged)?;
-                let quantizer = checkpoint.quantizer::<Cpu>(None, &Default::default())?;
-                Ok(quantizer.codebook.val().into_data().iter().collect())
-            };
-            match read() {
-                Err(_) => seen += 1,
-                // A safetensors file has no checksum, so its codebook may change.
-                Ok(_) if name.ends_with("safetensors") => {}
-                Ok(codebook) => assert_eq!(codebook, wanted, "{name}, byte {at}"),
-            }
-        }
-        // Most of a PyTorch file is the storage and the pickle, which both have a checksum.
-        assert!(
-            name.ends_with("safetensors") || seen > steps.len() / 2,
-            "{seen}"
-        );
+        let found = error(&with_config(from, to));
+        assert!(found.contains(wanted), "{found}");
     }
+    let found = error(b"hello, world, this is no checkpoint");
+    assert!(
+        found.starts_with("neither PyTorch's zip archive"),
+        "{found}"
+    );
+}
+
+/// The JSON of a configuration, as the metadata of our safetensors have it.
+fn json_of(config: &BitcodesConfig) -> String {
+    let bytes = config.init::<Cpu>(&Default::default()).to_safetensors();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    header.metadata().as_ref().unwrap()["bitcodes"].clone()
 }

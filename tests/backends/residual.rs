@@ -1,13 +1,9 @@
 //! Tests that compare joint bits, and the normalization before them, with plain loops on every
 //! backend.
 
-use bitcodes_core::record::{self, RecordError};
-use bitcodes_core::{Assignment, Bitcodes, BitcodesConfig, Checkpoint, Joint, PackedCodes};
-use bitcodes_workspace::golden::{Golden, record as golden_record};
+use bitcodes_core::{Bitcodes, BitcodesConfig, Joint, PackedCodes};
 use bitcodes_workspace::on_every_backend;
 use bitcodes_workspace::residual::{Decided, PlainResidual};
-use burn::module::Module;
-use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
 use burn::tensor::{Bool, Distribution, Tensor, TensorData, backend::Backend};
 
 use crate::golden::{floats, integers};
@@ -16,10 +12,6 @@ on_every_backend!(
     every_form_decides_as_plain_loops_do,
     given_noise_is_added_to_the_logits,
     equal_pairs_and_nan_give_finite_outputs,
-    a_record_keeps_the_method,
-    the_record_of_version_0_1_loads,
-    records_with_and_without_normalization_are_told_apart,
-    safetensors_keep_the_normalization,
 );
 
 fn random<B: Backend, const D: usize>(shape: [usize; D], device: &B::Device) -> Tensor<B, D> {
@@ -196,111 +188,4 @@ fn equal_pairs_and_nan_give_finite_outputs<B: Backend>(device: &B::Device) {
     let valid =
         Tensor::<B, 2, Bool>::from_data(TensorData::new(Vec::<bool>::new(), [2, 0]), device);
     assert!(quantizer.forward_masked(none, valid).loss.is_some());
-}
-
-fn a_record_keeps_the_method<B: Backend>(device: &B::Device) {
-    for beam in [1, 8] {
-        let config = BitcodesConfig::new(4, 6).with_assignment(Joint::new().with_beam(beam));
-        let (saved, x) = quantizer::<B>(&config, device);
-        let wanted = saved.encode(x.clone()).into_data();
-        let bytes = record::save::<B, _>(&saved).unwrap();
-        let alone = Bitcodes::<B>::from_record_bytes(&bytes, device).unwrap();
-        assert_eq!(alone.config(), config);
-        assert_eq!(alone.encode(x.clone()).into_data(), wanted);
-        let other = BitcodesConfig::new(4, 6).init::<B>(device);
-        let loaded = record::load(&other, &bytes, device).unwrap();
-        assert_eq!(loaded.encode(x.clone()).into_data(), wanted);
-        let loaded = record::load_parameters(&other, &bytes, device).unwrap();
-        assert_eq!(loaded.normalization.is_some(), config.normalize);
-        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
-        let record = Recorder::<B>::load(&recorder, bytes, device).unwrap();
-        let loaded = other.try_load_record(record).unwrap();
-        assert_eq!(loaded.encode(x).into_data(), wanted);
-    }
-}
-
-/// `tests/golden/README.md` says how it was made.
-fn the_record_of_version_0_1_loads<B: Backend>(device: &B::Device) {
-    let bytes = golden_record("joint.mpk");
-    let golden = Golden::load("words");
-    let loaded = Bitcodes::<B>::from_record_bytes(&bytes, device).unwrap();
-    let of_config = |config: BitcodesConfig| (config.assignment, config.normalize);
-    let joint = Assignment::from(Joint::new().with_beam(5));
-    assert_eq!(of_config(loaded.config()), (joint, true));
-    assert_eq!(floats(loaded.codebook.val()), golden.floats("codebook"));
-    let normalization = loaded.normalization.expect("it has one");
-    let wanted: Vec<f32> = (0..golden.features).map(|at| at as f32 / 8.0).collect();
-    assert_eq!(floats(normalization.center.val()), wanted);
-    assert_eq!(floats(normalization.log_scale.val()), [-0.5]);
-    // Nothing else decides, so a module of other settings takes it over.
-    let module = BitcodesConfig::new(golden.features, golden.num_bits).init::<B>(device);
-    let module = record::load(&module, &bytes, device).unwrap();
-    assert_eq!(module.assignment(), joint);
-}
-
-fn records_with_and_without_normalization_are_told_apart<B: Backend>(device: &B::Device) {
-    let with = BitcodesConfig::new(4, 6).init::<B>(device);
-    let without = BitcodesConfig::new(4, 6).with_normalize(false);
-    let without = without.init::<B>(device);
-    for (module, other, wanted) in [
-        (
-            &with,
-            &without,
-            "the record has no tensor normalization.center, expected one of shape [4]",
-        ),
-        (
-            &without,
-            &with,
-            "the record has a tensor normalization.center of shape [4], expected none",
-        ),
-    ] {
-        let bytes = record::save::<B, _>(other).unwrap();
-        let error: RecordError = record::load(module, &bytes, device).unwrap_err();
-        assert_eq!(error.to_string(), wanted);
-        let error = module.try_load_record(other.clone().into_record());
-        assert_eq!(error.unwrap_err().to_string(), wanted);
-    }
-}
-
-fn safetensors_keep_the_normalization<B: Backend>(device: &B::Device) {
-    let (saved, x) = quantizer::<B>(&BitcodesConfig::new(4, 6), device);
-    let bytes = saved.to_safetensors();
-    let checkpoint = Checkpoint::from_bytes(&bytes).unwrap();
-    let loaded = checkpoint.quantizer::<B>(None, device).unwrap();
-    assert_eq!(loaded.config(), saved.config());
-    assert_eq!(
-        loaded.logits(x.clone()).into_data(),
-        saved.logits(x).into_data()
-    );
-    for (from, to, wanted) in [
-        (
-            "\"normalization.center\"",
-            "\"normalization.centre\"",
-            "no tensor normalization.center, which its metadata asks for",
-        ),
-        (
-            "\"bitcodes\"",
-            "\"bitcodec\"",
-            "normalization.center is there, but no metadata that say how bits are decided",
-        ),
-        (
-            "\"shape\":[4]",
-            "\"shape\":[2,2]",
-            "normalization.center has shape [2, 2], expected [4]",
-        ),
-    ] {
-        let damaged = with_header(&bytes, |header| header.replace(from, to));
-        let checkpoint = Checkpoint::from_bytes(&damaged).unwrap();
-        let error = checkpoint.quantizer::<B>(None, device).unwrap_err();
-        assert_eq!(error.to_string(), wanted);
-    }
-}
-
-/// Returns a safetensors file whose header is changed.
-fn with_header(bytes: &[u8], change: impl Fn(&str) -> String) -> Vec<u8> {
-    let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
-    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
-    let header = change(std::str::from_utf8(header).unwrap());
-    let length = (header.len() as u64).to_le_bytes();
-    [&length[..], header.as_bytes(), data].concat()
 }

@@ -29,7 +29,8 @@
 //! Around it: codes as numbers ([`to_decimal`], [`join_rows`], [`split_bits`]), as words on the
 //! device ([`pack_words`]) and as bytes on the host ([`PackedCodes`]); losses ([`CommitmentLoss`],
 //! [`EntropyLoss`]) and [`Schedule`]s for the training; [`BitStatistics`] of how codes are used;
-//! checked records (`record`) and checkpoints of PyTorch (`Checkpoint`).
+//! records that are checked before they are loaded (`record`); quantizers from files of PyTorch,
+//! safetensors and records (`Checkpoint`).
 //!
 //! The backend is chosen by the type parameter. On a backend that differentiates (`Autodiff<..>`)
 //! [`Bitcodes::forward`] trains, with noise; on any other it is deterministic.
@@ -38,10 +39,10 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | `std` (default) | Burn's `std`, and records that are checked before they are loaded |
+//! | `std` (default) | Burn's `std`, records, and quantizers from records |
 //! | `autodiff` (default) | Burn's `Autodiff`, and gradients of our own on the backends below |
-//! | `safetensors` | checkpoints of PyTorch as safetensors |
-//! | `checkpoints` (default) | checkpoints of PyTorch in both their forms |
+//! | `safetensors` | quantizers as safetensors, read and written |
+//! | `checkpoints` (default) | quantizers from files of PyTorch too |
 //! | `flex` (default), `ndarray` | Burn's backends for the CPU |
 //! | `wgpu`, `cuda` | Burn's backends for the GPU |
 //! | `simd` (default) | the CPU backends use the vector instructions of the processor |
@@ -59,7 +60,7 @@ pub use burn;
 
 mod assignment;
 pub mod backend;
-#[cfg(feature = "safetensors")]
+#[cfg(feature = "std")]
 mod checkpoint;
 mod codebook;
 mod codes;
@@ -78,7 +79,9 @@ mod statistics;
 mod vectors;
 
 pub use assignment::{Assignment, Independent, Joint, Method};
-#[cfg(feature = "safetensors")]
+#[cfg(feature = "std")]
+pub use bitcodes_format::FormatError;
+#[cfg(feature = "std")]
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use codes::{
     CodesError, LayoutError, PackedCodes, check_bits, check_bits_async, join_bits, join_rows,

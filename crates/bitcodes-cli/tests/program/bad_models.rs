@@ -103,7 +103,11 @@ fn broken_models_and_arrays_end_with_1_and_name_the_file() {
         ),
         (
             "encode --model model.mpk --input x.npy",
-            "expected the record of a quantizer (an autoencoder's is used by the folder of its run)",
+            "model.mpk: no tensor codebook, found none",
+        ),
+        (
+            "encode --model record.mpk --prefix a --input x.npy",
+            "record.mpk: no tensor a.codebook, found codebook",
         ),
         (
             "encode --model reference.pt --input short.npy",
@@ -157,10 +161,10 @@ fn broken_models_and_arrays_end_with_1_and_name_the_file() {
     }
     let error = place.fail(
         2,
-        "encode --model record.mpk --prefix a --input x.npy --output out.npy",
+        "encode --model folder --prefix a --input x.npy --output out.npy",
     );
     assert!(
-        error.contains("--prefix a: record.mpk is no .safetensors or .pt file"),
+        error.contains("--prefix a: folder is the folder of a run, expected a .safetensors"),
         "{error}"
     );
     for (option, output) in [("--model", "record.mpk"), ("--input", "./x.npy")] {

@@ -5,11 +5,10 @@
 
 mod independent;
 mod joint;
+mod json;
 #[cfg(test)]
 mod tests;
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use burn::tensor::{Bool, FloatDType, Int, Tensor, backend::Backend};
@@ -17,11 +16,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::independent::Independent;
 pub use self::joint::Joint;
+use self::json::Settings;
+use crate::ConfigError;
 use crate::codebook::{Codebook, Pairs};
 use crate::init::{self, Sample};
 use crate::noise::Noise;
 use crate::vectors::along_axis_1;
-use crate::{ConfigError, Initializer, Schedule};
 
 /// The method by which the bits of a vector are decided and trained, with its settings.
 ///
@@ -74,6 +74,19 @@ impl From<Independent> for Assignment {
 impl From<Joint> for Assignment {
     fn from(settings: Joint) -> Self {
         Self::Joint(settings)
+    }
+}
+
+/// The method of a file, with the defaults of the settings that files do not hold.
+#[cfg(feature = "std")]
+impl From<bitcodes_format::Method> for Assignment {
+    fn from(method: bitcodes_format::Method) -> Self {
+        use bitcodes_format::Method;
+
+        match method {
+            Method::Independent => Independent::new().into(),
+            Method::Joint { beam } => Joint::new().with_beam(beam).into(),
+        }
     }
 }
 
@@ -326,22 +339,6 @@ impl Assignment {
     }
 }
 
-/// An assignment as JSON has it: the method, and the settings of one method.
-#[derive(Serialize, Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "expected an assignment, as {\"method\": \"joint\", \"beam\": 8}"
-)]
-struct Settings {
-    method: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    temperature: Option<Schedule>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    initializer: Option<Initializer>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    beam: Option<usize>,
-}
-
 impl From<Assignment> for Settings {
     fn from(assignment: Assignment) -> Self {
         let none = Self {
@@ -360,45 +357,6 @@ impl From<Assignment> for Settings {
                 beam: Some(settings.beam),
                 ..none
             },
-        }
-    }
-}
-
-impl TryFrom<Settings> for Assignment {
-    type Error = String;
-
-    fn try_from(settings: Settings) -> Result<Self, String> {
-        let Settings {
-            method,
-            temperature,
-            initializer,
-            beam,
-        } = settings;
-        let missing = |name: &str| format!("the method {method} has no {name}, expected one");
-        let foreign = |name: &str, owner: &str, own: &str| {
-            format!(
-                "{name} is a setting of the method {owner}, expected those of the method {method}: {own}"
-            )
-        };
-        match method.as_str() {
-            "independent" => match (beam, temperature, initializer) {
-                (Some(_), ..) => Err(foreign("beam", "joint", "temperature and initializer")),
-                (_, None, _) => Err(missing("temperature")),
-                (.., None) => Err(missing("initializer")),
-                (None, Some(temperature), Some(initializer)) => Ok(Independent::new()
-                    .with_temperature(temperature)
-                    .with_initializer(initializer)
-                    .into()),
-            },
-            "joint" => match (beam, temperature, initializer) {
-                (_, Some(_), _) => Err(foreign("temperature", "independent", "beam")),
-                (.., Some(_)) => Err(foreign("initializer", "independent", "beam")),
-                (None, ..) => Err(missing("beam")),
-                (Some(beam), ..) => Ok(Joint::new().with_beam(beam).into()),
-            },
-            unknown => Err(format!(
-                "the method is {unknown:?}, expected \"independent\" or \"joint\""
-            )),
         }
     }
 }

@@ -3,6 +3,7 @@
 use alloc::string::ToString;
 
 use super::*;
+use crate::{Initializer, Schedule};
 
 #[test]
 fn json_has_the_settings_of_one_method() {

@@ -129,7 +129,7 @@ impl<B: Backend> Bitcodes<B> {
     }
 
     /// The same quantizer at another step of its schedules.
-    #[cfg(feature = "safetensors")]
+    #[cfg(feature = "std")]
     pub(crate) fn at_step(self, step: usize) -> Self {
         Self {
             step: PlainField::new(step),
@@ -138,7 +138,7 @@ impl<B: Backend> Bitcodes<B> {
     }
 
     /// The same quantizer with another normalization.
-    #[cfg(feature = "safetensors")]
+    #[cfg(feature = "std")]
     pub(crate) fn normalized_by(self, normalization: Normalization<B>) -> Self {
         Self {
             normalization: Some(normalization),

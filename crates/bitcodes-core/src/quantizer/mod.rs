@@ -11,6 +11,7 @@ mod reconstruct;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::{Int, Tensor, backend::Backend};
 
+#[cfg(feature = "std")]
 pub(crate) use self::plain_field::METHOD;
 pub use self::plain_field::PlainField;
 use crate::assignment::Assignment;

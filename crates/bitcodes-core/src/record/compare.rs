@@ -1,59 +1,21 @@
-//! A record beside the module that it is to be loaded into: the same tensors, and no others.
+//! Comparison of a record with the module that it is to be loaded into.
 //!
-//! The module is visited and its tensors looked up in the record by their names, so that none is
-//! read back from its device.
+//! Both have to have the same tensors and the same methods. The module is visited, and each tensor
+//! is looked up in the record by its path, so that no tensor is read back from its device.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use bitcodes_format::record::{StoredTensor, Value};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Bool, DType, Int, Shape, Tensor, backend::Backend};
-use rmpv::Value;
 
 use super::RecordError;
+use crate::quantizer::METHOD;
 
-/// A tensor as a record holds it.
-pub(super) struct Stored<'a> {
-    pub shape: Vec<u64>,
-    dtype: &'a str,
-    pub bytes: &'a [u8],
-}
-
-impl<'a> Stored<'a> {
-    pub fn of(value: &'a Value) -> Option<Self> {
-        let dims = get(value, "shape")?.as_array()?;
-        Some(Self {
-            shape: dims.iter().map(Value::as_u64).collect::<Option<_>>()?,
-            dtype: get(value, "dtype")?.as_str()?,
-            bytes: get(value, "bytes")?.as_slice()?,
-        })
-    }
-
-    pub fn check_bytes(&self, path: impl FnOnce() -> String) -> Result<(), RecordError> {
-        let size = match self.dtype {
-            "F64" | "I64" | "U64" => 8,
-            "F32" | "I32" | "U32" | "Flex32" => 4,
-            "F16" | "BF16" | "I16" | "U16" => 2,
-            _ => 1,
-        };
-        let wanted = self
-            .shape
-            .iter()
-            .fold(size, |bytes: u64, &dim| bytes.saturating_mul(dim));
-        match self.bytes.len() {
-            found if found as u64 == wanted => Ok(()),
-            found => Err(RecordError::ByteCount {
-                path: path(),
-                found,
-                wanted,
-            }),
-        }
-    }
-}
-
-/// Checks that the record of a module `found` has the tensors of `module` and no others; they are
-/// returned.
+/// Checks that the record of a module, `found`, has the tensors of `module` and no others, and the
+/// same methods. Returns the paths of the tensors.
 pub(super) fn compare<B: Backend, M: Module<B>>(
     found: &Value,
     module: &M,
@@ -63,12 +25,13 @@ pub(super) fn compare<B: Backend, M: Module<B>>(
         path: Vec::new(),
         lists: BTreeMap::new(),
         tensors: BTreeSet::new(),
+        other_method: None,
         first_error: None,
     };
     module.visit(&mut comparison);
     for (path, &wanted) in &comparison.lists {
-        let list = at(found, path).and_then(Value::as_array);
-        let found = list.map_or(0, Vec::len);
+        let list = at(found, path).and_then(Value::items);
+        let found = list.map_or(0, <[Value]>::len);
         if found != wanted {
             return Err(RecordError::Parts {
                 path: name(path),
@@ -77,35 +40,41 @@ pub(super) fn compare<B: Backend, M: Module<B>>(
             });
         }
     }
-    if let Some(error) = comparison.first_error {
+    // Another method says more than the tensors that come with it.
+    if let Some(error) = comparison.other_method.or(comparison.first_error) {
         return Err(error);
     }
-    no_others(&mut Vec::new(), found, &comparison)?;
+    no_others(
+        &mut Vec::new(),
+        found,
+        &comparison.tensors,
+        &comparison.lists,
+    )?;
     Ok(comparison.tensors)
 }
 
-/// Where something is in a module or a record: fields and indices.
+/// A place in a module or a record: fields and indices.
 pub(super) type Path = Vec<String>;
 
-/// As a module's user knows it, `quantizer.codebook`.
+/// The path as a module's user writes it: `quantizer.codebook`.
 fn name(path: &[String]) -> String {
     path.join(".")
 }
 
-/// What stands at a place in a record.
-pub(super) fn at<'a>(record: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(record, |value, step| match value {
-        Value::Array(parts) => parts.get(step.parse::<usize>().ok()?),
-        _ => get(value, step),
-    })
+/// The value at a path in a record.
+fn at<'r, 'a>(record: &'r Value<'a>, path: &[String]) -> Option<&'r Value<'a>> {
+    record.at(path.iter().map(String::as_str))
 }
 
 struct Comparison<'a> {
-    found: &'a Value,
+    found: &'a Value<'a>,
     path: Path,
     /// Lists of modules and their lengths.
     lists: BTreeMap<Path, usize>,
     tensors: BTreeSet<Path>,
+    /// The first difference between methods.
+    other_method: Option<RecordError>,
+    /// The first other difference.
     first_error: Option<RecordError>,
 }
 
@@ -125,9 +94,9 @@ impl Comparison<'_> {
     ) -> Result<(), RecordError> {
         let shape = |shape: Shape| -> Vec<u64> { shape.iter().map(|&dim| dim as u64).collect() };
         let lazy = shape(lazy);
-        let param = at(self.found, &self.path).and_then(|param| get(param, "param"));
-        let Some(stored) = param.and_then(Stored::of) else {
-            // Types that have parts are not written by a name: Burn compares them.
+        let param = at(self.found, &self.path).and_then(|param| param.get("param"));
+        let Some(stored) = param.and_then(StoredTensor::of) else {
+            // The type of such a tensor has no plain name in the record: Burn compares it.
             let has_parts = |dtype| matches!(dtype, DType::Bool(_) | DType::QFloat(_));
             return match param.is_some() && has_parts(saved().1) {
                 true => Ok(()),
@@ -138,7 +107,8 @@ impl Comparison<'_> {
             };
         };
         if stored.shape != lazy {
-            // Some are stored otherwise than they are held, which takes their value to know.
+            // Some tensors are stored in another shape than they have in the module. Only their
+            // value tells the shape.
             let wanted = shape(saved().0);
             if stored.shape != wanted {
                 return Err(RecordError::Shape {
@@ -148,18 +118,40 @@ impl Comparison<'_> {
                 });
             }
         }
-        if stored.dtype != dtype {
+        if stored.type_name != dtype {
             return Err(RecordError::Precision {
                 path: name(&self.path),
-                found: stored.dtype.into(),
+                found: stored.type_name.into(),
                 wanted: dtype.into(),
             });
         }
-        stored.check_bytes(|| name(&self.path))
+        Ok(stored.check_bytes(|| name(&self.path))?)
+    }
+
+    /// Compares the method at the present path, `wanted`, with the record's.
+    fn method(&mut self, wanted: &str) {
+        let method = at(self.found, &self.path).and_then(|assignment| assignment.get("method"));
+        let (path, wanted) = (name(&self.path), wanted.to_string());
+        match method.and_then(Value::as_text) {
+            Some(found) if found == wanted => {}
+            Some(found) => {
+                let found = found.chars().take(100).collect();
+                let error = RecordError::Method {
+                    path,
+                    found,
+                    wanted,
+                };
+                self.other_method.get_or_insert(error);
+            }
+            None => {
+                let error = RecordError::NoMethod { path, wanted };
+                self.first_error.get_or_insert(error);
+            }
+        }
     }
 }
 
-/// Records of full precision are in f32 and i32, whatever the module computes in.
+/// A record of full precision has f32 and i32, whatever types the module computes in.
 impl<B: Backend> ModuleVisitor<B> for Comparison<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         self.tensor(param.lazy_shape(), "F32", || {
@@ -186,6 +178,10 @@ impl<B: Backend> ModuleVisitor<B> for Comparison<'_> {
         if matches!(container, "Vec" | "Array" | "Tuple") {
             *self.lists.entry(self.path.clone()).or_default() += 1;
         }
+        // A quantizer's assignment announces its method by this container.
+        if container == METHOD {
+            self.method(name);
+        }
         self.path.push(name.into());
     }
 
@@ -196,9 +192,9 @@ impl<B: Backend> ModuleVisitor<B> for Comparison<'_> {
 
 /// Checks the id of a tensor of a record: Burn panics on one that it cannot read.
 pub(super) fn check_id(record: &Value, path: &[String]) -> Result<(), RecordError> {
-    let id = at(record, path).and_then(|param| get(param, "id"));
-    let id = id.and_then(Value::as_str);
-    // Ids of more than 13 characters (8 bytes) are those of an earlier Burn, and longer ones none.
+    let id = at(record, path).and_then(|param| param.get("id"));
+    let id = id.and_then(Value::as_text);
+    // An id has at most 13 characters, for 8 bytes. Longer ones are an earlier Burn's, or none.
     let readable = |id: &&str| id.len() <= 13 && ParamId::try_deserialize(id).is_some();
     match id.filter(readable) {
         Some(_) => Ok(()),
@@ -209,30 +205,34 @@ pub(super) fn check_id(record: &Value, path: &[String]) -> Result<(), RecordErro
     }
 }
 
-/// Checks that a part of a record has no other tensors and lists of modules than the module.
-fn no_others(path: &mut Path, value: &Value, module: &Comparison) -> Result<(), RecordError> {
-    let is_tensor = module.tensors.contains(path);
-    let stored = Stored::of(value).or_else(|| get(value, "param").and_then(Stored::of));
+/// Checks that the value at a path of a record has no other tensors than these, and no other lists
+/// of modules.
+fn no_others(
+    path: &mut Path,
+    value: &Value,
+    tensors: &BTreeSet<Path>,
+    lists: &BTreeMap<Path, usize>,
+) -> Result<(), RecordError> {
+    let is_tensor = tensors.contains(path);
+    let stored = StoredTensor::of(value).or_else(|| value.get("param").and_then(StoredTensor::of));
     if let (false, Some(stored)) = (is_tensor, stored) {
         return Err(RecordError::Unexpected {
             path: name(path),
             shape: stored.shape,
         });
     }
-    // Burn panics where a list of modules is longer than it should be.
-    let parts = value.as_array().map_or(&[][..], Vec::as_slice);
-    let of_modules = parts.iter().any(|part| part.is_map() || part.is_nil());
-    if of_modules && !module.lists.contains_key(path) {
+    // Burn panics on a list of modules that is longer in the record.
+    let parts = value.items().unwrap_or_default();
+    let is_module = |part: &Value| matches!(part, Value::Map(_) | Value::Nil);
+    if parts.iter().any(is_module) && !lists.contains_key(path) {
         return Err(RecordError::Parts {
             path: name(path),
             found: parts.len(),
             wanted: 0,
         });
     }
-    let named = value.as_map().into_iter().flatten().map(|(key, value)| {
-        let key = key.as_str().unwrap_or_default();
-        (key.chars().take(100).collect::<String>(), value)
-    });
+    let named = value.entries().unwrap_or_default().iter();
+    let named = named.map(|(key, value)| (key.chars().take(100).collect::<String>(), value));
     let numbered = parts.iter().enumerate();
     let numbered = numbered.map(|(index, value)| (index.to_string(), value));
     for (step, value) in named.chain(numbered) {
@@ -240,15 +240,108 @@ fn no_others(path: &mut Path, value: &Value, module: &Comparison) -> Result<(), 
             continue;
         }
         path.push(step);
-        no_others(path, value, module)?;
+        no_others(path, value, tensors, lists)?;
         path.pop();
     }
     Ok(())
 }
 
-pub(super) fn get<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    let entries = value.as_map()?;
-    entries
-        .iter()
-        .find_map(|(name, value)| (name.as_str() == Some(key)).then_some(value))
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use burn::backend::Flex;
+    use burn::module::{Devices, ModuleMapper};
+
+    type Device = <Flex as burn::tensor::backend::BackendTypes>::Device;
+
+    /// A module as a quantizer is to a visitor: a tensor, and an assignment with a method.
+    #[derive(Debug, Clone)]
+    struct Quantizer {
+        method: &'static str,
+        codebook: Param<Tensor<Flex, 1>>,
+    }
+
+    impl Module<Flex> for Quantizer {
+        type Record = ();
+
+        fn visit<V: ModuleVisitor<Flex>>(&self, visitor: &mut V) {
+            visitor.enter_module("codebook", "Struct:Quantizer");
+            visitor.visit_float(&self.codebook);
+            visitor.exit_module("codebook", "Struct:Quantizer");
+            visitor.enter_module("assignment", "Struct:Quantizer");
+            visitor.enter_module(self.method, "Method");
+            visitor.exit_module(self.method, "Method");
+            visitor.exit_module("assignment", "Struct:Quantizer");
+        }
+
+        fn map<M: ModuleMapper<Flex>>(self, _: &mut M) -> Self {
+            self
+        }
+
+        fn collect_devices(&self, devices: Devices<Flex>) -> Devices<Flex> {
+            devices
+        }
+
+        fn fork(self, _: &Device) -> Self {
+            self
+        }
+
+        fn to_device(self, _: &Device) -> Self {
+            self
+        }
+
+        fn into_record(self) {}
+
+        fn load_record(self, (): ()) -> Self {
+            self
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_method_is_refused_by_name() {
+        let zeros = Tensor::zeros([1], &Default::default());
+        let module = Quantizer {
+            method: "joint",
+            codebook: Param::from_tensor(zeros),
+        };
+        let tensor = |length| {
+            let param = Value::Map(vec![
+                ("bytes", Value::Bytes(&[0; 4])),
+                ("shape", Value::List(vec![Value::Number(length)])),
+                ("dtype", Value::Text("F32")),
+            ]);
+            Value::Map(vec![("param", param)])
+        };
+        let record = |assignment: Option<Value<'static>>, length| {
+            let assignment = assignment.map(|assignment| ("assignment", assignment));
+            let codebook = ("codebook", tensor(length));
+            Value::Map([codebook].into_iter().chain(assignment).collect())
+        };
+        let method = |name| Value::Map(vec![("method", Value::Text(name))]);
+        let tensors = compare(&record(Some(method("joint")), 1), &module).unwrap();
+        assert_eq!(Vec::from_iter(tensors), [["codebook"]]);
+        for (record, wanted) in [
+            (
+                // The other shape is not mentioned: the method explains it.
+                record(Some(method("independent")), 2),
+                "the record decides bits by the method independent at assignment, expected joint",
+            ),
+            (
+                record(Some(Value::Map(vec![])), 1),
+                "the record has no method at assignment, expected joint",
+            ),
+            (
+                record(None, 1),
+                "the record has no method at assignment, expected joint",
+            ),
+            (
+                record(None, 2),
+                "codebook has shape [2] in the record, expected [1]",
+            ),
+        ] {
+            let error = compare(&record, &module).unwrap_err();
+            assert_eq!(error.to_string(), wanted);
+        }
+    }
 }

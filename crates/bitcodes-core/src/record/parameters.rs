@@ -1,23 +1,21 @@
-//! The parameters of a record that [`compare`](super::compare) has let pass.
+//! Parameters of a record that [`compare`](super::compare) has let pass.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use bitcodes_format::record::{StoredTensor, Value};
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
-use rmpv::Value;
-
-use super::compare::{Stored, at, get};
 
 /// Puts the parameters of a record into the module that is mapped.
 pub(super) struct Parameters<'a, B: Backend> {
-    item: &'a Value,
+    item: &'a Value<'a>,
     device: &'a B::Device,
     path: Vec<String>,
 }
 
 impl<'a, B: Backend> Parameters<'a, B> {
-    pub fn of(item: &'a Value, device: &'a B::Device) -> Self {
+    pub fn of(item: &'a Value<'a>, device: &'a B::Device) -> Self {
         Self {
             item,
             device,
@@ -25,11 +23,11 @@ impl<'a, B: Backend> Parameters<'a, B> {
         }
     }
 
-    /// The data of the parameter that is visited; none of a Boolean or quantized one, whose type a
-    /// record does not write by a name.
+    /// Data of the parameter that is visited. There are none for a Boolean or quantized one, whose
+    /// type has no plain name in a record.
     fn data(&self, dtype: DType) -> Option<TensorData> {
-        let param = at(self.item, &self.path).and_then(|param| get(param, "param"))?;
-        let stored = Stored::of(param)?;
+        let param = self.item.at(self.path.iter().map(String::as_str))?;
+        let stored = StoredTensor::of(param.get("param")?)?;
         let shape: Vec<usize> = stored.shape.iter().map(|&dim| dim as usize).collect();
         Some(TensorData::from_bytes_vec(
             stored.bytes.to_vec(),
@@ -39,7 +37,7 @@ impl<'a, B: Backend> Parameters<'a, B> {
     }
 }
 
-/// What there are no data for stays as the module has it.
+/// A parameter without data stays as it is in the module.
 impl<B: Backend> ModuleMapper<B> for Parameters<'_, B> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let Some(data) = self.data(DType::F32) else {

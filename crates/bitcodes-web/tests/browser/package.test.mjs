@@ -58,7 +58,7 @@ for (const device of DEVICES) {
       [`await bitcodes.loadAutoencoder(undefined);`, /^the autoencoder is \[object Undefined\], expected the URL/],
       [`await bitcodes.loadQuantizer("/no-such-file", { device: "${device}" });`, /no-such-file cannot be loaded: 404/],
       [`await bitcodes.loadQuantizer(7, { device: "${device}" });`, /^a file is \[object Number\], expected a URL/],
-      [`await bitcodes.loadQuantizer(new Uint8Array(20), { device: "${device}" });`, /^neither PyTorch's zip archive nor safetensors: 20 bytes/],
+      [`await bitcodes.loadQuantizer(new Uint8Array(20), { device: "${device}" });`, /^neither PyTorch's zip archive nor safetensors nor a Burn record: 20 bytes/],
       [`await bitcodes.loadQuantizer("/golden/odd.safetensors", { device: "${device}", prefix: "a" });`, /^no tensor a\.codebook, found/],
       [`${bytes.replaceAll("config.json", "no.json")} ${load}`, /^config\.json: not the configuration of a run/],
       [`${bytes} model.fill(0); ${load}`, /^model\.mpk: not a record/],

@@ -1,38 +1,13 @@
-//! What the pickles of PyTorch call to make a state dict: storages, tensors, parameters.
+//! Objects that the pickles of PyTorch call for to make a state dict: storages, tensors, parameters.
 
-use alloc::boxed::Box;
-use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
+use super::value::{Id, Storage, StridedTensor, Value};
 
-use super::pickle::{Id, Value};
-
-/// The most axes of a tensor, as in PyTorch, and the longest names of a storage's type and file: a
-/// few bytes of a pickle can have them copied, again and again, so they have to be small.
+/// The most axes that a tensor has in PyTorch, and longer names than a storage's type and file have.
+/// Both are small because a few bytes of a pickle can have them copied again and again.
 const MAX_RANK: usize = 64;
 const MAX_NAME: usize = 256;
 
-/// Where the elements of tensors lie.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Storage {
-    /// Name of its type, such as `FloatStorage`.
-    pub kind: String,
-    /// Name of its file.
-    pub key: String,
-    /// Number of elements.
-    pub elements: usize,
-}
-
-/// A tensor as a view of a storage; offset and strides in elements.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct StoredTensor {
-    pub storage: Storage,
-    pub offset: usize,
-    pub shape: Vec<usize>,
-    pub strides: Vec<usize>,
-}
-
-/// `("storage", type, key, device, elements)`, by which PyTorch names a storage.
+/// The storage that PyTorch names by `("storage", type, key, device, elements)`.
 pub(super) fn storage(values: &[Value], id: Id) -> Option<Storage> {
     let Value::Tuple(parts) = &values[id] else {
         return None;
@@ -58,13 +33,13 @@ pub(super) fn storage(values: &[Value], id: Id) -> Option<Storage> {
     })
 }
 
-/// What a call gives: a dict, a tensor, or something that is not looked into.
+/// The result of a call: a dict, a tensor, or [`Value::Other`] for every other callable.
 pub(super) fn call(values: &[Value], callable: Id, arguments: Id) -> Result<Value, String> {
     let (Value::Global(name), Value::Tuple(arguments)) = (&values[callable], &values[arguments])
     else {
         return Ok(Value::Other);
     };
-    // No more than are looked at: there may be millions.
+    // There may be millions of arguments; four are looked at.
     let arguments = arguments.iter().take(4).map(|&id| &values[id]);
     let arguments: Vec<&Value> = arguments.collect();
     match (name.as_str(), &arguments[..]) {
@@ -76,7 +51,7 @@ pub(super) fn call(values: &[Value], callable: Id, arguments: Id) -> Result<Valu
             if shape.len() != strides.len() {
                 return Err(format!("shape {shape:?} with strides {strides:?}"));
             }
-            Ok(Value::Tensor(Box::new(StoredTensor {
+            Ok(Value::Tensor(Box::new(StridedTensor {
                 storage: (**storage).clone(),
                 offset: size(offset)?,
                 shape,

@@ -1,42 +1,18 @@
 //! Python's pickles, as far as state dicts need them.
 //!
 //! A pickle is a program for a machine with a stack and a memo
-//! ([its instructions](https://github.com/python/cpython/blob/main/Lib/pickletools.py)). Here no
-//! instruction runs anything: a call of what PyTorch rebuilds tensors with gives a [`StoredTensor`],
-//! a call of anything else a value that nothing is known of.
+//! ([its instructions](https://github.com/python/cpython/blob/main/Lib/pickletools.py)). This
+//! machine executes nothing of Python's: a call of a function by which PyTorch rebuilds tensors
+//! gives a [`Value::Tensor`], and any other call gives [`Value::Other`].
 
-use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::string::String;
-use alloc::vec;
-use alloc::vec::Vec;
+use std::collections::BTreeMap;
 
-use super::CheckpointError;
-use super::rebuild::{Storage, StoredTensor, call, storage};
+use super::torch_objects::{call, storage};
+use super::value::{Id, Value};
+use crate::FormatError;
 
-/// A value of Python's, as its place among all the values of a pickle: values refer to one another
-/// as they do in Python, and however deeply they nest, nothing is dropped by recursion.
-pub(super) type Id = usize;
-
-/// A value of Python's.
-#[derive(Debug, Clone)]
-pub(super) enum Value {
-    Int(i64),
-    Text(String),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    /// A class or function, as `module.name`.
-    Global(String),
-    Storage(Box<Storage>),
-    Tensor(Box<StoredTensor>),
-    /// Anything else.
-    Other,
-}
-
-/// All values that a pickle makes, and which of them it gives.
-pub(super) fn read(pickle: &[u8]) -> Result<(Vec<Value>, Id), CheckpointError> {
+/// Follows a pickle; returns all values that it makes, and which of them is its result.
+pub(super) fn read(pickle: &[u8]) -> Result<(Vec<Value>, Id), FormatError> {
     let mut machine = Machine {
         pickle,
         position: 0,
@@ -47,7 +23,7 @@ pub(super) fn read(pickle: &[u8]) -> Result<(Vec<Value>, Id), CheckpointError> {
     };
     match machine.run() {
         Ok(root) => Ok((machine.values, root)),
-        Err(reason) => Err(CheckpointError::Pickle {
+        Err(reason) => Err(FormatError::Pickle {
             position: machine.position,
             reason,
         }),
@@ -66,7 +42,7 @@ struct Machine<'a> {
 
 type Step<T> = Result<T, String>;
 
-/// More than any state dict has.
+/// More values than any state dict has.
 const MAX_VALUES: usize = 1 << 22;
 /// The place of the one [`Value::Other`].
 const OTHER: Id = 0;
@@ -211,7 +187,7 @@ impl Machine<'_> {
                     self.pop_mark()?; // OBJ
                     self.push(Value::Other)?;
                 }
-                b'b' => drop(self.pop()?), // BUILD: the state of an object, which is not looked at
+                b'b' => drop(self.pop()?), // BUILD: the state of an object, ignored
                 other => return Err(format!("instruction {other:#04x} is not known here")),
             }
         }
@@ -271,7 +247,7 @@ impl Machine<'_> {
     }
 
     fn pop(&mut self) -> Step<Id> {
-        // What lies below a mark belongs to whoever set it.
+        // Values below the last mark are not for the instructions after it.
         let bottom = self.marks.last().copied().unwrap_or(0);
         let above = self.stack.len() > bottom;
         let top = self.stack.pop_if(|_| above);
@@ -316,7 +292,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Keys and values in turn.
+    /// Adds keys and values, which alternate, to the dict on top.
     fn set(&mut self, items: Vec<Id>) -> Step<()> {
         let (pairs, rest) = items.as_chunks::<2>();
         if !rest.is_empty() {
@@ -342,7 +318,7 @@ impl Machine<'_> {
     }
 }
 
-/// A little-endian number in two's complement, where it fits.
+/// A little-endian number in two's complement; [`Value::Other`] if it has more than 64 bits.
 fn long(bytes: &[u8]) -> Value {
     if bytes.len() > 8 {
         return Value::Other;

@@ -1,17 +1,11 @@
-//! Files that nobody writes by accident: each is refused, soon, and without a panic.
+//! PyTorch files that nobody writes by accident: each is refused soon, and without a panic.
 
 use std::io::{Cursor, Write};
-
-use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::vec;
-use alloc::vec::Vec;
 
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::Checkpoint;
-use burn::backend::Flex;
+use crate::File;
 
 /// A PyTorch archive.
 fn archive(pickle: &[u8], files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -32,8 +26,8 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 fn error(archive: &[u8]) -> String {
-    let read = || Checkpoint::from_bytes(archive)?.quantizer::<Flex>(None, &Default::default());
-    read().map(|_| ()).unwrap_err().to_string()
+    let read = || File::from_bytes(archive)?.quantizer(None);
+    read().unwrap_err().to_string()
 }
 
 fn error_of_pickle(pickle: &[u8]) -> String {
@@ -76,7 +70,7 @@ fn pickles_that_nest_or_hold_themselves() {
 }
 
 #[test]
-fn what_is_no_tensor_is_passed_over() {
+fn values_that_are_no_tensors_are_passed_over() {
     let storage = [0u8; 48];
     let mut pickle = codebook([4, 3], [3, 1], 0, 12);
     pickle.pop();
@@ -87,8 +81,8 @@ fn what_is_no_tensor_is_passed_over() {
     }
     pickle.extend([&text(&"k".repeat(5000))[..], b"Nu."].concat());
     let whole = archive(&pickle, &[("data/0", &storage)]);
-    let checkpoint = Checkpoint::from_bytes(&whole).unwrap();
-    assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["codebook"]);
+    let file = File::from_bytes(&whole).unwrap();
+    assert_eq!(file.names().collect::<Vec<_>>(), ["codebook"]);
 
     // A tensor without a dict around it has no name.
     let mut bare = codebook([4, 3], [3, 1], 0, 12);
@@ -134,7 +128,7 @@ fn pickles_that_cannot_be_followed() {
         );
         assert!(found.contains(wanted), "{found}");
     }
-    // What would run a program in Python is a value that nothing is known of here.
+    // Python would run a program here.
     let system = [b"cposix\nsystem\n", &text("rm -r /")[..], b"\x85R."].concat();
     assert!(error_of_pickle(&system).starts_with("no tensor codebook, found none"));
 }
@@ -165,10 +159,7 @@ fn codebook(shape: [u32; 2], strides: [u32; 2], offset: u32, elements: u32) -> V
 fn storages_that_do_not_hold_what_is_said() {
     let storage = [0u8; 48];
     let whole = archive(&codebook([4, 3], [3, 1], 0, 12), &[("data/0", &storage)]);
-    let checkpoint = Checkpoint::from_bytes(&whole).unwrap();
-    checkpoint
-        .quantizer::<Flex>(None, &Default::default())
-        .unwrap();
+    File::from_bytes(&whole).unwrap().quantizer(None).unwrap();
     for (pickle, bytes, wanted) in [
         (
             codebook([4, 3], [3, 1], 0, 12),

@@ -1,41 +1,45 @@
-//! What `torch.save` writes of a state dict: a zip archive of a pickle, which says what tensors
-//! there are, and of their storages, a file each
-//! ([format](https://docs.pytorch.org/docs/stable/notes/serialization.html)).
+//! PyTorch files: what `torch.save` writes of a state dict.
+//!
+//! A file is a zip archive of a pickle, which describes the tensors, and of one file for each of
+//! their storages ([format](https://docs.pytorch.org/docs/stable/notes/serialization.html)). The
+//! strides of each tensor, the length of its storage and the checksum of each file are checked: a
+//! damaged file is an error, never a row of zeros.
 
+#[cfg(test)]
+mod hostile;
+mod pickle;
+mod torch_objects;
+mod value;
+
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
-use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
-
-use burn::tensor::DType;
 use zip::ZipArchive;
 
-use super::pickle::{self, Id, Value};
-use super::rebuild::StoredTensor;
-use super::{CheckpointError, TensorInfo};
+use self::value::{Id, StridedTensor, Value};
+use crate::container::{Container, Settings};
+use crate::{ElementType, FloatType, FormatError, TensorInfo};
 
 /// A PyTorch file and the tensors of its state dict.
 #[derive(Debug)]
-pub(super) struct StateDict<'a> {
+pub(crate) struct StateDict<'a> {
     bytes: &'a [u8],
     /// The folder of the archive that holds all its files.
     root: String,
-    tensors: BTreeMap<String, StoredTensor>,
+    tensors: BTreeMap<String, StridedTensor>,
 }
 
 impl<'a> StateDict<'a> {
-    pub fn read(bytes: &'a [u8]) -> Result<Self, CheckpointError> {
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut archive = open(bytes)?;
         let names: Vec<String> = archive
             .file_names()
             .map(|name| name.map(Into::into))
             .collect::<Result<_, _>>()
-            .map_err(|error| CheckpointError::Archive(error.to_string()))?;
+            .map_err(|error| FormatError::Archive(error.to_string()))?;
         let Some(pickle) = names.iter().find(|name| is_pickle(name)) else {
             let found = &names[..names.len().min(8)];
-            return Err(CheckpointError::Archive(format!(
+            return Err(FormatError::Archive(format!(
                 "no data.pkl, found {found:?}"
             )));
         };
@@ -44,7 +48,7 @@ impl<'a> StateDict<'a> {
         if names.contains(&order) {
             let order = read_file(&mut archive, &order)?;
             if order != b"little" {
-                return Err(CheckpointError::Archive(format!(
+                return Err(FormatError::Archive(format!(
                     "byte order {:?}, expected little",
                     String::from_utf8_lossy(&order)
                 )));
@@ -63,32 +67,34 @@ impl<'a> StateDict<'a> {
             tensors: found.tensors,
         })
     }
+}
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
+impl Container for StateDict<'_> {
+    fn names(&self) -> Vec<&str> {
+        self.tensors.keys().map(String::as_str).collect()
     }
 
-    pub fn info(&self, name: &str) -> Option<TensorInfo> {
+    fn info(&self, name: &str) -> Option<TensorInfo> {
         let tensor = self.tensors.get(name)?;
-        let dtype = match tensor.storage.kind.as_str() {
-            "DoubleStorage" => Some(DType::F64),
-            "FloatStorage" => Some(DType::F32),
-            "HalfStorage" => Some(DType::F16),
-            "BFloat16Storage" => Some(DType::BF16),
-            "LongStorage" => Some(DType::I64),
-            "IntStorage" => Some(DType::I32),
-            _ => None,
+        let element_type = match tensor.storage.kind.as_str() {
+            "DoubleStorage" => ElementType::Float(FloatType::F64),
+            "FloatStorage" => ElementType::Float(FloatType::F32),
+            "HalfStorage" => ElementType::Float(FloatType::F16),
+            "BFloat16Storage" => ElementType::Float(FloatType::Bf16),
+            other => ElementType::Other(other.to_string()),
         };
         Some(TensorInfo {
             shape: tensor.shape.clone(),
-            dtype,
-            type_name: tensor.storage.kind.clone(),
+            element_type,
         })
     }
 
-    /// The elements of a tensor in the order of its shape, whatever their order in the storage.
-    pub fn data(&self, name: &str, dtype: DType) -> Result<Vec<u8>, CheckpointError> {
-        let StoredTensor {
+    fn settings(&self, _: &str) -> Result<Settings, FormatError> {
+        Ok(Settings::NONE)
+    }
+
+    fn bytes(&self, name: &str, float_type: FloatType) -> Result<Vec<u8>, FormatError> {
+        let StridedTensor {
             storage,
             offset,
             shape,
@@ -98,8 +104,8 @@ impl<'a> StateDict<'a> {
         let file = format!("{}data/{}", self.root, storage.key);
         let bytes = read_file(&mut archive, &file)?;
 
-        let size = dtype.size();
-        let too_short = |wanted: String| CheckpointError::Storage {
+        let size = float_type.size_bytes();
+        let too_short = |wanted: String| FormatError::Storage {
             name: name.to_string(),
             found: bytes.len(),
             wanted,
@@ -111,7 +117,7 @@ impl<'a> StateDict<'a> {
         if shape.contains(&0) {
             return Ok(Vec::new());
         }
-        // One past the last element: all others come before it.
+        // The last element is the one that lies farthest in the storage.
         let last = shape
             .iter()
             .zip(strides)
@@ -134,7 +140,7 @@ impl<'a> StateDict<'a> {
             )));
         };
         let mut data = Vec::with_capacity(count * size);
-        let mut index = alloc::vec![0; shape.len()];
+        let mut index = vec![0; shape.len()];
         for _ in 0..count {
             let steps = index.iter().zip(strides);
             let at = offset + steps.map(|(&i, &stride)| i * stride).sum::<usize>();
@@ -151,26 +157,26 @@ impl<'a> StateDict<'a> {
     }
 }
 
-/// The tensors of a pickle, by the keys that lead to them.
+/// The tensors of a pickle that were found so far, by the keys that lead to them.
 struct Found<'a> {
     values: &'a [Value],
     visited: usize,
-    tensors: BTreeMap<String, StoredTensor>,
+    tensors: BTreeMap<String, StridedTensor>,
 }
 
 impl Found<'_> {
-    /// More than any state dict has; a dict that holds itself has no end.
+    /// More than any state dict has. A dict that holds itself has no end.
     const MAX_DEPTH: usize = 32;
     const MAX_VISITED: usize = 1 << 20;
     const MAX_NAME: usize = 1 << 10;
 
-    fn collect(&mut self, id: Id, path: String, depth: usize) -> Result<(), CheckpointError> {
+    fn collect(&mut self, id: Id, path: String, depth: usize) -> Result<(), FormatError> {
         self.visited += 1;
         if depth > Self::MAX_DEPTH
             || self.visited > Self::MAX_VISITED
             || path.len() > Self::MAX_NAME
         {
-            return Err(CheckpointError::Archive(format!(
+            return Err(FormatError::Archive(format!(
                 "{} tensors and dicts, {depth} deep, a name of {} bytes, \
                  expected at most {}, {} and {}",
                 self.visited,
@@ -211,16 +217,13 @@ fn is_pickle(name: &str) -> bool {
     name == "data.pkl" || (name.ends_with("/data.pkl") && name.matches('/').count() == 1)
 }
 
-fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, CheckpointError> {
+fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, FormatError> {
     ZipArchive::new(Cursor::new(bytes))
-        .map_err(|error| CheckpointError::Archive(format!("{error}, in {} bytes", bytes.len())))
+        .map_err(|error| FormatError::Archive(format!("{error}, in {} bytes", bytes.len())))
 }
 
-/// A file of the archive, whole; its checksum is compared.
-fn read_file(
-    archive: &mut ZipArchive<Cursor<&[u8]>>,
-    name: &str,
-) -> Result<Vec<u8>, CheckpointError> {
+/// Reads a whole file of the archive and compares its checksum.
+fn read_file(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Result<Vec<u8>, FormatError> {
     let mut bytes = Vec::new();
     archive
         .by_name(name)
@@ -229,6 +232,6 @@ fn read_file(
             file.read_to_end(&mut bytes)
                 .map_err(|error| error.to_string())
         })
-        .map_err(|error| CheckpointError::Archive(format!("{name}: {error}")))?;
+        .map_err(|error| FormatError::Archive(format!("{name}: {error}")))?;
     Ok(bytes)
 }

@@ -1,0 +1,52 @@
+//! The operations that every container of tensors offers.
+
+use std::fmt::Debug;
+
+use crate::{FloatType, FormatError, Method, TensorInfo};
+
+/// Tensors of a file, and the settings that stand beside a codebook.
+pub(crate) trait Container: Debug {
+    /// The names of all tensors, in any order.
+    fn names(&self) -> Vec<&str>;
+
+    /// Description of a tensor, if there is one of this name.
+    fn info(&self, name: &str) -> Option<TensorInfo>;
+
+    /// The bytes of a tensor that is there, in row-major order: as many as its shape needs with
+    /// elements of this type, which is its type by [`info`](Self::info).
+    fn bytes(&self, name: &str, float_type: FloatType) -> Result<Vec<u8>, FormatError>;
+
+    /// The settings of the quantizer whose tensors' names begin with the prefix, with its last dot.
+    fn settings(&self, prefix: &str) -> Result<Settings, FormatError>;
+
+    /// Whether a quantizer's tensors have to be in single precision.
+    fn is_single_precision(&self) -> bool {
+        false
+    }
+}
+
+/// Everything that a file says of a quantizer beside its tensors.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The part of the file that has the settings, for errors; `None` where there are none.
+    pub part: Option<&'static str>,
+    /// `[2 * num_bits, features]`, where the settings have the dimensions too.
+    pub codebook_shape: Option<[usize; 2]>,
+    pub method: Option<Method>,
+    pub normalizes: bool,
+    pub step: usize,
+    pub config: Option<String>,
+}
+
+impl Settings {
+    /// The settings of a state dict of the reference, which has none.
+    #[cfg(any(feature = "pytorch", feature = "safetensors"))]
+    pub const NONE: Self = Self {
+        part: None,
+        codebook_shape: None,
+        method: None,
+        normalizes: false,
+        step: 0,
+        config: None,
+    };
+}

@@ -1,0 +1,109 @@
+//! Parts of a quantizer as plain values.
+
+use std::fmt;
+
+use crate::Values;
+
+/// Names of a quantizer's tensors; the last two belong to the normalization.
+pub(crate) const CODEBOOK: &str = "codebook";
+pub(crate) const CENTER: &str = "normalization.center";
+pub(crate) const LOG_SCALE: &str = "normalization.log_scale";
+
+/// Everything that a file holds of one quantizer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuantizerParts {
+    /// Beginning of the names of the quantizer's tensors, with its last dot; empty where the
+    /// quantizer stands alone.
+    pub prefix: String,
+    /// Length of a vector, at least 1.
+    pub features: usize,
+    /// Bits of a code, at least 1.
+    pub num_bits: usize,
+    /// Finite values, `[2 * num_bits, features]`; rows `2p` and `2p + 1` are the pair of bit `p`.
+    pub codebook: Values,
+    /// Center and scale, where the quantizer normalizes.
+    pub normalization: Option<NormalizationParts>,
+    /// The method that decides bits. A state dict of the reference does not name one: its method
+    /// is [`Method::Independent`].
+    pub method: Option<Method>,
+    /// Training steps that the schedules have advanced by; 0 where the file has none.
+    pub step: usize,
+    /// Configuration as JSON, where the file has it: in the metadata of our safetensors.
+    pub config: Option<String>,
+}
+
+/// Finite values of a normalization:
+/// `normalized(x) = DEVIATION * x / exp(log_scale) - center`, with a `DEVIATION` of 1/2.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NormalizationParts {
+    /// `[features]`
+    pub center: Values,
+    /// `[1]`
+    pub log_scale: Values,
+}
+
+/// Method that decides the bits of a vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Each bit is decided for itself.
+    Independent,
+    /// A beam search decides all bits together.
+    Joint {
+        /// Width of the beam, as the file has it: whether the encoder takes a beam of this width
+        /// is not checked here.
+        beam: usize,
+    },
+}
+
+impl Method {
+    /// Name of the method in files: `independent` or `joint`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Independent => "independent",
+            Self::Joint { .. } => "joint",
+        }
+    }
+
+    /// The method of a file that has this name and this beam.
+    #[cfg(any(feature = "record", feature = "safetensors"))]
+    pub(crate) fn of_file(name: &str, beam: Option<usize>) -> Result<Self, WrongField> {
+        let wrong = |field, found, wanted| WrongField {
+            field,
+            found,
+            wanted,
+        };
+        match (name, beam) {
+            ("independent", None) => Ok(Self::Independent),
+            ("joint", Some(beam)) => Ok(Self::Joint { beam }),
+            ("independent", Some(beam)) => Err(wrong(
+                "beam",
+                beam.to_string(),
+                "nothing for the method independent",
+            )),
+            ("joint", None) => {
+                let found = "nothing".to_string();
+                Err(wrong("beam", found, "a number for the method joint"))
+            }
+            (other, _) => {
+                let found = format!("{:?}", crate::error::shortened(other));
+                Err(wrong("method", found, "independent or joint"))
+            }
+        }
+    }
+}
+
+/// A field of an assignment in a file that makes no method.
+#[cfg(any(feature = "record", feature = "safetensors"))]
+#[derive(Debug)]
+pub(crate) struct WrongField {
+    pub field: &'static str,
+    pub found: String,
+    pub wanted: &'static str,
+}
+
+/// The [name](Method::name) of the method.
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

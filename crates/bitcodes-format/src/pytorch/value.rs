@@ -1,0 +1,41 @@
+//! Values that a pickle makes.
+
+/// A value of Python's, as its place among all the values of a pickle: values refer to one another
+/// as they do in Python, and however deeply they nest, dropping them does not recurse.
+pub(super) type Id = usize;
+
+/// A value of Python's.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Int(i64),
+    Text(String),
+    Tuple(Vec<Id>),
+    List(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    /// A class or function, as `module.name`.
+    Global(String),
+    Storage(Box<Storage>),
+    Tensor(Box<StridedTensor>),
+    /// Anything else.
+    Other,
+}
+
+/// The file that holds the elements of tensors.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Storage {
+    /// Name of its type, such as `FloatStorage`.
+    pub kind: String,
+    /// Name of the file.
+    pub key: String,
+    /// Number of elements.
+    pub elements: usize,
+}
+
+/// A tensor as a view of a storage; offset and strides in elements.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct StridedTensor {
+    pub storage: Storage,
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    pub strides: Vec<usize>,
+}
