@@ -64,6 +64,14 @@ impl Method {
         }
     }
 
+    /// Width of the beam, if the method has one.
+    pub const fn beam(self) -> Option<usize> {
+        match self {
+            Self::Independent => None,
+            Self::Joint { beam } => Some(beam),
+        }
+    }
+
     /// The method of a file that has this name and this beam.
     #[cfg(any(feature = "record", feature = "safetensors"))]
     pub(crate) fn of_file(name: &str, beam: Option<usize>) -> Result<Self, WrongField> {

@@ -5,9 +5,9 @@
 //! strides of each tensor, the length of its storage and the checksum of each file are checked: a
 //! damaged file is an error, never a row of zeros.
 
-#[cfg(test)]
-mod hostile;
 mod pickle;
+#[cfg(test)]
+mod tests;
 mod torch_objects;
 mod value;
 
