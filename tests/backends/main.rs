@@ -6,17 +6,18 @@
 use bitcodes_cli as _;
 
 mod checkpoints;
+mod constant_bits;
 mod forms;
 mod golden;
 mod gradients;
 mod init;
+mod joint;
+mod joint_training;
 mod kernels;
 mod losses;
 mod module;
 mod precision;
 mod properties;
 mod records;
-mod residual;
-mod residual_training;
 mod sampling;
-mod unused_bits;
+mod units;

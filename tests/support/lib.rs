@@ -5,8 +5,20 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/training.md")]
+struct Training;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/codes.md")]
+struct Codes;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../crates/bitcodes-core/README.md")]
+struct CoreReadme;
+
 pub mod backends;
 pub mod golden;
+pub mod joint;
 pub mod losses;
 pub mod plain;
-pub mod residual;

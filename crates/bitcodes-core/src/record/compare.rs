@@ -12,6 +12,7 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Bool, DType, Int, Shape, Tensor, backend::Backend};
 
 use super::RecordError;
+use crate::Joint;
 use crate::quantizer::METHOD;
 
 /// Checks that the record of a module, `found`, has the tensors of `module` and no others, and the
@@ -130,10 +131,17 @@ impl Comparison<'_> {
 
     /// Compares the method at the present path, `wanted`, with the record's.
     fn method(&mut self, wanted: &str) {
-        let method = at(self.found, &self.path).and_then(|assignment| assignment.get("method"));
+        let assignment = at(self.found, &self.path);
+        let field = |name| assignment.and_then(|assignment| assignment.get(name));
         let (path, wanted) = (name(&self.path), wanted.to_string());
-        match method.and_then(Value::as_text) {
-            Some(found) if found == wanted => {}
+        match field("method").and_then(Value::as_text) {
+            Some(found) if found == wanted => {
+                let (beam, max) = (field("beam").and_then(Value::as_number), Joint::MAX_BEAM);
+                if let Some(found) = beam.filter(|beam| !(1..=max as u64).contains(beam)) {
+                    let error = RecordError::Beam { path, found, max };
+                    self.first_error.get_or_insert(error);
+                }
+            }
             Some(found) => {
                 let found = found.chars().take(100).collect();
                 let error = RecordError::Method {
@@ -270,8 +278,8 @@ mod tests {
             visitor.visit_float(&self.codebook);
             visitor.exit_module("codebook", "Struct:Quantizer");
             visitor.enter_module("assignment", "Struct:Quantizer");
-            visitor.enter_module(self.method, "Method");
-            visitor.exit_module(self.method, "Method");
+            visitor.enter_module(self.method, METHOD);
+            visitor.exit_module(self.method, METHOD);
             visitor.exit_module("assignment", "Struct:Quantizer");
         }
 
@@ -334,6 +342,16 @@ mod tests {
             (
                 record(None, 1),
                 "the record has no method at assignment, expected joint",
+            ),
+            (
+                record(
+                    Some(Value::Map(vec![
+                        ("method", Value::Text("joint")),
+                        ("beam", Value::Number(257)),
+                    ])),
+                    1,
+                ),
+                "assignment has a beam of 257 in the record, expected 1 to 256",
             ),
             (
                 record(None, 2),

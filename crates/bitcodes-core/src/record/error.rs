@@ -76,6 +76,16 @@ pub enum RecordError {
         /// Name of the module's method.
         wanted: String,
     },
+    /// The record has a beam that no configuration may have.
+    #[error("{path} has a beam of {found} in the record, expected 1 to {max}")]
+    Beam {
+        /// Path of the assignment.
+        path: String,
+        /// The beam in the record.
+        found: u64,
+        /// The widest beam.
+        max: usize,
+    },
     /// The id of a tensor is none of Burn's.
     #[error("{path} has the id {found:?}, expected one that Burn wrote")]
     Id {

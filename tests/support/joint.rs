@@ -1,7 +1,7 @@
 //! The specification of joint bits in plain loops over f64.
 
 /// A quantizer with joint bits, computed by its formulas.
-pub struct PlainResidual {
+pub struct PlainJoint {
     /// Half of each pair's difference, `[num_bits][features]`.
     halves: Vec<Vec<f64>>,
     /// The sum of the pairs' means.
@@ -22,7 +22,7 @@ pub struct Decided {
     pub quantized: Vec<f64>,
 }
 
-impl PlainResidual {
+impl PlainJoint {
     /// Makes the quantizer with the codebook `[2 * num_bits * features]`.
     pub fn new(codebook: &[f32], features: usize, beam: usize) -> Self {
         let wide: Vec<f64> = codebook.iter().map(|&c| f64::from(c)).collect();

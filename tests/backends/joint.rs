@@ -2,8 +2,8 @@
 //! backend.
 
 use bitcodes_core::{Bitcodes, BitcodesConfig, Joint, PackedCodes};
+use bitcodes_workspace::joint::{Decided, PlainJoint};
 use bitcodes_workspace::on_every_backend;
-use bitcodes_workspace::residual::{Decided, PlainResidual};
 use burn::tensor::{Bool, Distribution, Tensor, TensorData, backend::Backend};
 
 use crate::golden::{floats, integers};
@@ -79,7 +79,7 @@ fn every_form_decides_as_plain_loops_do<B: Backend>(device: &B::Device) {
             features, num_bits, ..
         } = config;
         let codebook = floats(quantizer.codebook.val());
-        let plain = PlainResidual::new(&codebook, features, beam);
+        let plain = PlainJoint::new(&codebook, features, beam);
         let rows = normalized(&quantizer, &x);
 
         let out = quantizer.forward(x.clone());
@@ -139,7 +139,7 @@ fn given_noise_is_added_to_the_logits<B: Backend>(device: &B::Device) {
         let (quantizer, x) = quantizer::<B>(&config, device);
         let noise = random::<B, 2>([60, config.num_bits], device) * 0.3;
         let codebook = floats(quantizer.codebook.val());
-        let plain = PlainResidual::new(&codebook, config.features, beam);
+        let plain = PlainJoint::new(&codebook, config.features, beam);
         let rows = normalized(&quantizer, &x);
         let given = wide(&floats(noise.clone()));
         let out = quantizer.forward_with_noise(x, noise);
