@@ -62,20 +62,15 @@ impl<B: Backend> Normalization<B> {
     /// Normalizes vectors along axis 1, `[vectors, features]` or `[batch, features, positions]`.
     pub(crate) fn normalized<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
         let dtype = FloatDType::from(x.dtype());
-        self.scaled(x, dtype) * Self::DEVIATION - along(self.fixed_center(dtype))
+        self.times_scale(x, -1.0) * Self::DEVIATION - along(self.fixed_center(dtype))
     }
 
     /// Brings normalized vectors along axis 1 back to their own units:
     /// `(y + center) exp(log_scale) / DEVIATION`.
     pub(crate) fn denormalized<const N: usize>(&self, y: Tensor<B, N>) -> Tensor<B, N> {
         let dtype = FloatDType::from(y.dtype());
-        let y = y + along(self.fixed_center(dtype));
-        let log_scale = untracked(self.log_scale.val());
-        if has_values_in_host_memory::<B>() {
-            let log_scale: f64 = log_scale.into_data().iter::<f64>().sum();
-            return y * (libm::exp(log_scale) / Self::DEVIATION);
-        }
-        y * along(log_scale.cast(dtype).exp() / Self::DEVIATION)
+        let centered = y + along(self.fixed_center(dtype));
+        self.times_scale(centered, 1.0) / Self::DEVIATION
     }
 
     /// Normalizes with the gradient of training; vectors that are not valid have to be zeros.
@@ -92,7 +87,7 @@ impl<B: Backend> Normalization<B> {
                 Tensor::full([1; N], vectors as f64, (&x.device(), dtype.into()))
             }
         };
-        let x = self.scaled(x, dtype) * Self::DEVIATION;
+        let x = self.times_scale(x, -1.0) * Self::DEVIATION;
         let left_out = sum_over_vectors(x.clone()) / (count + MEAN_VECTORS);
         let zero = left_out.clone() - left_out.detach();
         // A NaN in one vector does not affect the others.
@@ -105,14 +100,16 @@ impl<B: Backend> Normalization<B> {
         untracked(self.center.val()).cast(dtype)
     }
 
-    fn scaled<const N: usize>(&self, x: Tensor<B, N>, dtype: FloatDType) -> Tensor<B, N> {
+    /// Multiplies `x` by `exp(sign log_scale)`, the scale being a constant.
+    fn times_scale<const N: usize>(&self, x: Tensor<B, N>, sign: f64) -> Tensor<B, N> {
         let log_scale = untracked(self.log_scale.val());
         // The scale as a number saves a build for browsers tensor operations that it needs nowhere else.
         if has_values_in_host_memory::<B>() {
             let log_scale: f64 = log_scale.into_data().iter::<f64>().sum();
-            return x * libm::exp(-log_scale);
+            return x * libm::exp(sign * log_scale);
         }
-        x * along((-log_scale.cast(dtype)).exp())
+        let log_scale = log_scale.cast(FloatDType::from(x.dtype()));
+        x * along((log_scale * sign).exp())
     }
 
     /// The loss `[1]` by which center and scale follow the vectors: the negative logarithm of the
@@ -123,7 +120,7 @@ impl<B: Backend> Normalization<B> {
         valid: Option<Tensor<B, 2, Bool>>,
     ) -> Tensor<B, 1> {
         let dtype = FloatDType::from(x.dtype());
-        let scaled = vectors_first(self.scaled(untracked(x), dtype));
+        let scaled = vectors_first(self.times_scale(untracked(x), -1.0));
         let log_scale = self.log_scale.val().cast(dtype);
         let shrink = (untracked(log_scale.clone()) - log_scale.clone()).exp();
         let center = self.center.val().cast(dtype) / Self::DEVIATION;

@@ -129,7 +129,7 @@ impl AutoencoderConfig {
     ///
     /// If [`validate`](Self::validate) gives an error, or if the images have another size than the
     /// configuration's.
-    pub fn init_from_images<B: Backend>(
+    pub fn try_init_from_images<B: Backend>(
         &self,
         images: Tensor<B, 3>,
     ) -> Result<Autoencoder<B>, ConfigError> {

@@ -165,7 +165,7 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
         false => model_config.init::<B>(device),
         true => {
             let first: Vec<usize> = (0..images.train().len().min(START_IMAGES)).collect();
-            model_config.init_from_images(images.train().tensor(&first, device))?
+            model_config.try_init_from_images(images.train().tensor(&first, device))?
         }
     };
     let run_config = RunConfig::new(config.clone(), model_config.clone());
