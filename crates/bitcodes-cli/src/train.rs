@@ -36,7 +36,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, allow_hyphen_values = true)]
     noise_scale: Option<Schedule>,
 
-    /// Temperature of the gradient, with --reference: a number or a schedule as for --noise; a
+    /// Temperature of the gradient, with --reference: a number or a schedule as for --noise-scale; a
     /// lower temperature concentrates the gradient on bits that are nearly undecided [default: 1]
     #[arg(long, requires = "reference", allow_hyphen_values = true)]
     temperature: Option<Schedule>,

@@ -3,7 +3,7 @@
 use burn::config::Config;
 use serde::{Deserialize, Serialize};
 
-use crate::assignment::{Assignment, Independent, Method};
+use crate::assignment::{Assignment, Independent};
 use crate::{ConfigError, Schedule};
 
 /// The configuration of a [`Bitcodes`](crate::Bitcodes) quantizer.
@@ -98,7 +98,11 @@ impl BitcodesConfig {
     /// The default configuration of a method: [`new`](Self::new) or [`reference`](Self::reference),
     /// whichever decides bits by it.
     #[cfg(feature = "std")]
-    pub(crate) fn of_method(method: Method, features: usize, num_bits: usize) -> Self {
+    pub(crate) fn of_method(
+        method: crate::assignment::Method,
+        features: usize,
+        num_bits: usize,
+    ) -> Self {
         let new = Self::new(features, num_bits);
         match new.assignment.method() == method {
             true => new,

@@ -66,6 +66,7 @@ mod codebook;
 mod codes;
 mod config;
 mod error;
+mod graph;
 pub mod init;
 mod losses;
 mod noise;
@@ -78,7 +79,7 @@ mod schedule;
 mod statistics;
 mod vectors;
 
-pub use assignment::{Assignment, Independent, Joint, Method};
+pub use assignment::{Assignment, Independent, Joint};
 #[cfg(feature = "std")]
 pub use bitcodes_format::FormatError;
 #[cfg(feature = "std")]
@@ -94,6 +95,6 @@ pub use init::Initializer;
 pub use losses::{CommitmentLoss, EntropyLoss};
 pub use noise::logistic_noise;
 pub use normalization::Normalization;
-pub use quantizer::{Bitcodes, BitcodesOutput, BitcodesRecord, PlainField};
+pub use quantizer::{Bitcodes, BitcodesOutput, BitcodesRecord};
 pub use schedule::{Curve, Schedule, ScheduleError, ScheduleParseError};
 pub use statistics::{BitStatistics, Estimate};

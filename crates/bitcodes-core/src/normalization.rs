@@ -4,7 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
 use crate::backend::known::has_values_in_host_memory;
-use crate::losses::{mean_squared_distance, untracked};
+use crate::graph::untracked;
+use crate::losses::mean_squared_distance;
 use crate::vectors::{along, sum_over_vectors, vectors_first};
 
 /// A center for each feature and one scale for all, which are learned from the vectors.

@@ -10,7 +10,7 @@ use crate::backend::kernels;
 use crate::codebook::{Codebook, Pairs};
 use crate::noise::Noise;
 use crate::precision::sigmoid;
-use crate::vectors::{along_axis_1, are_rows, vectors_first};
+use crate::vectors::{along_axis_1, are_rows, as_integer_rows, vectors_first};
 use crate::{ConfigError, Initializer, Schedule};
 
 /// Settings of bits that are decided [independently](crate::Assignment::Independent).
@@ -79,18 +79,17 @@ pub(super) fn logits<B: Backend, const N: usize>(
     vectors_first(pairs.logits(x))
 }
 
-/// The bits of `x`, along axis 1.
+/// The bits of `x`, `[vectors, num_bits]`.
 pub(super) fn encode<B: Backend, const N: usize>(
     x: Tensor<B, N>,
     codebook: &Codebook<B>,
-) -> Tensor<B, N, Int> {
+) -> Tensor<B, 2, Int> {
     if are_rows::<N>()
         && let Some(bits) = kernels::encode(&x, &codebook.rows)
     {
-        return bits;
+        return as_integer_rows(bits);
     }
-    let shape = x.dims();
-    along_axis_1(logits(x, codebook).greater_elem(0.0).int(), shape)
+    logits(x, codebook).greater_elem(0.0).int()
 }
 
 /// The packed bits of `x`, if a kernel takes these vectors.
@@ -140,9 +139,9 @@ pub(super) fn train_by_kernel<B: Backend, const D: usize>(
     codebook: &Codebook<B>,
     temperature: f64,
 ) -> Option<(Tensor<B, D>, Tensor<B, D, Int>)> {
-    #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
+    #[cfg(feature = "autodiff")]
     return crate::backend::training::quantize(x, &codebook.rows, noise, temperature);
-    #[cfg(not(all(feature = "autodiff", any(feature = "flex", feature = "ndarray"))))]
+    #[cfg(not(feature = "autodiff"))]
     {
         let _ = (x, noise, codebook, temperature);
         None

@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Assignment, Independent, Joint};
+use super::{Assignment, Independent, Joint, Method};
 use crate::{Initializer, Schedule};
 
 /// An assignment as JSON has it: the method, and the settings of one method.
@@ -15,7 +15,7 @@ use crate::{Initializer, Schedule};
     expecting = "expected an assignment, as {\"method\": \"joint\", \"beam\": 8}"
 )]
 pub(super) struct Settings {
-    pub method: String,
+    pub method: Method,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<Schedule>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,41 +24,41 @@ pub(super) struct Settings {
     pub beam: Option<usize>,
 }
 
-impl TryFrom<Settings> for Assignment {
-    type Error = String;
-
-    fn try_from(settings: Settings) -> Result<Self, String> {
-        let Settings {
-            method,
-            temperature,
-            initializer,
-            beam,
-        } = settings;
-        let missing = |name: &str| format!("the method {method} has no {name}, expected one");
-        let foreign = |name: &str, owner: &str, own: &str| {
-            format!(
-                "{name} is a setting of the method {owner}, expected those of the method {method}: {own}"
-            )
-        };
-        match method.as_str() {
-            "independent" => match (beam, temperature, initializer) {
-                (Some(_), ..) => Err(foreign("beam", "joint", "temperature and initializer")),
-                (_, None, _) => Err(missing("temperature")),
-                (.., None) => Err(missing("initializer")),
-                (None, Some(temperature), Some(initializer)) => Ok(Independent::new()
-                    .with_temperature(temperature)
-                    .with_initializer(initializer)
-                    .into()),
-            },
-            "joint" => match (beam, temperature, initializer) {
-                (_, Some(_), _) => Err(foreign("temperature", "independent", "beam")),
-                (.., Some(_)) => Err(foreign("initializer", "independent", "beam")),
-                (None, ..) => Err(missing("beam")),
-                (Some(beam), ..) => Ok(Joint::new().with_beam(beam).into()),
-            },
-            unknown => Err(format!(
-                "the method is {unknown:?}, expected \"independent\" or \"joint\""
-            )),
+impl Settings {
+    /// The settings of independent bits; an error if there are others.
+    pub fn independent(self) -> Result<Assignment, String> {
+        match (self.beam, self.temperature, self.initializer) {
+            (Some(_), ..) => {
+                Err(self.foreign("beam", Method::Joint, "temperature and initializer"))
+            }
+            (_, None, _) => Err(self.missing("temperature")),
+            (.., None) => Err(self.missing("initializer")),
+            (None, Some(temperature), Some(initializer)) => Ok(Independent::new()
+                .with_temperature(temperature)
+                .with_initializer(initializer)
+                .into()),
         }
+    }
+
+    /// The settings of joint bits; an error if there are others.
+    pub fn joint(self) -> Result<Assignment, String> {
+        match (self.beam, self.temperature, self.initializer) {
+            (_, Some(_), _) => Err(self.foreign("temperature", Method::Independent, "beam")),
+            (.., Some(_)) => Err(self.foreign("initializer", Method::Independent, "beam")),
+            (None, ..) => Err(self.missing("beam")),
+            (Some(beam), ..) => Ok(Joint::new().with_beam(beam).into()),
+        }
+    }
+
+    fn missing(&self, name: &str) -> String {
+        let method = self.method.name();
+        format!("the method {method} has no {name}, expected one")
+    }
+
+    fn foreign(&self, name: &str, owner: Method, own: &str) -> String {
+        let (owner, method) = (owner.name(), self.method.name());
+        format!(
+            "{name} is a setting of the method {owner}, expected those of the method {method}: {own}"
+        )
     }
 }

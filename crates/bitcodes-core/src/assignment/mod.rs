@@ -9,6 +9,7 @@ mod json;
 #[cfg(test)]
 mod tests;
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use burn::tensor::{Bool, FloatDType, Int, Tensor, backend::Backend};
@@ -128,7 +129,7 @@ pub struct AssignmentRecord {
 
 impl Assignment {
     /// The method, without its settings.
-    pub fn method(&self) -> Method {
+    pub(crate) fn method(&self) -> Method {
         match self {
             Self::Independent(_) => Method::Independent,
             Self::Joint(_) => Method::Joint,
@@ -170,11 +171,11 @@ impl Assignment {
             false => record.method.with_defaults(),
         };
         match (same, record.beam) {
+            // Burn's own `load_record` takes any beam of a file.
             (Self::Joint(settings), Some(beam)) => {
-                // Records come from outside.
                 Self::Joint(settings.with_beam(beam.clamp(1, Joint::MAX_BEAM)))
             }
-            (same, _) => same,
+            (Self::Joint(_) | Self::Independent(_), _) => same,
         }
     }
 
@@ -221,18 +222,15 @@ impl Assignment {
         }
     }
 
-    /// The bits of `x` without noise, along axis 1.
+    /// The bits of `x` without noise, `[vectors, num_bits]`.
     pub(crate) fn encode<B: Backend, const N: usize>(
         &self,
         x: Tensor<B, N>,
         codebook: &Codebook<B>,
-    ) -> Tensor<B, N, Int> {
+    ) -> Tensor<B, 2, Int> {
         match self {
             Self::Independent(_) => independent::encode(x, codebook),
-            Self::Joint(_) => {
-                let shape = x.dims();
-                along_axis_1(self.logits(x, codebook).greater_elem(0.0).int(), shape)
-            }
+            Self::Joint(_) => self.logits(x, codebook).greater_elem(0.0).int(),
         }
     }
 
@@ -257,8 +255,8 @@ impl Assignment {
         match self {
             Self::Independent(_) => independent::quantize(x, codebook),
             Self::Joint(_) => {
-                let dtype = FloatDType::from(x.dtype());
-                let bits = self.encode(x, codebook);
+                let (shape, dtype) = (x.dims(), FloatDType::from(x.dtype()));
+                let bits = along_axis_1(self.encode(x, codebook), shape);
                 (codebook.decode(bits.clone()).cast(dtype), bits)
             }
         }
@@ -275,7 +273,7 @@ impl Assignment {
             // anywhere beside the origin, held to `mid` by the commitment as it followed them, and
             // some bits were the same for nearly all.
             Self::Joint(_) if normalized => pairs.with_mid_held(),
-            _ => pairs,
+            Self::Joint(_) | Self::Independent(_) => pairs,
         }
     }
 
@@ -342,7 +340,7 @@ impl Assignment {
 impl From<Assignment> for Settings {
     fn from(assignment: Assignment) -> Self {
         let none = Self {
-            method: assignment.method().name().into(),
+            method: assignment.method(),
             temperature: None,
             initializer: None,
             beam: None,
@@ -357,6 +355,17 @@ impl From<Assignment> for Settings {
                 beam: Some(settings.beam),
                 ..none
             },
+        }
+    }
+}
+
+impl TryFrom<Settings> for Assignment {
+    type Error = String;
+
+    fn try_from(settings: Settings) -> Result<Self, String> {
+        match settings.method {
+            Method::Independent => settings.independent(),
+            Method::Joint => settings.joint(),
         }
     }
 }

@@ -46,7 +46,7 @@ fn settings_of_another_or_an_unknown_method_are_errors_that_name_both() {
         ),
         (
             r#"{"method": "residual", "beam": 8}"#,
-            "the method is \"residual\", expected \"independent\" or \"joint\"",
+            "unknown variant `residual`, expected `independent` or `joint`",
         ),
         (
             r#"{"method": "joint"}"#,

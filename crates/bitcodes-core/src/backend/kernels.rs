@@ -118,7 +118,7 @@ fn vectors_of<B: Backend, const D: usize>(
 
 /// Decides the bits of `x [.., features]` independently, with noise added to their logits, and
 /// computes the slopes that the backward pass needs.
-#[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
+#[cfg(feature = "autodiff")]
 pub(super) fn encode_with_noise<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     codebook: &Tensor<B, 2>,

@@ -5,12 +5,15 @@
 //! `Autodiff` every strategy of checkpointing. Any other backend computes by the portable tensor
 //! operations.
 
-use core::any::{Any, TypeId};
+#[cfg(feature = "autodiff")]
+use core::any::Any;
+use core::any::TypeId;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 
 /// Code that runs on a known backend.
+#[cfg(feature = "autodiff")]
 pub(crate) trait OnKnown {
     /// The result of the code.
     type Output;
@@ -32,6 +35,13 @@ macro_rules! known_backends {
         }
 
         impl Known {
+            /// All known backends of this build.
+            #[cfg(all(test, feature = "autodiff"))]
+            pub const ALL: &[Self] = &[
+                $( #[cfg(feature = $host_feature)] Self::$Host, )*
+                $( #[cfg(feature = $device_feature)] Self::$Device, )*
+            ];
+
             /// Recognizes `B` as a known backend, not inside of `Autodiff`.
             pub fn of<B: Backend>() -> Option<Self> {
                 let tensor = TypeId::of::<FloatTensor<B>>();
@@ -104,8 +114,9 @@ macro_rules! known_backends {
 
             /// Runs code on a backend whose tensors lie in the host's memory. The code is not
             /// compiled for any other.
-            #[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
+            #[cfg(feature = "autodiff")]
             pub fn run_in_host_memory<Code: OnKnown>(self, code: Code) -> Option<Code::Output> {
+                let _ = &code;
                 match self {
                     $(
                         #[cfg(feature = $host_feature)]
@@ -132,7 +143,8 @@ pub(crate) fn has_values_in_host_memory<B: Backend>() -> bool {
     known.is_some_and(Known::is_in_host_memory)
 }
 
-/// Moves a value as one of another type, which has to be the same type.
+/// Returns a value as another type. Panics unless both types are the same.
+#[cfg(feature = "autodiff")]
 pub(crate) fn same<A: 'static, T: 'static>(value: A) -> T {
     let mut slot = Some(value);
     let same = (&mut slot as &mut dyn Any).downcast_mut::<Option<T>>();

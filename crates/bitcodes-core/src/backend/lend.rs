@@ -5,8 +5,7 @@ use core::any::Any;
 
 use bitcodes_kernels::Rows;
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::FloatTensor;
-use burn::tensor::{DType, Element, Int, Tensor, TensorData};
+use burn::tensor::{DType, Element, Int, Tensor, TensorData, TensorPrimitive};
 
 use super::known::Known;
 
@@ -41,9 +40,9 @@ fn append<B: Backend, E: Element>(
 }
 
 /// Integers in the host's memory, one after the other.
-#[cfg_attr(
-    not(any(feature = "flex", feature = "ndarray")),
-    expect(dead_code, reason = "no backend lends integers there")
+#[allow(
+    dead_code,
+    reason = "no backend lends integers in a build for GPUs alone"
 )]
 pub(super) enum Integers<'a> {
     I32(&'a [i32]),
@@ -63,7 +62,7 @@ pub(super) fn lend_rows<B: Backend, const D: usize, R>(
     let tensor = vectors.clone().into_primitive().tensor();
     let tensor = &tensor as &dyn Any;
     #[cfg(feature = "flex")]
-    if let Some(tensor) = tensor.downcast_ref::<FloatTensor<burn::backend::Flex>>()
+    if let Some(tensor) = tensor.downcast_ref::<burn_flex::FlexTensor>()
         && tensor.dtype() == DType::F32
         && let Some(stride) = row_stride(&dims, tensor.layout().strides())
     {
@@ -81,7 +80,7 @@ pub(super) fn lend_rows<B: Backend, const D: usize, R>(
 }
 
 /// Lends vectors as [`lend_rows`] does, or a copy of them if they cannot be lent.
-#[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
+#[cfg(feature = "autodiff")]
 pub(super) fn with_rows<B: Backend, const D: usize, R>(
     vectors: &Tensor<B, D>,
     read: impl FnOnce(Rows<'_>) -> R,
@@ -126,8 +125,7 @@ pub(super) fn lend_integers<B: Backend, const D: usize, R>(
     let tensor = integers.clone().into_primitive();
     let tensor = &tensor as &dyn Any;
     #[cfg(feature = "flex")]
-    if let Some(tensor) = tensor.downcast_ref::<burn::tensor::ops::IntTensor<burn::backend::Flex>>()
-    {
+    if let Some(tensor) = tensor.downcast_ref::<burn_flex::FlexTensor>() {
         return match tensor.dtype() {
             DType::I32 => tensor.as_slice().map(|all| read(Integers::I32(all))),
             DType::I64 => tensor.as_slice().map(|all| read(Integers::I64(all))),
@@ -151,17 +149,14 @@ pub(super) fn lend_integers<B: Backend, const D: usize, R>(
     None
 }
 
-/// `Tensor::reshape`, without the copy that burn-ndarray makes of every tensor.
+/// Reshapes as `Tensor::reshape` does, without the copies that Burn's CPU backends make: burn-ndarray
+/// of every tensor, burn-flex of slices.
 pub(crate) fn reshaped_floats<B: Backend, const D: usize, const D2: usize>(
     tensor: Tensor<B, D>,
     shape: [usize; D2],
 ) -> Tensor<B, D2> {
-    #[cfg(feature = "ndarray")]
-    use burn::tensor::TensorPrimitive;
-    #[cfg(feature = "ndarray")]
-    if Known::of::<B>() == Some(Known::NdArray)
-        && let TensorPrimitive::Float(mut primitive) = tensor.clone().into_primitive()
-        && ndarray_reshape(&mut primitive, &shape)
+    if let TensorPrimitive::Float(mut primitive) = tensor.clone().into_primitive()
+        && reshape_in_place(&mut primitive, &tensor.dims(), &shape)
     {
         return Tensor::from_primitive(TensorPrimitive::Float(primitive));
     }
@@ -173,31 +168,53 @@ pub(crate) fn reshaped_integers<B: Backend, const D: usize, const D2: usize>(
     tensor: Tensor<B, D, Int>,
     shape: [usize; D2],
 ) -> Tensor<B, D2, Int> {
-    #[cfg(feature = "ndarray")]
-    if Known::of::<B>() == Some(Known::NdArray) {
-        let mut primitive = tensor.clone().into_primitive();
-        if ndarray_reshape(&mut primitive, &shape) {
-            return Tensor::from_primitive(primitive);
-        }
+    let mut primitive = tensor.clone().into_primitive();
+    match reshape_in_place(&mut primitive, &tensor.dims(), &shape) {
+        true => Tensor::from_primitive(primitive),
+        false => tensor.reshape(shape),
     }
-    tensor.reshape(shape)
 }
 
-/// Reshapes a tensor of burn-ndarray whose elements lie in the order of its axes. Returns whether
-/// it did.
+/// Gives a tensor another shape if no element has to be copied. Returns whether it did.
+fn reshape_in_place(tensor: &mut dyn Any, dims: &[usize], shape: &[usize]) -> bool {
+    if dims == shape {
+        return true;
+    }
+    #[cfg(feature = "flex")]
+    if let Some(tensor) = tensor.downcast_mut::<burn_flex::FlexTensor>() {
+        // Rows of a slice stay where they are; burn-flex itself reshapes what is contiguous.
+        let (&[rows, last], Some(stride)) = (shape, row_stride(dims, tensor.layout().strides()))
+        else {
+            return false;
+        };
+        if dims.last() != Some(&last) {
+            return false;
+        }
+        let strides = alloc::vec![stride as isize, 1];
+        let offset = tensor.layout().start_offset();
+        let layout = burn_flex::Layout::new([rows, last].into(), strides, offset);
+        *tensor = tensor.clone().with_layout(layout);
+        return true;
+    }
+    #[cfg(feature = "ndarray")]
+    if let Some(tensor) = tensor.downcast_mut::<burn_ndarray::NdArrayTensor>() {
+        return reshape_ndarray(tensor, shape);
+    }
+    let _ = tensor;
+    false
+}
+
+/// Reshapes a tensor of burn-ndarray whose elements lie in the order of its axes.
 #[cfg(feature = "ndarray")]
-fn ndarray_reshape(tensor: &mut dyn Any, shape: &[usize]) -> bool {
+fn reshape_ndarray(tensor: &mut burn_ndarray::NdArrayTensor, shape: &[usize]) -> bool {
     use burn_ndarray::NdArrayTensor;
 
-    let Some(tensor) = tensor.downcast_mut::<NdArrayTensor>() else {
-        return false;
-    };
     macro_rules! reshape {
         ($($DType:ident),*) => {
             match tensor {
                 $(
                     NdArrayTensor::$DType(storage) if storage.view().is_standard_layout() => {
-                        // A clone of the handle: the elements are shared.
+                        // The clone shares the elements.
                         let array = storage.clone().into_shared();
                         match array.into_shape_with_order(shape.to_vec()) {
                             Ok(array) => *tensor = array.into(),
@@ -217,6 +234,51 @@ fn ndarray_reshape(tensor: &mut dyn Any, shape: &[usize]) -> bool {
 mod tests {
     use super::*;
     use burn::backend::Flex;
+
+    /// A backend of the list whose memory were not lent would compute without kernels, slower.
+    #[cfg(feature = "autodiff")]
+    #[test]
+    fn every_backend_in_host_memory_lends_vectors_and_bits() {
+        struct Lends;
+
+        impl crate::backend::known::OnKnown for Lends {
+            type Output = bool;
+
+            fn run<K: Backend>(self) -> bool {
+                let device = K::Device::default();
+                let vectors = Tensor::<K, 2>::ones([3, 2], (&device, DType::F32));
+                let bits = vectors.clone().greater_elem(0.0).int();
+                lend_rows(&vectors, |_| ()).is_some() && lend_integers(&bits, |_| ()).is_some()
+            }
+        }
+
+        for known in Known::ALL.iter().filter(|known| known.is_in_host_memory()) {
+            assert!(known.run(Lends), "{known:?} lends nothing");
+        }
+    }
+
+    /// Kernels read the elements of a slice where they lie.
+    #[test]
+    fn rows_of_a_slice_are_not_copied() {
+        let device = Default::default();
+        let all = Tensor::<Flex, 1, Int>::arange(0..2 * 5 * 7, &device).float();
+        let all: Tensor<Flex, 3> = all.reshape([2, 5, 7]);
+        let address = |tensor: &Tensor<Flex, 2>| {
+            lend_rows(tensor, |rows| rows.row(0).as_ptr() as usize).expect("rows of f32")
+        };
+        let first = address(&reshaped_floats(all.clone(), [10, 7]));
+        let bytes = |elements: usize| elements * size_of::<f32>();
+        let slice = all.clone().narrow(2, 3, 4);
+        let rows = reshaped_floats(slice.clone(), [10, 4]);
+        assert_eq!(address(&rows), first + bytes(3));
+        assert_eq!(rows.into_data(), slice.reshape([10, 4]).into_data());
+        let second = all.clone().narrow(0, 1, 1);
+        assert_eq!(address(&reshaped_floats(second, [5, 7])), first + bytes(35));
+        // These rows lie at different distances, so they are copied.
+        let parts = all.narrow(1, 1, 3);
+        let rows = reshaped_floats(parts.clone(), [6, 7]);
+        assert_eq!(rows.into_data(), parts.reshape([6, 7]).into_data());
+    }
 
     #[test]
     fn parts_are_joined_in_their_order() {

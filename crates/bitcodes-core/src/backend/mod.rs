@@ -5,7 +5,7 @@ pub(crate) mod autodiff;
 pub(crate) mod kernels;
 pub(crate) mod known;
 pub(crate) mod lend;
-#[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
+#[cfg(feature = "autodiff")]
 pub(crate) mod training;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;

@@ -6,7 +6,7 @@ use burn::tensor::{DType, FloatDType, Int, Tensor, backend::Backend};
 
 pub(crate) use self::product::product;
 use crate::backend::kernels;
-use crate::losses::untracked;
+use crate::graph::untracked;
 use crate::precision::working;
 use crate::vectors::{along, are_rows};
 

@@ -23,10 +23,11 @@ use core::f64::consts::LN_2;
 
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
-use super::{mask_column, untracked};
+use super::mask_column;
 #[cfg(feature = "autodiff")]
 use crate::backend::autodiff::{Derivative, with_derivative};
 use crate::backend::lend::concatenate;
+use crate::graph::untracked;
 use crate::precision::{sigmoid, working};
 
 /// A loss that makes bits certain for each vector and balanced over all vectors.

@@ -120,7 +120,7 @@ impl<B: Backend> Bitcodes<B> {
         let dtype = working([x.dtype(), codebook.dtype()]);
         let x = self.normalized(flat(x).cast(dtype));
         let bits = self.assignment().encode(x, &codebook);
-        bits.swap_dims(1, 2).reshape(shape)
+        bits.reshape(shape)
     }
 
     /// [`decode`](Self::decode) to a channel-first map.

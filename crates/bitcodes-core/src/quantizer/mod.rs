@@ -13,7 +13,7 @@ use burn::tensor::{Int, Tensor, backend::Backend};
 
 #[cfg(feature = "std")]
 pub(crate) use self::plain_field::METHOD;
-pub use self::plain_field::PlainField;
+use self::plain_field::PlainField;
 use crate::assignment::Assignment;
 use crate::codebook::Codebook;
 use crate::{BitcodesConfig, Normalization, Schedule};

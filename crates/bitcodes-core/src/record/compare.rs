@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use bitcodes_format::record::{StoredTensor, Value};
+use bitcodes_format::record::{StoredTensor, Value, method};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Bool, DType, Int, Shape, Tensor, backend::Backend};
 
@@ -129,21 +129,15 @@ impl Comparison<'_> {
         Ok(stored.check_bytes(|| name(&self.path))?)
     }
 
-    /// Compares the method at the present path, `wanted`, with the record's.
+    /// Compares the method of the quantizer whose assignment is visited with the record's.
     fn method(&mut self, wanted: &str) {
-        let assignment = at(self.found, &self.path);
-        let field = |name| assignment.and_then(|assignment| assignment.get(name));
+        let (_, quantizer) = self.path.split_last().unwrap_or((&String::new(), &[]));
+        let prefix: String = quantizer.iter().map(|step| step.clone() + ".").collect();
+        let max = Joint::MAX_BEAM;
         let (path, wanted) = (name(&self.path), wanted.to_string());
-        match field("method").and_then(Value::as_text) {
-            Some(found) if found == wanted => {
-                let (beam, max) = (field("beam").and_then(Value::as_number), Joint::MAX_BEAM);
-                if let Some(found) = beam.filter(|beam| !(1..=max as u64).contains(beam)) {
-                    let error = RecordError::Beam { path, found, max };
-                    self.first_error.get_or_insert(error);
-                }
-            }
-            Some(found) => {
-                let found = found.chars().take(100).collect();
+        match method(at(self.found, quantizer), &prefix) {
+            Ok(method) if method.name() != wanted => {
+                let found = method.name().to_string();
                 let error = RecordError::Method {
                     path,
                     found,
@@ -151,9 +145,14 @@ impl Comparison<'_> {
                 };
                 self.other_method.get_or_insert(error);
             }
-            None => {
-                let error = RecordError::NoMethod { path, wanted };
-                self.first_error.get_or_insert(error);
+            Ok(method) => {
+                if let Some(found) = method.beam().filter(|beam| !(1..=max).contains(beam)) {
+                    let error = RecordError::Beam { path, found, max };
+                    self.first_error.get_or_insert(error);
+                }
+            }
+            Err(error) => {
+                self.first_error.get_or_insert(error.into());
             }
         }
     }
@@ -326,31 +325,35 @@ mod tests {
             let codebook = ("codebook", tensor(length));
             Value::Map([codebook].into_iter().chain(assignment).collect())
         };
-        let method = |name| Value::Map(vec![("method", Value::Text(name))]);
-        let tensors = compare(&record(Some(method("joint")), 1), &module).unwrap();
+        let assignment =
+            |name, beam| Value::Map(vec![("method", Value::Text(name)), ("beam", beam)]);
+        let joint = |beam| Some(assignment("joint", Value::Number(beam)));
+        let tensors = compare(&record(joint(256), 1), &module).unwrap();
         assert_eq!(Vec::from_iter(tensors), [["codebook"]]);
         for (record, wanted) in [
             (
                 // The other shape is not mentioned: the method explains it.
-                record(Some(method("independent")), 2),
+                record(Some(assignment("independent", Value::Nil)), 2),
                 "the record decides bits by the method independent at assignment, expected joint",
             ),
             (
                 record(Some(Value::Map(vec![])), 1),
-                "the record has no method at assignment, expected joint",
+                "assignment.method is missing, expected independent or joint",
+            ),
+            (
+                record(Some(assignment("joint", Value::Nil)), 1),
+                "assignment.beam is nothing, expected a number for the method joint",
+            ),
+            (
+                record(Some(assignment("independent", Value::Number(8))), 1),
+                "assignment.beam is 8, expected nothing for the method independent",
             ),
             (
                 record(None, 1),
-                "the record has no method at assignment, expected joint",
+                "assignment.method is missing, expected independent or joint",
             ),
             (
-                record(
-                    Some(Value::Map(vec![
-                        ("method", Value::Text("joint")),
-                        ("beam", Value::Number(257)),
-                    ])),
-                    1,
-                ),
+                record(joint(257), 1),
                 "assignment has a beam of 257 in the record, expected 1 to 256",
             ),
             (

@@ -68,21 +68,13 @@ pub enum RecordError {
         /// Name of the module's method.
         wanted: String,
     },
-    /// A quantizer of the module has no method in the record.
-    #[error("the record has no method at {path}, expected {wanted}")]
-    NoMethod {
-        /// Path of the assignment.
-        path: String,
-        /// Name of the module's method.
-        wanted: String,
-    },
     /// The record has a beam that no configuration may have.
     #[error("{path} has a beam of {found} in the record, expected 1 to {max}")]
     Beam {
         /// Path of the assignment.
         path: String,
         /// The beam in the record.
-        found: u64,
+        found: usize,
         /// The widest beam.
         max: usize,
     },

@@ -194,31 +194,16 @@ impl Container for NamedTensors<'_> {
             },
             prefix,
         };
-        let size = |value: &Value| usize::try_from(value.as_number()?).ok();
         let step = fields.get("step", "a number of steps", size)?;
         let normalizes = fields.get("normalization", "a map or nothing", |value| match value {
             Value::Map(_) => Some(true),
             Value::Nil => Some(false),
             _ => None,
         })?;
-        let name = fields.get("assignment.method", "independent or joint", Value::as_text)?;
-        let beam = fields.get(
-            "assignment.beam",
-            "a number or nothing",
-            |value| match value {
-                Value::Nil => Some(None),
-                _ => size(value).map(Some),
-            },
-        )?;
-        let method = Method::of_file(name, beam).map_err(|wrong| FormatError::Field {
-            path: format!("{prefix}assignment.{}", wrong.field),
-            found: wrong.found,
-            wanted: wrong.wanted,
-        })?;
         Ok(Settings {
             part: Some("record"),
             codebook_shape: None,
-            method: Some(method),
+            method: Some(fields.method()?),
             normalizes,
             step,
             config: None,
@@ -228,6 +213,23 @@ impl Container for NamedTensors<'_> {
     fn is_single_precision(&self) -> bool {
         true
     }
+}
+
+/// Returns the method of a quantizer's record.
+///
+/// `prefix` is the beginning of the quantizer's names with its last dot, for errors.
+///
+/// # Errors
+///
+/// Returns [`FormatError::Field`] if the method or its beam is missing, or is not one that a
+/// quantizer has.
+pub fn method(quantizer: Option<&Value>, prefix: &str) -> Result<Method, FormatError> {
+    let module = quantizer;
+    Fields { module, prefix }.method()
+}
+
+fn size(value: &Value) -> Option<usize> {
+    usize::try_from(value.as_number()?).ok()
 }
 
 /// The plain fields of a quantizer's record.
@@ -249,6 +251,23 @@ impl<'r, 'a> Fields<'r, 'a> {
             path: format!("{}{path}", self.prefix),
             found: value.map_or("missing".into(), described),
             wanted,
+        })
+    }
+
+    fn method(&self) -> Result<Method, FormatError> {
+        let name = self.get("assignment.method", "independent or joint", Value::as_text)?;
+        let beam = self.get(
+            "assignment.beam",
+            "a number or nothing",
+            |value| match value {
+                Value::Nil => Some(None),
+                _ => size(value).map(Some),
+            },
+        )?;
+        Method::of_file(name, beam).map_err(|wrong| FormatError::Field {
+            path: format!("{}assignment.{}", self.prefix, wrong.field),
+            found: wrong.found,
+            wanted: wrong.wanted,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
-use crate::losses::untracked;
+use crate::graph::untracked;
 
 /// Fewer vectors tell little about the use of a bit.
 const LEAST_VECTORS: usize = 32;

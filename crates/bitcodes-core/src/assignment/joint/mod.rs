@@ -20,7 +20,7 @@ use self::constant_bits::constant_bits_loss;
 use crate::ConfigError;
 use crate::backend::known::has_values_in_host_memory;
 use crate::codebook::{Pairs, product};
-use crate::losses::untracked;
+use crate::graph::untracked;
 use crate::noise::Noise;
 use crate::vectors::{along, along_axis_1, vectors_first};
 
