@@ -64,27 +64,20 @@ macro_rules! known_backends {
             /// Recognizes `B` as `Autodiff` around a known backend, and returns that backend.
             #[cfg(feature = "autodiff")]
             pub fn inside_autodiff<B: Backend>() -> Option<Self> {
-                use burn::backend::Autodiff;
-
                 let tensor = TypeId::of::<FloatTensor<B>>();
                 $(
                     #[cfg(feature = $host_feature)]
-                    if tensor == TypeId::of::<FloatTensor<Autodiff<burn::backend::$Host>>>() {
+                    if tensor == TypeId::of::<FloatTensor<burn::backend::Autodiff<burn::backend::$Host>>>() {
                         return Some(Self::$Host);
                     }
                 )*
                 $(
                     #[cfg(feature = $device_feature)]
-                    if tensor == TypeId::of::<FloatTensor<Autodiff<burn::backend::$Device>>>() {
+                    if tensor == TypeId::of::<FloatTensor<burn::backend::Autodiff<burn::backend::$Device>>>() {
                         return Some(Self::$Device);
                     }
                 )*
                 let _ = tensor;
-                None
-            }
-
-            #[cfg(not(feature = "autodiff"))]
-            fn inside_autodiff<B: Backend>() -> Option<Self> {
                 None
             }
 
@@ -139,7 +132,9 @@ known_backends! {
 
 /// Whether the values of `B`'s tensors lie in the host's memory, also inside of `Autodiff`.
 pub(crate) fn has_values_in_host_memory<B: Backend>() -> bool {
-    let known = Known::of::<B>().or_else(Known::inside_autodiff::<B>);
+    let known = Known::of::<B>();
+    #[cfg(feature = "autodiff")]
+    let known = known.or_else(Known::inside_autodiff::<B>);
     known.is_some_and(Known::is_in_host_memory)
 }
 
