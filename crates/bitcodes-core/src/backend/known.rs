@@ -78,7 +78,7 @@ macro_rules! known_backends {
                 None
             }
 
-            /// Whether the backend's tensors lie in the host's memory.
+            /// Returns whether the backend's tensors lie in the host's memory.
             pub fn is_in_host_memory(self) -> bool {
                 match self {
                     $( #[cfg(feature = $host_feature)] Self::$Host => true, )*
@@ -126,13 +126,13 @@ known_backends! {
     device memory: "wgpu" Wgpu, "cuda" Cuda;
 }
 
-/// Whether the values of `B`'s tensors lie in the host's memory, also inside of `Autodiff`.
+/// Returns whether the values of `B`'s tensors lie in the host's memory, also inside of `Autodiff`.
 pub(crate) fn has_values_in_host_memory<B: Backend>() -> bool {
     let known = Known::of::<B>().or_else(Known::inside_autodiff::<B>);
     known.is_some_and(Known::is_in_host_memory)
 }
 
-/// Moves a value as one of another type, which has to be the same type.
+/// Casts `A` to `T` if the two are the same type; panics otherwise.
 pub(crate) fn same<A: 'static, T: 'static>(value: A) -> T {
     let mut slot = Some(value);
     let same = (&mut slot as &mut dyn Any).downcast_mut::<Option<T>>();

@@ -12,8 +12,8 @@ use super::known::Known;
 
 /// Joins parts `[rows of the part, columns]` to `[rows, columns]`, as `Tensor::cat` does.
 ///
-/// In host memory a part is freed once it is appended, where `cat` holds all parts beside the whole.
-/// `slice_assign` would do as well if Burn's Flex did not copy the whole tensor each time.
+/// In host memory a part is freed once it is appended, whereas `cat` holds all parts beside the
+/// whole. `slice_assign` would do as well if Burn's Flex did not copy the whole tensor each time.
 pub(crate) fn concatenate<B: Backend>(
     parts: impl Iterator<Item = Tensor<B, 2>>,
     [rows, columns]: [usize; 2],
@@ -95,8 +95,8 @@ pub(super) fn with_rows<B: Backend, const D: usize, R>(
     once(Rows::new(&copy, vectors.dims()[D - 1])).expect("it was not lent")
 }
 
-/// Distance between the starts of consecutive vectors along the last axis, if it is the same
-/// everywhere and the elements of a vector lie side by side.
+/// Returns the distance between the starts of consecutive vectors along the last axis, if it is the
+/// same everywhere and the elements of a vector lie side by side.
 #[cfg(feature = "flex")]
 fn row_stride(dims: &[usize], strides: &[isize]) -> Option<usize> {
     let ([leading @ .., features], [leading_strides @ .., 1]) = (dims, strides) else {
@@ -151,7 +151,7 @@ pub(super) fn lend_integers<B: Backend, const D: usize, R>(
     None
 }
 
-/// `Tensor::reshape`, without the copy that burn-ndarray makes of every tensor.
+/// Reshapes as `Tensor::reshape` does, without the copy that burn-ndarray makes of every tensor.
 pub(crate) fn reshaped_floats<B: Backend, const D: usize, const D2: usize>(
     tensor: Tensor<B, D>,
     shape: [usize; D2],
@@ -168,7 +168,7 @@ pub(crate) fn reshaped_floats<B: Backend, const D: usize, const D2: usize>(
     tensor.reshape(shape)
 }
 
-/// [`reshaped_floats`] for integers.
+/// Does the same as [`reshaped_floats`] for integers.
 pub(crate) fn reshaped_integers<B: Backend, const D: usize, const D2: usize>(
     tensor: Tensor<B, D, Int>,
     shape: [usize; D2],
@@ -197,7 +197,7 @@ fn ndarray_reshape(tensor: &mut dyn Any, shape: &[usize]) -> bool {
             match tensor {
                 $(
                     NdArrayTensor::$DType(storage) if storage.view().is_standard_layout() => {
-                        // A clone of the handle: the elements are shared.
+                        // This clones the handle; the elements are shared.
                         let array = storage.clone().into_shared();
                         match array.into_shape_with_order(shape.to_vec()) {
                             Ok(array) => *tensor = array.into(),
