@@ -33,14 +33,14 @@ pub struct BitcodesConfig {
     /// The method of deciding bits, with its settings. Default: [`Assignment::Joint`] with a beam of
     /// 8; the reference's: [`Assignment::Independent`] with a temperature of 1
     pub assignment: Assignment,
-    /// Whether vectors are normalized first, by a center for each feature and one scale for all, which
-    /// are learned with the codebook. The normalized vectors lie around the origin with a standard
-    /// deviation of 1/2 over all features, and the output is in their units; see
+    /// True if vectors are normalized first, by a center for each feature and one scale for all
+    /// features, which are learned with the codebook. The normalized vectors lie around the origin
+    /// with a standard deviation of 1/2 over all features, and the output is in their units; see
     /// [`Normalization`](crate::Normalization). Default: true; the reference's: false
     pub normalize: bool,
-    /// Factor of the noise of training: 1 samples independent bits by their logits, 0 makes training
-    /// deterministic. The unit of joint bits' logits is half the distance of a pair. Default: 0.05;
-    /// the reference's: 1.0
+    /// Factor of the noise of training: 1 draws each independent bit with the probability of its
+    /// logit, 0 makes training deterministic. For joint bits, a noise of 1 moves the decision by
+    /// half the distance between the two vectors of a pair. Default: 0.05; the reference's: 1.0
     pub noise_scale: Schedule,
     /// Weight of the [`CommitmentLoss`](crate::CommitmentLoss) in the loss of an output.
     /// Default: 0.3; the reference's: 0.0, off
@@ -49,10 +49,10 @@ pub struct BitcodesConfig {
     /// over all elements, which pulls the codebook towards the vectors
     /// ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the second term of equation 3).
     ///
-    /// If bits are decided jointly, a bit that is the same for all of 32 vectors or more adds a tenth
-    /// of the mean square of its pair's difference, which brings the pair nearer to where both vectors
-    /// are chosen. So a batch should hold vectors of many kinds. Default: 1.0; the reference's: 0.0,
-    /// off
+    /// The loss of joint bits has another term. If a bit has the same value for all vectors of a
+    /// batch of at least 32, the loss gains 0.1 times the mean square of that pair's difference.
+    /// This brings the two vectors together until both are chosen. So a batch should hold vectors
+    /// of many kinds. Default: 1.0; the reference's: 0.0, off
     pub codebook_weight: f64,
     /// Weight of the [`EntropyLoss`](crate::EntropyLoss) in the loss of an output. Default: 0.0, off
     pub entropy_weight: f64,
@@ -63,7 +63,7 @@ pub struct BitcodesConfig {
 impl Config for BitcodesConfig {}
 
 impl BitcodesConfig {
-    /// The configuration that reconstructs best over the rates and models it was chosen on.
+    /// Returns the configuration that reconstructs best over the rates and models it was chosen on.
     ///
     /// Its codebook learns from the loss of an output alone: a model has to add
     /// [`BitcodesOutput::loss`](crate::BitcodesOutput::loss) to its own loss. If vectors of a batch are
@@ -80,7 +80,8 @@ impl BitcodesConfig {
         }
     }
 
-    /// The configuration of bitcodes-pytorch: independent bits, temperature 1, noise, no loss.
+    /// Returns the configuration of bitcodes-pytorch: independent bits, temperature 1, noise, no
+    /// loss.
     pub fn reference(features: usize, num_bits: usize) -> Self {
         Self {
             features,
@@ -95,8 +96,8 @@ impl BitcodesConfig {
         }
     }
 
-    /// The default configuration of a method: [`new`](Self::new) or [`reference`](Self::reference),
-    /// whichever decides bits by it.
+    /// Returns the default configuration of a method: [`new`](Self::new) for joint bits,
+    /// [`reference`](Self::reference) for independent bits.
     #[cfg(feature = "std")]
     pub(crate) fn of_method(
         method: crate::assignment::Method,
@@ -181,7 +182,8 @@ impl BitcodesConfig {
                 return Err(ConfigError::Weight { name, found });
             }
         }
-        // Counted in bytes of the widest element, as an allocation may take at most isize::MAX.
+        // The size is counted in bytes of the widest element, as an allocation may take at most
+        // isize::MAX.
         self.num_bits
             .checked_mul(2 * size_of::<f64>())
             .and_then(|row_pair| row_pair.checked_mul(self.features))
@@ -194,7 +196,7 @@ impl BitcodesConfig {
     }
 }
 
-/// Whether a number can be a weight: finite and not negative, also as an f32.
+/// Returns whether a number can be a weight: finite and not negative, also as an f32.
 fn is_weight(value: f64) -> bool {
     value >= 0.0 && (value as f32).is_finite()
 }

@@ -12,16 +12,16 @@ pub enum ConfigError {
     /// `num_bits` is zero.
     #[error("num_bits is 0, expected at least 1")]
     NoBits,
-    /// `temperature` is zero, negative, NaN or infinite somewhere, or would be as an f32.
+    /// `temperature` is zero, negative, NaN or infinite at some step, or would be as an f32.
     #[error("temperature is {0}, expected a finite number above 0, in the range of f32")]
     Temperature(f64),
-    /// `noise_scale` is negative, NaN or infinite somewhere, or would be as an f32.
+    /// `noise_scale` is negative, NaN or infinite at some step, or would be as an f32.
     #[error("noise scale is {0}, expected a finite number of at least 0, in the range of f32")]
     NoiseScale(f64),
-    /// A schedule is no curve.
+    /// A schedule is not valid.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// The beam keeps no candidate, or is wider than makes a difference.
+    /// The beam is 0, or wider than the limit.
     #[error("the beam is {found}, expected 1 to {max}")]
     Beam {
         /// The beam that was asked for.

@@ -1,9 +1,10 @@
 //! Vector quantization with binary codes for [Burn](https://burn.dev).
 //!
-//! [`Bitcodes`] maps a vector to a row of bits and the bits back to a vector. Its codebook holds one
-//! pair of vectors per bit, of which the bit chooses one, and the output is the sum of the chosen
-//! vectors. `num_bits` bits therefore name 2^`num_bits` outputs with only `2 * num_bits` rows. How
-//! bits are decided, and trained, is an [`Assignment`].
+//! [`Bitcodes`] maps a vector to a row of bits and the bits back to a vector. Its codebook holds
+//! one pair of vectors for each bit. The bit chooses one vector of its pair, and the output is the
+//! sum of the chosen vectors. So `num_bits` bits name 2^`num_bits` outputs with only `2 * num_bits`
+//! rows. An [`Assignment`] is the method by which bits are decided and trained. The reference in
+//! these docs is [bitcodes-pytorch](https://pypi.org/project/bitcodes-pytorch/).
 //!
 //! ```
 //! # #[cfg(feature = "flex")] {
@@ -18,7 +19,7 @@
 //! assert_eq!(out.quantized.dims(), [1, 6, 8]);
 //! assert_eq!(out.bits.dims(), [1, 6, 4]);
 //!
-//! // Whole bytes a vector, packed; and the same vectors back.
+//! // Packed codes have whole bytes for each vector, and decode to the same vectors.
 //! let codes = PackedCodes::from_bits(out.bits).unwrap();
 //! assert_eq!(codes.as_bytes().len(), 6);
 //! let y = bitcodes.decode(codes.unpack::<Flex, 3>(&device));
@@ -26,18 +27,21 @@
 //! # }
 //! ```
 //!
-//! Around it: codes as numbers ([`to_decimal`], [`join_rows`], [`split_bits`]), as words on the
-//! device ([`pack_words`]) and as bytes on the host ([`PackedCodes`]); losses ([`CommitmentLoss`],
-//! [`EntropyLoss`]) and [`Schedule`]s for the training; [`BitStatistics`] of how codes are used;
-//! records that are checked before they are loaded (`record`); quantizers from files of PyTorch,
-//! safetensors and records (`Checkpoint`).
+//! The crate also has:
+//!
+//! - codes as numbers ([`to_decimal`], [`join_rows`], [`split_bits`]), as words on the device
+//!   ([`pack_words`]) and as bytes on the host ([`PackedCodes`]),
+//! - losses ([`CommitmentLoss`], [`EntropyLoss`]) and [`Schedule`]s for the training,
+//! - statistics of how codes are used ([`BitStatistics`]),
+//! - records that are checked before they are loaded (`record`),
+//! - quantizers from files of PyTorch, safetensors and records (`Checkpoint`).
 //!
 //! The backend is chosen by the type parameter. On a backend that differentiates (`Autodiff<..>`)
 //! [`Bitcodes::forward`] trains, with noise; on any other it is deterministic.
 //!
 //! # Features
 //!
-//! | feature | what it brings |
+//! | feature | adds |
 //! |---|---|
 //! | `std` (default) | Burn's `std`, records, and quantizers from records |
 //! | `autodiff` (default) | Burn's `Autodiff`, and gradients of our own on the backends below |

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Distribution, Shape, Tensor, backend::Backend};
 
 /// Noise for the logits of a training pass, which lie along axis 1 of a tensor of rank `N`, or
-/// along the last axis where vectors are rows of any rank.
+/// along the last axis if vectors are rows of any rank.
 #[derive(Debug, Clone)]
 pub(crate) enum Noise<B: Backend, const N: usize> {
     /// No noise is added.
@@ -27,7 +27,7 @@ impl<B: Backend, const N: usize> Noise<B, N> {
         }
     }
 
-    /// The noise as a tensor of the logits' shape, drawn where it has to be.
+    /// Returns the noise as a tensor of the logits' shape, drawn if it is not given.
     pub fn into_tensor(self, logits: [usize; N], device: &B::Device) -> Option<Tensor<B, N>> {
         match self {
             Self::None => None,

@@ -15,37 +15,39 @@ use crate::vectors::{along, sum_over_vectors, vectors_first};
 /// denormalized(y) = (y + center) exp(log_scale) / DEVIATION
 /// ```
 ///
-/// The center follows the mean of the vectors, and the scale their deviation from it, by the gradients
-/// of the likelihood that a normal distribution gives the vectors, each with the other held. Both are
-/// constants to the encoder: a shift or a growth of all vectors changes neither bits nor output. They
-/// are parameters rather than running statistics, so that the optimizer moves them as it moves the
-/// codebook, from any part of a batch and on any device.
+/// The center follows the mean of the vectors, and the scale their deviation from it. Both are
+/// learned by maximum likelihood of a normal distribution. The gradient of each treats the other as
+/// a constant. Both are constants to the encoder: a shift or a growth of all vectors changes
+/// neither bits nor output. They are parameters rather than running statistics, so that the
+/// optimizer moves them as it moves the codebook, from any part of a batch and on any device.
 ///
-/// Vectors that are held to a codebook move back together as the center follows them, and may settle
-/// beside the origin, where some bits are the same for nearly all of them. So in training the mean of
-/// the vectors, which tells nothing about a single vector, gets less than its gradient: of `n` valid
-/// vectors, `n / (n + 32)` of it is left out. And if bits are decided jointly, the codebook has no
-/// gradient that moves all codes by the same vector: the sum of its rows is 0 from the start, unless
+/// The commitment loss holds the vectors to the codebook. So when the center moves towards their
+/// mean, all of them move back by the same amount, and their mean may stay away from the origin,
+/// where some bits are the same for nearly all vectors. In training, therefore, the mean of the
+/// vectors, which tells nothing about a single vector, gets only a part of its gradient: for `n`
+/// valid vectors, `n / (n + 32)` of it is left out. And if bits are decided jointly, the codebook
+/// has no gradient that moves all codes by the same vector: the sum of its rows is 0 from the
+/// start, unless the codebook was given, and stays the same.
 /// the codebook was given, and stays the same.
 #[derive(Module, Debug)]
 pub struct Normalization<B: Backend> {
-    /// `[features]`, the mean of the vectors in the codebook's units, where their deviation is
-    /// [`DEVIATION`](Self::DEVIATION): an optimizer whose steps do not depend on the gradient's size,
-    /// as Adam's, moves it as fast as the codebook.
+    /// The mean of the vectors, `[features]`, in the codebook's units: their deviation is
+    /// [`DEVIATION`](Self::DEVIATION). So an optimizer whose steps do not depend on the gradient's
+    /// size, such as Adam, moves the center as fast as the codebook.
     pub center: Param<Tensor<B, 1>>,
-    /// `[1]`, the natural logarithm of the standard deviation of the vectors' features.
+    /// The natural logarithm of the standard deviation of the vectors' features, `[1]`.
     pub log_scale: Param<Tensor<B, 1>>,
 }
 
-/// Number of vectors of which half of the mean's gradient is left out. In training with 256 vectors, 8
-/// left bits less balanced, and 128 was no better.
+/// With this many vectors, half of the mean's gradient is left out. In training with 256 vectors, a
+/// value of 8 left bits less balanced, and 128 was no better.
 const MEAN_VECTORS: f64 = 32.0;
 
 impl<B: Backend> Normalization<B> {
-    /// The standard deviation of a feature of normalized vectors, over all features.
+    /// The standard deviation of normalized vectors, taken over all features together.
     pub const DEVIATION: f64 = 0.5;
 
-    /// The normalization of vectors around the origin with a deviation of 1.
+    /// Returns the normalization of vectors around the origin with a deviation of 1.
     pub(crate) fn unit(features: usize, device: &B::Device) -> Self {
         Self::of(
             Tensor::zeros([features], device),
@@ -66,7 +68,7 @@ impl<B: Backend> Normalization<B> {
         self.times_scale(x, -1.0) * Self::DEVIATION - along(self.fixed_center(dtype))
     }
 
-    /// Brings normalized vectors along axis 1 back to their own units:
+    /// Brings normalized vectors along axis 1 back to the units of `x`:
     /// `(y + center) exp(log_scale) / DEVIATION`.
     pub(crate) fn denormalized<const N: usize>(&self, y: Tensor<B, N>) -> Tensor<B, N> {
         let dtype = FloatDType::from(y.dtype());
@@ -96,7 +98,7 @@ impl<B: Backend> Normalization<B> {
         x - (along(self.fixed_center(dtype)) + zero)
     }
 
-    /// The center as a constant.
+    /// Returns the center as a constant.
     fn fixed_center(&self, dtype: FloatDType) -> Tensor<B, 1> {
         untracked(self.center.val()).cast(dtype)
     }
@@ -113,8 +115,9 @@ impl<B: Backend> Normalization<B> {
         x * along((log_scale * sign).exp())
     }
 
-    /// The loss `[1]` by which center and scale follow the vectors: the negative logarithm of the
-    /// vectors' likelihood, less its value. It is 0, and has a gradient unless no vector is valid.
+    /// Computes the loss `[1]` by which center and scale follow the vectors: the negative
+    /// log-likelihood minus a constant equal to it, so the value is 0 and the gradient is kept. If
+    /// no vector is valid, there is no gradient.
     pub(crate) fn following_loss<const N: usize>(
         &self,
         x: Tensor<B, N>,

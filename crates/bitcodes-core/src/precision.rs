@@ -4,7 +4,7 @@ use burn::tensor::{DType, FloatDType, Tensor, activation, backend::Backend};
 
 /// Returns f64 if one of the types is f64, otherwise f32.
 ///
-/// Bits are never decided in half precision: where the terms of a logit are much larger than the
+/// Bits are never decided in half precision: if the terms of a logit are much larger than the
 /// logit, rounding would decide the bit.
 pub(crate) fn working(dtypes: impl IntoIterator<Item = DType>) -> FloatDType {
     match dtypes.into_iter().any(|dtype| dtype == DType::F64) {

@@ -53,14 +53,14 @@ pub enum Curve {
     Cosine,
 }
 
-/// The error of a text that is no [`Schedule`]; it holds the text.
+/// The error of a text that is not a [`Schedule`]; it holds the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no schedule, expected a number, or linear, exponential or cosine with :START:END:STEPS"
 )]
 pub struct ScheduleParseError(String);
 
-/// The error of a schedule that is no curve.
+/// The error of a schedule that is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {

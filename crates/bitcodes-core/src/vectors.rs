@@ -7,7 +7,8 @@ use burn::tensor::{BasicOps, Bool, Int, Tensor, backend::Backend};
 
 use crate::backend::lend::{reshaped_floats, reshaped_integers};
 
-/// Whether the vectors of a tensor of rank `N` are its rows, and not the positions of a map.
+/// Returns whether the vectors of a tensor of rank `N` are its rows, and not the positions of a
+/// map.
 pub(crate) const fn are_rows<const N: usize>() -> bool {
     N == 2
 }
@@ -76,8 +77,8 @@ fn rows_of<const D: usize>(dims: [usize; D]) -> [usize; 2] {
     [dims[..D - 1].iter().product(), dims[D - 1]]
 }
 
-/// Whether an axis other than the last is empty. Neither Burn's `reshape` nor the kernels of its
-/// GPU backends take empty tensors.
+/// Returns whether an axis other than the last is empty. Neither Burn's `reshape` nor the kernels
+/// of its GPU backends take empty tensors.
 pub(crate) fn has_no_vectors<B: Backend, const D: usize, K: BasicOps<B>>(
     tensor: &Tensor<B, D, K>,
 ) -> bool {

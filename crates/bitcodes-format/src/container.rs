@@ -6,20 +6,21 @@ use crate::{FloatType, FormatError, Method, TensorInfo};
 
 /// Tensors of a file, and the settings that stand beside a codebook.
 pub(crate) trait Container: Debug {
-    /// The names of all tensors, in any order.
+    /// Returns the names of all tensors, in any order.
     fn names(&self) -> Vec<&str>;
 
-    /// Description of a tensor, if there is one of this name.
+    /// Returns the description of a tensor, if there is one of this name.
     fn info(&self, name: &str) -> Option<TensorInfo>;
 
-    /// The bytes of a tensor that is there, in row-major order: as many as its shape needs with
-    /// elements of this type, which is its type by [`info`](Self::info).
+    /// Returns the bytes of a tensor that the file has, in row-major order. `float_type` is its
+    /// type by [`info`](Self::info), and there are as many bytes as its shape needs.
     fn bytes(&self, name: &str, float_type: FloatType) -> Result<Vec<u8>, FormatError>;
 
-    /// The settings of the quantizer whose tensors' names begin with the prefix, with its last dot.
+    /// Returns the settings of the quantizer whose tensors' names begin with `prefix`, last dot
+    /// included.
     fn settings(&self, prefix: &str) -> Result<Settings, FormatError>;
 
-    /// Whether a quantizer's tensors have to be in single precision.
+    /// Returns whether a quantizer's tensors have to be in single precision.
     fn is_single_precision(&self) -> bool {
         false
     }
@@ -28,9 +29,9 @@ pub(crate) trait Container: Debug {
 /// Everything that a file says of a quantizer beside its tensors.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// The part of the file that has the settings, for errors; `None` where there are none.
+    /// Part of the file that has the settings, for errors; `None` if there is none.
     pub part: Option<&'static str>,
-    /// `[2 * num_bits, features]`, where the settings have the dimensions too.
+    /// Shape of the codebook, `[2 * num_bits, features]`, if the settings have the dimensions too.
     pub codebook_shape: Option<[usize; 2]>,
     pub method: Option<Method>,
     pub normalizes: bool,

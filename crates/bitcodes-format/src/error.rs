@@ -1,6 +1,6 @@
 //! Reasons why a file gives no quantizer.
 
-/// A file that cannot be read, or that has no quantizer.
+/// Error of a file that cannot be read, or that has no quantizer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
@@ -37,7 +37,7 @@ pub enum FormatError {
     Pickle {
         /// Position in the pickle.
         position: usize,
-        /// What is wrong there.
+        /// The reason why the pickle cannot be followed.
         reason: String,
     },
     /// A tensor needs more bytes than its storage in a PyTorch file has.
@@ -149,16 +149,16 @@ pub enum FormatError {
     /// The metadata of a file of ours cannot be read.
     #[error("its metadata has the {key} {found:?}: {reason}")]
     Metadata {
-        /// What the entry is: the configuration, or the step.
+        /// The kind of entry: the configuration, or the step.
         key: &'static str,
         /// The entry, at most 200 characters of it.
         found: String,
-        /// What is wrong with it.
+        /// The reason why the entry cannot be read.
         reason: String,
     },
 }
 
-/// The first few names.
+/// Lists the first few names.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 8;
     let shown = |name: &String| match name.as_str() {
@@ -173,7 +173,7 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// At most 200 characters of a text from a file, for an error.
+/// Returns at most 200 characters of a text from a file, for an error.
 #[cfg(any(feature = "record", feature = "safetensors"))]
 pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(200).collect()

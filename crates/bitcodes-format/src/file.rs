@@ -11,15 +11,15 @@ pub struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    /// Recognizes the container by its bytes and reads what it holds; values of tensors are read
+    /// Recognizes the container by its bytes and reads its contents; the values of tensors are read
     /// when they are asked for.
     ///
     /// # Errors
     ///
-    /// [`FormatError`] says why the bytes are no whole file.
+    /// Returns [`FormatError`] if the bytes are not a whole file; it holds the reason.
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, FormatError> {
         const ZIP: &[u8] = b"PK\x03\x04";
-        // A pickle of the number that marks PyTorch's files of before version 1.6.
+        // This is a pickle of the number that marks PyTorch's files of before version 1.6.
         const OLDER: &[u8] = &[0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46];
         let container = if bytes.starts_with(ZIP) {
             pytorch(bytes)?
@@ -39,25 +39,26 @@ impl<'a> File<'a> {
         Ok(Self { container })
     }
 
-    /// The names of all tensors, in alphabetical order. Dots join the names of nested dicts and
-    /// modules.
+    /// Returns the names of all tensors, in alphabetical order. Dots join the names of nested dicts
+    /// and modules.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let mut names = self.container.names();
         names.sort_unstable();
         names.into_iter()
     }
 
-    /// Shape and element type of a tensor; `None` where the file has no tensor of this name.
+    /// Returns shape and element type of a tensor; `None` if the file has no tensor of this name.
     pub fn info(&self, name: &str) -> Option<TensorInfo> {
         self.container.info(name)
     }
 
-    /// The values of a tensor, in row-major order.
+    /// Returns the values of a tensor, in row-major order.
     ///
     /// # Errors
     ///
-    /// [`FormatError::NoTensor`], [`FormatError::Type`] where the elements are not floating-point
-    /// numbers, and the error of the container where the tensor is damaged.
+    /// Returns [`FormatError::NoTensor`] if there is no such tensor, [`FormatError::Type`] if the
+    /// elements are not floating-point numbers, and the error of the container if the tensor is
+    /// damaged.
     pub fn values(&self, name: &str) -> Result<Values, FormatError> {
         let info = self.info(name).ok_or_else(|| self.no_tensor(name.into()))?;
         let ElementType::Float(float_type) = info.element_type else {
@@ -71,17 +72,17 @@ impl<'a> File<'a> {
         Ok(Values::new(float_type, bytes))
     }
 
-    /// The quantizer whose codebook is `PREFIX.codebook`; without a prefix, `codebook`, or the only
-    /// tensor whose name ends with `.codebook`.
+    /// Reads the quantizer whose codebook is `PREFIX.codebook`. Without a prefix, the codebook is
+    /// `codebook`, or the only tensor whose name ends with `.codebook`.
     ///
     /// The dimensions are those of the codebook. All values are finite, and all shapes fit the
-    /// dimensions. Whether a configuration with these settings is valid is not checked: the limits
-    /// of the encoder are not known here.
+    /// dimensions. It is not checked that the settings make a valid configuration, because the
+    /// limits of the encoder are not known here.
     ///
     /// # Errors
     ///
-    /// [`FormatError`] where there is no such codebook, or a part of the quantizer is missing,
-    /// damaged, or does not fit the others.
+    /// Returns [`FormatError`] if there is no such codebook, or if a part of the quantizer is
+    /// missing, damaged, or does not fit the others.
     pub fn quantizer(&self, prefix: Option<&str>) -> Result<QuantizerParts, FormatError> {
         let name = self.codebook_name(prefix)?;
         let shape = self.info(&name).map_or(Vec::new(), |info| info.shape);
@@ -154,7 +155,7 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The values of a quantizer's tensor that is there, all finite.
+    /// Returns the values of a quantizer's tensor that the file has, all finite.
     fn finite_values(&self, name: String, wanted: &[usize]) -> Result<Values, FormatError> {
         let info = self.info(&name);
         let info = info.ok_or_else(|| self.no_tensor(name.clone()))?;
@@ -188,7 +189,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// Whether the bytes begin as a map of MessagePack with the first key of a record.
+/// Returns whether the bytes begin as a map of MessagePack with the first key of a record.
 fn is_record(bytes: &[u8]) -> bool {
     let Some((0x81..=0x8f, rest)) = bytes.split_first() else {
         return false;

@@ -1,9 +1,9 @@
 //! Quantizers of Bitcodes in files, without Burn.
 //!
 //! [`File::from_bytes`] takes the bytes of a PyTorch file (`.pt`, `.pth`), of safetensors or of a
-//! Burn record (`.mpk`), and recognizes which of them it has. [`File::quantizer`] gives the
-//! quantizer in the file as [`QuantizerParts`]: plain values, shapes and settings, from which any
-//! front end can build a quantizer.
+//! Burn record (`.mpk`), and recognizes the kind of file. [`File::quantizer`] gives the quantizer
+//! in the file as [`QuantizerParts`]: plain values, shapes and settings, from which any front end
+//! can build a quantizer.
 //!
 //! ```
 //! # #[cfg(feature = "safetensors")] {

@@ -12,23 +12,23 @@ pub(crate) const LOG_SCALE: &str = "normalization.log_scale";
 /// Everything that a file holds of one quantizer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuantizerParts {
-    /// Beginning of the names of the quantizer's tensors, with its last dot; empty where the
-    /// quantizer stands alone.
+    /// Beginning of the names of the quantizer's tensors, with its last dot; empty if the quantizer
+    /// stands alone.
     pub prefix: String,
     /// Length of a vector, at least 1.
     pub features: usize,
-    /// Bits of a code, at least 1.
+    /// Number of bits of a code, at least 1.
     pub num_bits: usize,
     /// Finite values, `[2 * num_bits, features]`; rows `2p` and `2p + 1` are the pair of bit `p`.
     pub codebook: Values,
-    /// Center and scale, where the quantizer normalizes.
+    /// Center and scale, if the quantizer normalizes.
     pub normalization: Option<NormalizationParts>,
-    /// The method that decides bits. A state dict of the reference does not name one: its method
-    /// is [`Method::Independent`].
+    /// Method that decides bits. The field is `None` if the file does not name a method, as in a
+    /// state dict of the reference. A quantizer without a method is [`Method::Independent`].
     pub method: Option<Method>,
-    /// Training steps that the schedules have advanced by; 0 where the file has none.
+    /// Number of training steps that the schedules have advanced by; 0 if the file has none.
     pub step: usize,
-    /// Configuration as JSON, where the file has it: in the metadata of our safetensors.
+    /// Configuration as JSON, if the file has it: in the metadata of our safetensors.
     pub config: Option<String>,
 }
 
@@ -36,27 +36,27 @@ pub struct QuantizerParts {
 /// `normalized(x) = DEVIATION * x / exp(log_scale) - center`, with a `DEVIATION` of 1/2.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NormalizationParts {
-    /// `[features]`
+    /// Center of each feature, `[features]`.
     pub center: Values,
-    /// `[1]`
+    /// Logarithm of the scale, `[1]`.
     pub log_scale: Values,
 }
 
 /// Method that decides the bits of a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// Each bit is decided for itself.
+    /// Each bit is decided alone.
     Independent,
     /// A beam search decides all bits together.
     Joint {
-        /// Width of the beam, as the file has it: whether the encoder takes a beam of this width
-        /// is not checked here.
+        /// Width of the beam, as the file has it. It is not checked that the encoder takes such a
+        /// beam.
         beam: usize,
     },
 }
 
 impl Method {
-    /// Name of the method in files: `independent` or `joint`.
+    /// Returns the name of the method in files: `independent` or `joint`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Independent => "independent",
@@ -64,7 +64,7 @@ impl Method {
         }
     }
 
-    /// Width of the beam, if the method has one.
+    /// Returns the width of the beam, if the method has one.
     pub const fn beam(self) -> Option<usize> {
         match self {
             Self::Independent => None,
@@ -72,7 +72,7 @@ impl Method {
         }
     }
 
-    /// The method of a file that has this name and this beam.
+    /// Returns the method of a file that has this name and this beam.
     #[cfg(any(feature = "record", feature = "safetensors"))]
     pub(crate) fn of_file(name: &str, beam: Option<usize>) -> Result<Self, WrongField> {
         let wrong = |field, found, wanted| WrongField {
@@ -100,7 +100,7 @@ impl Method {
     }
 }
 
-/// A field of an assignment in a file that makes no method.
+/// Error of a field that gives no method, in the assignment of a file.
 #[cfg(any(feature = "record", feature = "safetensors"))]
 #[derive(Debug)]
 pub(crate) struct WrongField {
@@ -109,7 +109,7 @@ pub(crate) struct WrongField {
     pub wanted: &'static str,
 }
 
-/// The [name](Method::name) of the method.
+/// Writes the [name](Method::name) of the method.
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

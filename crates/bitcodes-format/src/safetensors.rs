@@ -123,7 +123,8 @@ impl Container for Safetensors<'_> {
     }
 }
 
-/// The bytes of a safetensors file with one quantizer, which [`File`](crate::File) reads again.
+/// Returns the bytes of a safetensors file with one quantizer, which [`File`](crate::File) reads
+/// again.
 ///
 /// `config` is the configuration as JSON. It has to have the fields `features`, `num_bits`,
 /// `normalize` and `assignment`, and to agree with the tensors; others are kept as they are.
@@ -136,7 +137,7 @@ impl Container for Safetensors<'_> {
 ///
 /// # Panics
 ///
-/// If the codebook has no whole vectors of `features` values.
+/// Panics if the codebook has no whole vectors of `features` values.
 pub fn to_safetensors(
     codebook: &Values,
     features: usize,

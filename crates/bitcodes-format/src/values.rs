@@ -18,7 +18,7 @@ pub enum FloatType {
 }
 
 impl FloatType {
-    /// Bytes of one number.
+    /// Returns the number of bytes of one number.
     pub const fn size_bytes(self) -> usize {
         match self {
             Self::F16 | Self::Bf16 => 2,
@@ -28,7 +28,7 @@ impl FloatType {
     }
 }
 
-/// The name that safetensors give the type: `F16`, `BF16`, `F32` or `F64`.
+/// Writes the name that safetensors give the type: `F16`, `BF16`, `F32` or `F64`.
 impl fmt::Display for FloatType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -49,7 +49,7 @@ pub enum ElementType {
     Other(String),
 }
 
-/// The name of the type.
+/// Writes the name of the type.
 impl fmt::Display for ElementType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -76,11 +76,11 @@ pub struct Values {
 }
 
 impl Values {
-    /// Values of this type from their bytes, each number little-endian.
+    /// Makes values of this type from their bytes, each number little-endian.
     ///
     /// # Panics
     ///
-    /// If the last number is not whole.
+    /// Panics if the last number is not whole.
     pub fn new(float_type: FloatType, bytes: Vec<u8>) -> Self {
         let size = float_type.size_bytes();
         assert!(
@@ -91,38 +91,38 @@ impl Values {
         Self { float_type, bytes }
     }
 
-    /// Values in single precision.
+    /// Makes values in single precision.
     pub fn from_f32(values: &[f32]) -> Self {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes());
         Self::new(FloatType::F32, bytes.collect())
     }
 
-    /// Type of the numbers.
+    /// Returns the type of the numbers.
     pub fn float_type(&self) -> FloatType {
         self.float_type
     }
 
-    /// Number of values.
+    /// Returns the number of values.
     pub fn len(&self) -> usize {
         self.bytes.len() / self.float_type.size_bytes()
     }
 
-    /// Whether there are no values.
+    /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The bytes of all values, each number little-endian.
+    /// Returns the bytes of all values, each number little-endian.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The bytes of all values, without a copy.
+    /// Returns the bytes of all values, without a copy.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// The values in double precision, which represents each of them exactly.
+    /// Returns the values in double precision, which represents each of them exactly.
     pub fn to_f64(&self) -> Vec<f64> {
         let bytes = &self.bytes;
         match self.float_type {
@@ -133,7 +133,7 @@ impl Values {
         }
     }
 
-    /// The values in single precision: exact, unless the file has them in double precision.
+    /// Returns the values in single precision: exact, unless the file has them in double precision.
     pub fn to_f32(&self) -> Vec<f32> {
         let bytes = &self.bytes;
         match self.float_type {

@@ -58,12 +58,12 @@ impl AutoencoderConfig {
     /// Largest number of features and of bits of a token, more than a toy has use for.
     pub const MAX_DIM: usize = 4096;
 
-    /// Number of tokens of an image.
+    /// Returns the number of tokens of an image.
     pub fn tokens(&self) -> usize {
         (self.height / Self::PATCH) * (self.width / Self::PATCH)
     }
 
-    /// Number of bits of an image's code: the bits of all its tokens.
+    /// Returns the number of bits of an image's code: the bits of all its tokens.
     pub fn bits_per_image(&self) -> usize {
         self.tokens() * self.quantizer.num_bits
     }
@@ -72,7 +72,7 @@ impl AutoencoderConfig {
     ///
     /// # Errors
     ///
-    /// The first [`AutoencoderConfigError`] that applies.
+    /// Returns the first [`AutoencoderConfigError`] that applies.
     pub fn validate(&self) -> Result<(), AutoencoderConfigError> {
         let (height, width) = (self.height, self.width);
         let fits = |side: usize| {
@@ -96,7 +96,7 @@ impl AutoencoderConfig {
     ///
     /// # Panics
     ///
-    /// If [`validate`](Self::validate) gives an error.
+    /// Panics if [`validate`](Self::validate) gives an error.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Autoencoder<B> {
         self.validate()
             .unwrap_or_else(|error| panic!("AutoencoderConfig: {error}"));
@@ -123,12 +123,12 @@ impl AutoencoderConfig {
     ///
     /// # Errors
     ///
-    /// If the quantizer cannot start from the tokens.
+    /// Returns [`ConfigError`] if the quantizer cannot start from the tokens.
     ///
     /// # Panics
     ///
-    /// If [`validate`](Self::validate) gives an error, or if the images have another size than the
-    /// configuration's.
+    /// Panics if [`validate`](Self::validate) gives an error, or if the images have another size
+    /// than the configuration's.
     pub fn try_init_from_images<B: Backend>(
         &self,
         images: Tensor<B, 3>,
@@ -145,7 +145,7 @@ impl AutoencoderConfig {
     ///
     /// # Errors
     ///
-    /// If [`validate`](Self::validate) gives an error.
+    /// Returns [`AutoencoderConfigError`] if [`validate`](Self::validate) gives one.
     pub(crate) fn to_be_loaded<B: Backend>(
         &self,
         device: &B::Device,
@@ -213,8 +213,8 @@ impl<B: Backend> Autoencoder<B> {
     ///
     /// # Panics
     ///
-    /// If the images have another height or width than the configuration's, or if the noise has
-    /// another shape.
+    /// Panics if the images have another height or width than the configuration's, or if the noise
+    /// has another shape.
     pub fn forward_with_noise(
         &self,
         images: Tensor<B, 3>,
@@ -239,7 +239,7 @@ impl<B: Backend> Autoencoder<B> {
     ///
     /// # Panics
     ///
-    /// If the images have another height or width than the configuration's.
+    /// Panics if the images have another height or width than the configuration's.
     pub fn encode(&self, images: Tensor<B, 3>) -> Tensor<B, 3, Int> {
         let tokens = self.encoder.forward(self.patches(images));
         self.quantizer.encode(tokens).swap_dims(0, 1)
@@ -254,7 +254,7 @@ impl<B: Backend> Autoencoder<B> {
     ///
     /// # Panics
     ///
-    /// If the images have another height or width than the configuration's.
+    /// Panics if the images have another height or width than the configuration's.
     pub fn logits(&self, images: Tensor<B, 3>) -> Tensor<B, 3> {
         let tokens = self.encoder.forward(self.patches(images));
         self.quantizer.logits(tokens).swap_dims(0, 1)
@@ -271,7 +271,7 @@ impl<B: Backend> Autoencoder<B> {
         self.picture(self.decoder.forward(tokens))
     }
 
-    /// Number of tokens of an image.
+    /// Returns the number of tokens of an image.
     pub fn tokens(&self) -> usize {
         (self.height / AutoencoderConfig::PATCH) * (self.width / AutoencoderConfig::PATCH)
     }

@@ -22,24 +22,24 @@ pub struct CodeMetric {
 }
 
 impl CodeMetric {
-    /// The mean entropy of a bit: 1 if every bit is 0 and 1 equally often.
+    /// Makes the metric of the mean entropy of a bit: 1 if every bit is 0 and 1 equally often.
     pub fn bit_entropy() -> Self {
         Self::new("Bit entropy", true, 3, BitStatistics::mean_entropy)
     }
 
-    /// The mean magnitude of the correlation between two bits.
+    /// Makes the metric of the mean magnitude of the correlation between two bits.
     pub fn bit_correlation() -> Self {
         Self::new("Bit correlation", false, 3, BitStatistics::mean_correlation)
     }
 
-    /// The number of different codes.
+    /// Makes the metric of the number of different codes.
     pub fn codes_used() -> Self {
         Self::new("Codes used", true, 0, |statistics| {
             statistics.codes_used().value
         })
     }
 
-    /// The perplexity of the codes.
+    /// Makes the metric of the perplexity of the codes.
     pub fn perplexity() -> Self {
         Self::new("Perplexity", true, 1, |statistics| {
             statistics.perplexity().value

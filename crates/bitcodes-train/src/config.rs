@@ -8,7 +8,7 @@ use crate::autoencoder::AutoencoderConfig;
 /// Configuration of a training.
 #[derive(Config, Debug, PartialEq)]
 pub struct TrainConfig {
-    /// Passes over the images to train on.
+    /// Number of passes over the training images.
     #[config(default = 60)]
     pub epochs: usize,
     /// Number of images in one training step.
@@ -57,7 +57,7 @@ impl TrainConfig {
     ///
     /// # Errors
     ///
-    /// The first [`TrainConfigError`] that applies.
+    /// Returns the first [`TrainConfigError`] that applies.
     pub fn validate(&self, quantizer: &BitcodesConfig) -> Result<(), TrainConfigError> {
         let counts = [
             ("bits", quantizer.num_bits, Self::MAX_BITS),

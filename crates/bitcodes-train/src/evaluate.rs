@@ -10,8 +10,8 @@ use crate::data::ImageSet;
 use crate::metrics::SquaredError;
 use crate::npy::npy;
 
-/// A set's images as decoded from their packed codes, with the codes, their statistics and the
-/// error.
+/// Images that were decoded from the packed codes of a set, with the codes, their statistics and
+/// the error.
 #[derive(Debug)]
 pub struct Reconstructions {
     height: usize,
@@ -32,7 +32,7 @@ impl Reconstructions {
     ///
     /// # Errors
     ///
-    /// [`CodesError::Device`] if the device cannot be read.
+    /// Returns [`CodesError::Device`] if the device cannot be read.
     pub fn of<B: Backend>(
         model: &Autoencoder<B>,
         set: &ImageSet,
@@ -67,12 +67,12 @@ impl Reconstructions {
         })
     }
 
-    /// The squared error between the reconstructions and the images.
+    /// Returns the squared error between the reconstructions and the images.
     pub fn error(&self) -> SquaredError {
         self.error
     }
 
-    /// The statistics of the codes of all tokens.
+    /// Returns the statistics of the codes of all tokens.
     pub fn statistics(&self) -> &BitStatistics {
         &self.statistics
     }
@@ -81,7 +81,7 @@ impl Reconstructions {
     ///
     /// # Panics
     ///
-    /// If there is no such image.
+    /// Panics if there is no such image.
     pub fn pixels(&self, index: usize) -> &[f32] {
         let size = self.height * self.width;
         &self.pixels[index * size..][..size]
@@ -91,7 +91,7 @@ impl Reconstructions {
     ///
     /// # Errors
     ///
-    /// If the writer fails, which it does not when it writes to memory.
+    /// Returns [`io::Error`] if the writer fails, which it does not when it writes to memory.
     pub fn to_npy(&self) -> io::Result<Vec<u8>> {
         let (height, width) = (self.height as u64, self.width as u64);
         let images = self.pixels.len() as u64 / (height * width);
@@ -103,7 +103,7 @@ impl Reconstructions {
     ///
     /// # Errors
     ///
-    /// If the writer fails, which it does not when it writes to memory.
+    /// Returns [`io::Error`] if the writer fails, which it does not when it writes to memory.
     pub fn codes_to_npy(&self) -> io::Result<Vec<u8>> {
         let images: usize = self.codes.iter().map(|codes| codes.dims()[0]).sum();
         let (tokens, num_bits) = match self.codes.first() {

@@ -16,11 +16,11 @@ use crate::files;
 pub struct LoadError {
     /// The file.
     pub path: PathBuf,
-    /// Why it cannot be loaded.
+    /// The reason why it cannot be loaded.
     pub cause: LoadCause,
 }
 
-/// Why the autoencoder of a run cannot be loaded.
+/// The reason why the autoencoder of a run cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadCause {
@@ -50,7 +50,7 @@ struct ModelOfRun {
 ///
 /// # Errors
 ///
-/// [`LoadError`] names the file that is missing or broken, or says how the two files do not match.
+/// Returns [`LoadError`] if a file is missing or broken, or if the two files do not match.
 pub fn load_model<B: Backend>(
     run: &Path,
     device: &B::Device,
@@ -73,7 +73,8 @@ pub fn load_model<B: Backend>(
 ///
 /// # Errors
 ///
-/// [`LoadCause::Config`] and [`LoadCause::Model`].
+/// Returns [`LoadCause::Config`] if the bytes are not the configuration of a run, and
+/// [`LoadCause::Model`] if the autoencoder's configuration is not valid.
 pub fn read_config(bytes: &[u8]) -> Result<AutoencoderConfig, LoadCause> {
     let config = serde_json::from_slice(bytes);
     let ModelOfRun { model: config } =
@@ -89,7 +90,8 @@ pub fn read_config(bytes: &[u8]) -> Result<AutoencoderConfig, LoadCause> {
 ///
 /// # Errors
 ///
-/// [`LoadCause::Model`] and [`LoadCause::Record`].
+/// Returns [`LoadCause::Model`] if the configuration is not valid, and [`LoadCause::Record`] if the
+/// bytes are not a record of this autoencoder.
 pub fn read_model<B: Backend>(
     config: &AutoencoderConfig,
     bytes: &[u8],

@@ -28,7 +28,7 @@ pub struct SquaredError {
 }
 
 impl SquaredError {
-    /// The mean squared error; NaN if there are no pixels.
+    /// Returns the mean squared error; NaN if there are no pixels.
     pub fn mean(&self) -> f64 {
         self.sum / self.pixels as f64
     }
@@ -54,7 +54,7 @@ pub struct BatchOutput<B: Backend> {
 impl<B: Backend> BatchOutput<B> {
     /// Joins the outputs of the parts of a batch of `pixels` pixels.
     ///
-    /// Each part gives the mean squared error that it adds to the batch's `[1]`, and its bits.
+    /// Each part has its share of the batch's mean squared error, `[1]`, and its bits.
     pub(crate) fn of_parts(
         parts: impl IntoIterator<Item = (Tensor<B, 1>, Tensor<B, 3, Int>)>,
         pixels: usize,
@@ -87,7 +87,7 @@ pub struct BatchCodes {
 }
 
 impl BatchCodes {
-    /// Makes it from codes.
+    /// Makes the codes of a batch from packed codes.
     pub fn new(codes: PackedCodes) -> Self {
         Self {
             codes,
@@ -95,7 +95,7 @@ impl BatchCodes {
         }
     }
 
-    /// The statistics of the codes.
+    /// Returns the statistics of the codes.
     pub fn statistics(&self) -> &BitStatistics {
         self.statistics.get_or_init(|| {
             let mut statistics = BitStatistics::new(self.codes.num_bits());
@@ -146,7 +146,7 @@ pub struct ReconstructionMetric {
 }
 
 impl ReconstructionMetric {
-    /// The mean squared error.
+    /// Makes the metric of the mean squared error.
     pub fn mse() -> Self {
         Self {
             name: Arc::new("MSE".into()),
@@ -158,7 +158,7 @@ impl ReconstructionMetric {
         }
     }
 
-    /// The peak signal-to-noise ratio, [`psnr_db`].
+    /// Makes the metric of the peak signal-to-noise ratio, [`psnr_db`].
     pub fn psnr() -> Self {
         Self {
             name: Arc::new("PSNR".into()),

@@ -1,5 +1,5 @@
-//! The MLP-Mixer ([Tolstikhin et al. 2021](https://arxiv.org/abs/2105.01601)) that the encoder and
-//! the decoder of the autoencoder are.
+//! The MLP-Mixer ([Tolstikhin et al. 2021](https://arxiv.org/abs/2105.01601)), the network of the
+//! autoencoder's encoder and decoder.
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
@@ -40,7 +40,7 @@ impl<B: Backend> Mlp<B> {
     }
 }
 
-/// The exact GELU, `x * (1 + erf(x / sqrt(2))) / 2`.
+/// Computes the exact GELU, `x * (1 + erf(x / sqrt(2))) / 2`.
 ///
 /// It is composed of smaller operations because autodiff then keeps `erf(..)` for the backward
 /// pass, while Burn's own GELU computes it a second time. On Flex `erf` is the slowest operation of
@@ -123,7 +123,7 @@ impl<B: Backend> Mixer<B> {
     ///
     /// # Panics
     ///
-    /// If the position is not [`WIDTH`](Self::WIDTH) wide.
+    /// Panics if the position is not [`WIDTH`](Self::WIDTH) wide.
     pub fn new(input: usize, output: usize, position: Tensor<B, 2>) -> Self {
         let ([tokens, width], device) = (position.dims(), &position.device());
         assert_eq!(width, Self::WIDTH, "Mixer: width of the position");

@@ -8,7 +8,7 @@ use npyz::{AutoSerialize, WriterBuilder};
 ///
 /// # Errors
 ///
-/// If the number of elements is not the shape's.
+/// Returns [`io::Error`] if the number of elements is not the shape's.
 pub fn npy<T: AutoSerialize + Copy>(shape: &[u64], elements: &[T]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut writer = npyz::WriteOptions::new()

@@ -18,7 +18,7 @@ const BACKGROUND: u8 = 255;
 ///
 /// # Errors
 ///
-/// If the picture cannot be encoded.
+/// Returns [`png::EncodingError`] if the picture cannot be encoded.
 pub fn side_by_side(
     set: &ImageSet,
     reconstructions: &Reconstructions,

@@ -57,7 +57,7 @@ struct OutcomeState {
 }
 
 impl Outcome {
-    /// Number of epochs that were trained and tested.
+    /// Returns the number of epochs that were trained and tested.
     pub fn epochs(&self) -> usize {
         self.state().epochs
     }

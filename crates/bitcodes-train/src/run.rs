@@ -1,6 +1,6 @@
 //! The folder of a run, with the results of a training.
 //!
-//! Whenever the program is killed, each file is whole or is not there. The file of metrics grows by
+//! Each file is whole or missing, whenever the program is killed. The file of metrics grows by
 //! whole epochs.
 
 use std::fs;
@@ -22,7 +22,7 @@ use crate::files;
 pub struct Unwritten {
     /// The path, or the words "standard output".
     pub what: String,
-    /// Why it cannot be written.
+    /// The reason why it cannot be written.
     pub source: io::Error,
 }
 
@@ -58,8 +58,8 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::Taken`] if the folder holds a file of a run and `overwrite` is not set;
-    /// [`RunError::Unwritten`] if the folder cannot be written to.
+    /// Returns [`RunError::Taken`] if the folder holds a file of a run and `overwrite` is not set,
+    /// and [`RunError::Unwritten`] if the folder cannot be written to.
     pub fn at(path: &Path, overwrite: bool) -> Result<Self, RunError> {
         let run = Self {
             path: path.to_path_buf(),
@@ -79,7 +79,7 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::Unwritten`] if the folder cannot be made.
+    /// Returns [`RunError::Unwritten`] if the folder cannot be made.
     pub fn next_in(parent: &Path) -> Result<Self, RunError> {
         fs::create_dir_all(parent).map_err(Unwritten::to(parent))?;
         let mut number = 1u64;
@@ -93,7 +93,7 @@ impl RunFolder {
         }
     }
 
-    /// The path of the folder.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -125,7 +125,7 @@ impl RunFolder {
     /// Writes a file of the run, whole or not at all.
     ///
     /// # Errors
-    ///
+    /// Returns [`Unwritten`] if the file cannot be written.
     /// If the file cannot be written.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), Unwritten> {
         write_file(&self.path.join(name), contents)
@@ -134,7 +134,7 @@ impl RunFolder {
     /// Writes a value as a JSON file of the run, whole or not at all.
     ///
     /// # Errors
-    ///
+    /// Returns [`Unwritten`] if the file cannot be written.
     /// If the file cannot be written.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Unwritten> {
         let json = serde_json::to_vec_pretty(value);
@@ -147,7 +147,7 @@ impl RunFolder {
 /// Writes a file, whole or not at all. A file that exists is replaced.
 ///
 /// # Errors
-///
+/// Returns [`Unwritten`] if the file cannot be written.
 /// If the file cannot be written.
 pub fn write_file(path: &Path, contents: &[u8]) -> Result<(), Unwritten> {
     write_whole(path, contents).map_err(Unwritten::to(path))

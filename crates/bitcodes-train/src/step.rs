@@ -69,10 +69,10 @@ impl<B: AutodiffBackend> Autoencoder<B> {
     /// `noise` is `[images, tokens, num_bits]`. The errors and the quantizer's losses of the parts
     /// are averaged with the parts' sizes as weights.
     ///
-    /// Three terms are not a mean over vectors, so that parts change them: the entropy loss, the
-    /// mean vector whose gradient the normalization reduces, and the loss of unused bits. The
-    /// entropy loss needs the whole batch as one part. For the other two a part of many more than
-    /// 32 vectors is enough.
+    /// Three terms are not means over vectors, so they depend on how the batch is cut: the entropy
+    /// loss, the mean vector whose gradient the normalization reduces, and the loss of constant
+    /// bits. The entropy loss needs the whole batch as one part. For the other two a part of many
+    /// more than 32 vectors is enough.
     fn step_with_noise(
         &self,
         batch: ImageBatch<B>,
@@ -254,7 +254,7 @@ mod tests {
             let (error, codes, gradients) = step(part_size);
             assert_eq!(error.pixels, 50 * 64);
             assert_eq!(codes.dims(), [50, 4]);
-            // A bit may differ where rounding decides it.
+            // A bit may differ if rounding decides it.
             let distance: u32 = codes.hamming_distances(&whole_codes).unwrap().iter().sum();
             assert!(distance <= 2, "{distance} bits differ");
             assert_eq!(gradients.len(), collected);

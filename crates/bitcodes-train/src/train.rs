@@ -39,7 +39,7 @@ pub struct Summary {
     pub bits_per_token: usize,
     /// Number of different codes among the tokens of the test images.
     pub codes_used: usize,
-    /// Whether `codes_used` was counted; if not, it was estimated, see
+    /// True if `codes_used` was counted, false if it was estimated, see
     /// [`BitStatistics`](bitcodes_core::BitStatistics).
     pub codes_used_exact: bool,
     /// Perplexity of the codes of the test images.
@@ -62,25 +62,25 @@ pub struct Summary {
     pub backend: String,
 }
 
-/// How to use the backend.
+/// Settings for the use of the backend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
     /// Name of the backend, for the summary.
     pub backend: String,
-    /// Largest number of images that a thread computes at a time in a step. `None` computes a batch
-    /// as a whole, which is best on a GPU. The results of training with normalized vectors depend a
-    /// little on it.
+    /// Largest number of images that a thread computes at a time in a step. If it is `None`, a
+    /// batch is computed as a whole, which is best on a GPU. The results of training with
+    /// normalized vectors depend a little on this number.
     pub images_per_thread: Option<NonZeroUsize>,
 }
 
-/// How a training shows its progress.
+/// Form in which a training shows its progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// Burn's dashboard, if standard output is a terminal.
     Dashboard,
     /// One line per epoch.
     Lines,
-    /// Nothing.
+    /// No output.
     Silent,
 }
 
@@ -96,9 +96,9 @@ pub struct Job {
     pub images: Images,
     /// Folder for the results.
     pub run: RunFolder,
-    /// How to use the backend.
+    /// Settings for the use of the backend.
     pub execution: Execution,
-    /// How to show progress.
+    /// Form in which the progress is shown.
     pub progress: Progress,
 }
 
@@ -147,7 +147,7 @@ const STOPPED_BY_USER: &str = "Stopping training from user input.";
 ///
 /// # Errors
 ///
-/// See [`TrainError`].
+/// Returns [`TrainError`] if the training fails or a result cannot be written.
 pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summary, TrainError> {
     let Job {
         quantizer,

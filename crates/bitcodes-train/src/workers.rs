@@ -36,7 +36,7 @@ static WORKERS: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
 ///
 /// # Panics
 ///
-/// If `compute` panics.
+/// Panics if `compute` panics.
 pub(crate) fn in_parallel<P, R>(
     parts: Vec<P>,
     compute: impl Fn(P) -> R + Send + Sync + 'static,

@@ -1,6 +1,6 @@
 //! Bits that are decided independently, as the reference decides them.
 //!
-//! Kernels compute rows of f32 in host memory, tensor operations everything else.
+//! Kernels handle rows of f32 in host memory. Tensor operations handle all other tensors.
 
 use alloc::vec::Vec;
 
@@ -25,8 +25,9 @@ use crate::{ConfigError, Initializer, Schedule};
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Independent {
-    /// Temperature of the sigmoid whose gradient stands in for the step's in training. Above 0 and
-    /// finite, also as an f32. Default: 1.0
+    /// Temperature of the gradient. In training, the gradient of a sigmoid with this temperature
+    /// replaces that of the threshold. It has to be finite and above 0, also as an f32. Default:
+    /// 1.0
     pub temperature: Schedule,
     /// Distribution from which the codebook is drawn. Default: [`Initializer::Normal`]
     pub initializer: Initializer,
@@ -42,7 +43,7 @@ impl Default for Independent {
 }
 
 impl Independent {
-    /// The default settings, which are the reference's.
+    /// Returns the default settings, which are the reference's.
     pub fn new() -> Self {
         Self::default()
     }
@@ -70,7 +71,7 @@ impl Independent {
     }
 }
 
-/// The logits of `x`, `[vectors, num_bits]`.
+/// Returns the logits of `x`, `[vectors, num_bits]`.
 pub(super) fn logits<B: Backend, const N: usize>(
     x: Tensor<B, N>,
     codebook: &Codebook<B>,
@@ -79,7 +80,7 @@ pub(super) fn logits<B: Backend, const N: usize>(
     vectors_first(pairs.logits(x))
 }
 
-/// The bits of `x`, `[vectors, num_bits]`.
+/// Returns the bits of `x`, `[vectors, num_bits]`.
 pub(super) fn encode<B: Backend, const N: usize>(
     x: Tensor<B, N>,
     codebook: &Codebook<B>,
@@ -92,7 +93,7 @@ pub(super) fn encode<B: Backend, const N: usize>(
     logits(x, codebook).greater_elem(0.0).int()
 }
 
-/// The packed bits of `x`, if a kernel takes these vectors.
+/// Returns the packed bits of `x`, if a kernel takes these vectors.
 pub(super) fn encode_packed<B: Backend>(
     x: &Tensor<B, 2>,
     codebook: &Codebook<B>,
@@ -100,7 +101,7 @@ pub(super) fn encode_packed<B: Backend>(
     kernels::encode_packed(x, &codebook.rows)
 }
 
-/// The quantized vectors of `x` in its type, and their bits along axis 1.
+/// Returns the quantized vectors of `x` in its type, and their bits along axis 1.
 pub(super) fn quantize<B: Backend, const N: usize>(
     x: Tensor<B, N>,
     codebook: &Codebook<B>,
@@ -116,7 +117,8 @@ pub(super) fn quantize<B: Backend, const N: usize>(
     (codebook.decode(bits.clone()).cast(dtype), bits)
 }
 
-/// Samples the bits of `x`: bit `p` is 1 with probability `sigmoid(logit_p)` if the noise is logistic.
+/// Quantizes `x` with noise. If the noise is logistic, bit `p` is 1 with probability
+/// `sigmoid(logit_p)`.
 ///
 /// The gradient passes straight through the bits. Returns the quantized vectors and the bits.
 pub(super) fn train<B: Backend, const N: usize>(
@@ -148,7 +150,7 @@ pub(super) fn train_by_kernel<B: Backend, const D: usize>(
     }
 }
 
-/// Bits that are hard forward and soft backward, as a float tensor of the logits' shape.
+/// Computes bits that are hard forward and soft backward, as a float tensor of the logits' shape.
 ///
 /// Forward they are `logits + noise > 0`, exactly 0 or 1; backward they have the derivative of
 /// `sigmoid((logits + noise) / temperature)`. A NaN gives 0 and spreads as NaN from there, so that a

@@ -24,11 +24,13 @@ use crate::init::{self, Sample};
 use crate::noise::Noise;
 use crate::vectors::along_axis_1;
 
-/// The method by which the bits of a vector are decided and trained, with its settings.
+/// The method by which the bits of a vector are decided and trained. An assignment is a method with
+/// its settings.
 ///
 /// With `mid` the sum of the pairs' means and `h_p = delta_p / 2`, a vector is quantized to
-/// `y = mid + sum_p s_p h_p`, each sign `s_p` being -1 for a 0 and 1 for a 1. It is hard to find the
-/// signs that bring `y` nearest to the vector if there are many bits. The methods are two answers.
+/// `y = mid + sum_p s_p h_p`, each sign `s_p` being -1 for a 0 and 1 for a 1 (see
+/// [`Bitcodes`](crate::Bitcodes)). If there are many bits, it is hard to find the signs that bring
+/// `y` nearest to the vector. The two methods find them in different ways.
 ///
 /// In JSON an assignment is its method and the settings of that method: `{"method": "joint", "beam": 8}`
 /// or `{"method": "independent", "temperature": 1.0, "initializer": "normal"}`. A setting that belongs
@@ -40,8 +42,9 @@ pub enum Assignment {
     /// Each bit is decided alone, as the reference does: `logit_p = x . delta_p`.
     ///
     /// In training bit `p` is 1 with probability `sigmoid(logit_p)`. The gradient is that of
-    /// `sigmoid((logit_p + noise_p) / temperature)`, for codebook and vectors; if the vectors are
-    /// [normalized](crate::Normalization), their mean gets less of it.
+    /// `sigmoid((logit_p + noise_p) / temperature)`, for codebook and vectors. If the vectors are
+    /// [normalized](crate::Normalization), the mean of the vectors gets only a part of the
+    /// gradient.
     Independent(Independent),
     /// All bits are decided together, so that the residual `r = x - y` becomes small.
     ///
@@ -51,16 +54,16 @@ pub enum Assignment {
     /// in this way ([Babenko and Lempitsky 2014](https://doi.org/10.1109/CVPR.2014.124)). With a beam of
     /// 1 it is residual quantization and one step of coordinate descent.
     ///
-    /// In training the gradient from the output to the vectors is the identity; if the vectors are
-    /// [normalized](crate::Normalization), their mean gets less of it. The codebook learns from its own
-    /// loss alone, which the model's loss has to include
+    /// In training the gradient from the output to the vectors is the identity. If the vectors are
+    /// [normalized](crate::Normalization), the mean of the vectors gets only a part of the
+    /// gradient. The codebook learns from its own loss alone, which the model's loss has to include
     /// ([`codebook_weight`](crate::BitcodesConfig::codebook_weight)). Noise is added to the logits,
     /// which are -1 and 1 at the two vectors of a pair.
     Joint(Joint),
 }
 
 impl Default for Assignment {
-    /// [`Joint`](Self::Joint) with its default settings.
+    /// Returns [`Joint`](Self::Joint) with its default settings.
     fn default() -> Self {
         Joint::new().into()
     }
@@ -78,7 +81,7 @@ impl From<Joint> for Assignment {
     }
 }
 
-/// The method of a file, with the defaults of the settings that files do not hold.
+/// Makes the assignment of a file; a setting that files do not store gets its default.
 #[cfg(feature = "std")]
 impl From<bitcodes_format::Method> for Assignment {
     fn from(method: bitcodes_format::Method) -> Self {
@@ -103,7 +106,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The name of the method, as configurations and records hold it.
+    /// Returns the name of the method, as configurations and records hold it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Independent => "independent",
@@ -111,7 +114,7 @@ impl Method {
         }
     }
 
-    /// The method with its default settings.
+    /// Returns the method with its default settings.
     pub(crate) fn with_defaults(self) -> Assignment {
         match self {
             Self::Independent => Independent::new().into(),
@@ -120,7 +123,7 @@ impl Method {
     }
 }
 
-/// The part of an assignment that a record holds. Schedules and starts are the configuration's.
+/// The part of an assignment that a record holds. Schedules and initializers are not in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignmentRecord {
     pub(crate) method: Method,
@@ -128,7 +131,7 @@ pub struct AssignmentRecord {
 }
 
 impl Assignment {
-    /// The method, without its settings.
+    /// Returns the method, without its settings.
     pub(crate) fn method(&self) -> Method {
         match self {
             Self::Independent(_) => Method::Independent,
@@ -136,8 +139,8 @@ impl Assignment {
         }
     }
 
-    /// Whether the codebook should be made from a sample of the vectors where one is at hand. It should
-    /// be for joint bits; independent bits start as the reference's do.
+    /// Returns whether the codebook should be made from a sample of the vectors, if there is one.
+    /// It should be for joint bits; independent bits start as the reference's do.
     pub fn starts_from_sample(&self) -> bool {
         match self {
             Self::Independent(_) => false,
@@ -163,8 +166,8 @@ impl Assignment {
         }
     }
 
-    /// The assignment of a record. Settings that a record does not hold stay as they are if the method
-    /// is the same, and are the method's defaults otherwise.
+    /// Returns the assignment of a record. A setting that records do not hold stays as it is if the
+    /// method is the same, and gets its default otherwise.
     pub(crate) fn with_record(self, record: AssignmentRecord) -> Self {
         let same = match self.method() == record.method {
             true => self,
@@ -207,7 +210,7 @@ impl Assignment {
         }
     }
 
-    /// The logits `[vectors, num_bits]` whose signs are the bits of `x`.
+    /// Returns the logits `[vectors, num_bits]` whose signs are the bits of `x`.
     pub(crate) fn logits<B: Backend, const N: usize>(
         &self,
         x: Tensor<B, N>,
@@ -222,7 +225,7 @@ impl Assignment {
         }
     }
 
-    /// The bits of `x` without noise, `[vectors, num_bits]`.
+    /// Returns the bits of `x` without noise, `[vectors, num_bits]`.
     pub(crate) fn encode<B: Backend, const N: usize>(
         &self,
         x: Tensor<B, N>,
@@ -234,7 +237,8 @@ impl Assignment {
         }
     }
 
-    /// The bits of `x` without noise, packed by a kernel, if there is one that takes these vectors.
+    /// Returns the bits of `x` without noise, packed by a kernel, if there is one that takes these
+    /// vectors.
     pub(crate) fn encode_packed<B: Backend>(
         &self,
         x: &Tensor<B, 2>,
@@ -246,7 +250,8 @@ impl Assignment {
         }
     }
 
-    /// The quantized vectors of `x` in its type, and their bits along axis 1, without noise.
+    /// Returns the quantized vectors of `x` in its type, and their bits along axis 1, without
+    /// noise.
     pub(crate) fn quantize<B: Backend, const N: usize>(
         &self,
         x: Tensor<B, N>,
@@ -262,16 +267,16 @@ impl Assignment {
         }
     }
 
-    /// The pairs as training differentiates them.
+    /// Returns the pairs as training differentiates them.
     pub(crate) fn pairs_in_training<B: Backend>(
         &self,
         pairs: Pairs<B>,
         normalized: bool,
     ) -> Pairs<B> {
         match self {
-            // The center says where normalized vectors lie. With both trained, vectors settled
-            // anywhere beside the origin, held to `mid` by the commitment as it followed them, and
-            // some bits were the same for nearly all.
+            // The center says where normalized vectors lie. If `mid` were trained too, the
+            // commitment loss would hold the vectors to `mid`, which would follow them. They could
+            // settle beside the origin, where some bits are the same for nearly all of them.
             Self::Joint(_) if normalized => pairs.with_mid_held(),
             Self::Joint(_) | Self::Independent(_) => pairs,
         }
@@ -310,7 +315,9 @@ impl Assignment {
         }
     }
 
-    /// The part of the codebook's loss that the method adds, `[1]`; of `bits [vectors, num_bits]`.
+    /// Returns the part of the codebook's loss that the method adds, `[1]`.
+    ///
+    /// Takes `bits [vectors, num_bits]`.
     pub(crate) fn codebook_loss<B: Backend>(
         &self,
         pairs: &Pairs<B>,
@@ -323,7 +330,7 @@ impl Assignment {
         }
     }
 
-    /// The logits of `x` with a gradient, along axis 1, for the entropy loss.
+    /// Returns the logits of `x` with a gradient, along axis 1, for the entropy loss.
     pub(crate) fn logits_with_gradient<B: Backend, const N: usize>(
         &self,
         pairs: &Pairs<B>,

@@ -15,9 +15,10 @@ use burn::tensor::{Tensor, TensorPrimitive};
 
 use super::known::{Known, OnKnown, same};
 
-/// The derivative of a number by a matrix, from the matrix and some others.
+/// The derivative of a number by a matrix, as a function of that matrix and some other matrices.
 pub(crate) trait Derivative: Clone + Debug + Send + 'static {
-    /// The derivative of `upstream [1]` times the number by `input`, of its shape.
+    /// Computes the derivative of `upstream [1]` times the number by `input`, in the shape of
+    /// `input`.
     fn derivative<B: Backend>(
         &self,
         input: Tensor<B, 2>,
@@ -26,8 +27,8 @@ pub(crate) trait Derivative: Clone + Debug + Send + 'static {
     ) -> Tensor<B, 2>;
 }
 
-/// Puts `value [1]`, computed outside of the graph, into the graph as a function of `input` whose
-/// gradient is `derivative`'s.
+/// Puts `value [1]`, computed outside of the graph, into the graph as a function of `input` with
+/// the gradient that `derivative` computes.
 ///
 /// None of `others` may be a function of `input` in the graph. The backward pass keeps references
 /// to the tensors given, and nothing else. Returns `None` on a backend that is not known.

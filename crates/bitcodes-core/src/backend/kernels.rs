@@ -14,18 +14,19 @@ use burn::tensor::{DType, Element, Int, Tensor, TensorData, backend::Backend};
 use super::known::has_values_in_host_memory;
 use super::lend::{Integers, lend_integers, lend_rows};
 
-/// The path that computes independent bits, and vectors from bits.
+/// The code that decides independent bits, and decodes bits to vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
-    /// Kernels of [`bitcodes_kernels`] compute in the host's memory, in f32. On a backend that
-    /// differentiates they compute `forward` without normalization, losses and mask. Tensors of
-    /// other types, and channel-first maps, take the other path.
+    /// Independent bits are computed by the kernels of [`bitcodes_kernels`], in the host's memory
+    /// and in f32. On a backend that differentiates, the kernels compute `forward` if there is no
+    /// normalization, no loss and no mask. Tensors of other types, and channel-first maps, take the
+    /// other path.
     Kernels,
-    /// The backend's tensor operations compute.
+    /// Independent bits are computed by the backend's tensor operations.
     Tensors,
 }
 
-/// The path that a backend takes.
+/// Returns the path that a backend takes.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {

@@ -81,7 +81,7 @@ macro_rules! known_backends {
                 None
             }
 
-            /// Whether the backend's tensors lie in the host's memory.
+            /// Returns whether the backend's tensors lie in the host's memory.
             pub fn is_in_host_memory(self) -> bool {
                 match self {
                     $( #[cfg(feature = $host_feature)] Self::$Host => true, )*
@@ -130,7 +130,7 @@ known_backends! {
     device memory: "wgpu" Wgpu, "cuda" Cuda;
 }
 
-/// Whether the values of `B`'s tensors lie in the host's memory, also inside of `Autodiff`.
+/// Returns whether the values of `B`'s tensors lie in the host's memory, also inside of `Autodiff`.
 pub(crate) fn has_values_in_host_memory<B: Backend>() -> bool {
     let known = Known::of::<B>();
     #[cfg(feature = "autodiff")]

@@ -11,8 +11,8 @@ use super::known::Known;
 
 /// Joins parts `[rows of the part, columns]` to `[rows, columns]`, as `Tensor::cat` does.
 ///
-/// In host memory a part is freed once it is appended, where `cat` holds all parts beside the whole.
-/// `slice_assign` would do as well if Burn's Flex did not copy the whole tensor each time.
+/// In host memory a part is freed once it is appended, whereas `cat` holds all parts beside the
+/// whole. `slice_assign` would do as well if Burn's Flex did not copy the whole tensor each time.
 pub(crate) fn concatenate<B: Backend>(
     parts: impl Iterator<Item = Tensor<B, 2>>,
     [rows, columns]: [usize; 2],
@@ -94,8 +94,8 @@ pub(super) fn with_rows<B: Backend, const D: usize, R>(
     once(Rows::new(&copy, vectors.dims()[D - 1])).expect("it was not lent")
 }
 
-/// Distance between the starts of consecutive vectors along the last axis, if it is the same
-/// everywhere and the elements of a vector lie side by side.
+/// Returns the distance between the starts of consecutive vectors along the last axis, if it is the
+/// same everywhere and the elements of a vector lie side by side.
 #[cfg(feature = "flex")]
 fn row_stride(dims: &[usize], strides: &[isize]) -> Option<usize> {
     let ([leading @ .., features], [leading_strides @ .., 1]) = (dims, strides) else {
@@ -163,7 +163,7 @@ pub(crate) fn reshaped_floats<B: Backend, const D: usize, const D2: usize>(
     tensor.reshape(shape)
 }
 
-/// [`reshaped_floats`] for integers.
+/// Does the same as [`reshaped_floats`] for integers.
 pub(crate) fn reshaped_integers<B: Backend, const D: usize, const D2: usize>(
     tensor: Tensor<B, D, Int>,
     shape: [usize; D2],

@@ -1,4 +1,4 @@
-//! What Bitcodes knows of single backends.
+//! Code that depends on the backend.
 
 #[cfg(feature = "autodiff")]
 pub(crate) mod autodiff;

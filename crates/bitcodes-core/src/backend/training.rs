@@ -1,7 +1,7 @@
 //! The training pass of independent bits in the host's memory, as one operation of the graph.
 //!
-//! The operation keeps the vectors and the codebook, which it shares, and a bit and a slope for each
-//! logit. The tensor operations keep ten times as much.
+//! The operation keeps references to the vectors and the codebook, and for each logit one bit and
+//! one slope. The tensor operations keep ten times as much.
 
 use alloc::sync::Arc;
 use bitcodes_kernels::{self as slices, Codebook, NoisyBits};

@@ -128,7 +128,7 @@ pub async fn adapters() -> Vec<AdapterInfo> {
 ///
 /// # Errors
 ///
-/// [`AdapterError`] if there is no such adapter, or it does not give a device.
+/// Returns [`AdapterError`] if there is no such adapter, or if it does not give a device.
 pub async fn open(choice: &AdapterChoice) -> Result<OpenAdapter, AdapterError> {
     let instance = instance();
     let adapter = chosen(&instance, choice).await?;
@@ -170,7 +170,7 @@ pub async fn open(choice: &AdapterChoice) -> Result<OpenAdapter, AdapterError> {
 ///
 /// # Errors
 ///
-/// [`AdapterError`] if there is no such adapter.
+/// Returns [`AdapterError`] if there is no such adapter.
 pub async fn find(choice: &AdapterChoice) -> Result<AdapterInfo, AdapterError> {
     Ok(chosen(&instance(), choice).await?.get_info())
 }

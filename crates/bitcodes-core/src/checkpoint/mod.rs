@@ -43,7 +43,7 @@ pub struct Checkpoint<'a> {
     file: File<'a>,
 }
 
-/// A file that cannot be read, or from which no quantizer can be made.
+/// Error of a file that cannot be read, or from which no quantizer can be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
@@ -58,56 +58,57 @@ pub enum CheckpointError {
         /// The first such value, in the backend's type.
         found: f64,
     },
-    /// The dimensions of the codebook and the settings beside it are no valid configuration.
+    /// The dimensions of the codebook and the settings beside it are not a valid configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The metadata have a configuration that cannot be read.
+    /// The configuration in the metadata cannot be read.
     #[error("its metadata has the configuration {found:?}: {reason}")]
     Metadata {
         /// The configuration, at most 200 characters of it.
         found: String,
-        /// What is wrong with it.
+        /// The reason why the configuration cannot be read.
         reason: String,
     },
 }
 
 impl<'a> Checkpoint<'a> {
-    /// Recognizes the kind of file and reads what it holds; values of tensors are read when they
+    /// Recognizes the kind of file and reads its contents; the values of tensors are read when they
     /// are asked for.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Format`] says why the bytes are no whole file.
+    /// Returns [`CheckpointError::Format`] if the bytes are not a whole file; it holds the reason.
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, CheckpointError> {
         let file = File::from_bytes(bytes)?;
         Ok(Self { file })
     }
 
-    /// The names of all tensors, in alphabetical order. Dots join the names of nested dicts and
-    /// modules.
+    /// Returns the names of all tensors, in alphabetical order. Dots join the names of nested dicts
+    /// and modules.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.file.names()
     }
 
-    /// Makes the quantizer whose codebook is `PREFIX.codebook`; without a prefix, the only one that
-    /// the file has.
+    /// Makes the quantizer whose codebook is `PREFIX.codebook`. Without a prefix, the codebook is
+    /// `codebook`, or the only tensor whose name ends with `.codebook`.
     ///
     /// The dimensions are those of the codebook, and all values are converted to the backend's
     /// type. The rest of the configuration depends on the file:
     ///
-    /// - Safetensors of ours have all of it in their metadata, with the step that the schedules are
-    ///   at.
-    /// - A record has the method, its beam, the step, and whether the quantizer normalizes. The
+    /// - Safetensors of ours hold the whole configuration in their metadata, with the present step
+    ///   of the schedules.
+    /// - A record holds the method, its beam, the step, and whether the quantizer normalizes. The
     ///   schedules and the weights of losses are those of
     ///   [`BitcodesConfig::new`](crate::BitcodesConfig::new) for joint bits, and of
     ///   [`BitcodesConfig::reference`](crate::BitcodesConfig::reference) for independent ones.
-    /// - A state dict of the reference has none of it, and gets the reference's configuration. So
-    ///   do tensors of ours that Python saved again, which drops the metadata; where those
-    ///   normalize, they are refused.
+    /// - A state dict of the reference holds no settings and gets the reference's configuration.
+    ///   The same is true of our tensors if Python saved them again, which drops the metadata. Such
+    ///   a file is refused if it has a normalization.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`] where the file has no such codebook, or a part that cannot be used.
+    /// Returns [`CheckpointError`] if the file has no such codebook, or if a part of it cannot be
+    /// used.
     pub fn quantizer<B: Backend>(
         &self,
         prefix: Option<&str>,
@@ -139,7 +140,7 @@ impl<'a> Checkpoint<'a> {
     }
 }
 
-/// A tensor of these values in the backend's type.
+/// Makes a tensor of these values in the backend's type.
 fn tensor<B: Backend, const D: usize>(
     name: impl FnOnce() -> String,
     values: Values,

@@ -8,10 +8,10 @@ use burn::tensor::{DType, Tensor, backend::Backend};
 use crate::Bitcodes;
 
 impl<B: Backend> Bitcodes<B> {
-    /// The quantizer as safetensors, which [`Checkpoint`](crate::Checkpoint) reads again.
+    /// Returns the quantizer as safetensors, which [`Checkpoint`](crate::Checkpoint) reads again.
     ///
-    /// The tensors are the codebook and, where the quantizer normalizes, `normalization.center` and
-    /// `normalization.log_scale`. The metadata have the configuration and the step of the
+    /// The tensors are the codebook and, if the quantizer normalizes, `normalization.center` and
+    /// `normalization.log_scale`. The metadata hold the configuration and the step of the
     /// schedules.
     ///
     /// `safetensors.torch` and the reference read the codebook. In Python, with
@@ -22,7 +22,7 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// # Panics
     ///
-    /// If the codebook has a type that safetensors do not have.
+    /// Panics if the codebook has a type that safetensors do not have.
     pub fn to_safetensors(&self) -> Vec<u8> {
         let normalization = self.normalization.as_ref();
         let normalization = normalization.map(|normalization| NormalizationParts {

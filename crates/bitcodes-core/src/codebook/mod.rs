@@ -13,7 +13,7 @@ use crate::vectors::{along, are_rows};
 /// A codebook `[2 * num_bits, features]`, in the type in which it is stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Codebook<B: Backend> {
-    /// Rows `2p` and `2p + 1` are the pair of bit `p`.
+    /// The matrix, whose rows `2p` and `2p + 1` are the pair of bit `p`.
     pub rows: Tensor<B, 2>,
 }
 
@@ -27,12 +27,12 @@ pub(crate) struct Pairs<B: Backend> {
 }
 
 impl<B: Backend> Codebook<B> {
-    /// The type in which the codebook is stored.
+    /// Returns the type in which the codebook is stored.
     pub fn dtype(&self) -> DType {
         self.rows.dtype()
     }
 
-    /// The pairs in `dtype`.
+    /// Returns the pairs in `dtype`.
     pub fn pairs(&self, dtype: FloatDType) -> Pairs<B> {
         let [rows, features] = self.rows.dims();
         let pairs = self.rows.clone().cast(dtype);
@@ -58,7 +58,7 @@ impl<B: Backend> Codebook<B> {
 }
 
 impl<B: Backend> Pairs<B> {
-    /// Number of pairs.
+    /// Returns the number of pairs.
     pub fn num_bits(&self) -> usize {
         self.delta.dims()[0]
     }
@@ -74,18 +74,18 @@ impl<B: Backend> Pairs<B> {
         product(self.delta.clone().transpose(), bits, Some(base))
     }
 
-    /// Half of each pair's difference, `h_p`, `[num_bits, features]`.
+    /// Returns half of each pair's difference, `h_p`, `[num_bits, features]`.
     pub fn half(&self) -> Tensor<B, 2> {
         self.delta.clone() * 0.5
     }
 
-    /// `(x - mid) . h_p` for each bit, `mid` being the sum of the pairs' means.
+    /// Computes `(x - mid) . h_p` for each bit, `mid` being the sum of the pairs' means.
     pub fn centered_products<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
         let mid = self.base.clone() + self.half().sum_dim(0);
         product(self.half(), x - along(mid.flatten::<1>(0, 1)), None)
     }
 
-    /// The same values, `mid` without a gradient.
+    /// Returns the same values, with no gradient to `mid`.
     pub fn with_mid_held(self) -> Self {
         let sum = self.half().sum_dim(0);
         Self {

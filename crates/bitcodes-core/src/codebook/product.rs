@@ -1,4 +1,5 @@
-//! Products of a matrix with vectors along axis 1, of rows as of channel-first maps.
+//! Products of a matrix with vectors along axis 1, which are rows or positions of channel-first
+//! maps.
 
 use burn::tensor::{Tensor, backend::Backend};
 
@@ -40,12 +41,14 @@ fn plus<B: Backend, const N: usize>(
     }
 }
 
-/// Number of parts of equal length in which `vectors` are multiplied with a matrix of `elements`.
+/// Returns the number of equal parts in which `vectors` vectors are multiplied with a matrix of
+/// `elements` elements.
 ///
-/// The gradients of matrix and offset are sums over all vectors, for few elements. Burn's GPU
-/// backends, if they do not tune, give the whole sum of an element to one group of threads unless it
-/// comes in parts: through Vulkan, on an NVIDIA H200, the matrix's gradient for 65,536 vectors of 64
-/// features and 32 bits took 21 ms, and 0.5 ms in 256 parts. A prime number of vectors is one part.
+/// The gradients of matrix and offset have few elements, each a sum over all vectors. Burn's GPU
+/// backends, if they do not tune, give the whole sum of an element to one group of threads unless
+/// it comes in parts. On an NVIDIA H200 through Vulkan, for 65,536 vectors of 64 features and 32
+/// bits, the matrix's gradient took 21 ms as a whole, and 0.5 ms in 256 parts. A prime number of
+/// vectors is one part.
 fn parts(vectors: usize, elements: usize) -> usize {
     const MOST: usize = 256;
     /// Parts of fewer vectors gain nothing.

@@ -31,11 +31,12 @@ use super::{CodesError, integers, read};
 ///
 /// # Errors
 ///
+/// Returns:
 /// - [`CodesError::NoBits`] if the last axis is empty
 /// - [`CodesError::TooManyBits`] if the tensor's integer type cannot hold so many bits (at most 31
 ///   for i32, 63 for i64)
 /// - [`CodesError::OutOfRange`] if a bit is not 0 or 1; the check reads two numbers back from the
-///   device, in a browser use [`to_decimal_async`]
+///   device; in a browser use [`to_decimal_async`]
 /// - [`CodesError::Device`] if the device cannot be read
 pub fn to_decimal<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
@@ -47,7 +48,7 @@ pub fn to_decimal<B: Backend, const D: usize, const D2: usize>(
 ///
 /// # Errors
 ///
-/// The errors of [`to_decimal`].
+/// As [`to_decimal`].
 pub async fn to_decimal_async<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
 ) -> Result<Tensor<B, D2, Int>, CodesError> {
@@ -101,11 +102,12 @@ pub async fn to_decimal_async<B: Backend, const D: usize, const D2: usize>(
 ///
 /// # Errors
 ///
+/// Returns:
 /// - [`CodesError::NoBits`] if `num_bits` is 0
 /// - [`CodesError::TooManyBits`] if the tensor's integer type cannot hold so many bits (at most 31
 ///   for i32, 63 for i64)
 /// - [`CodesError::OutOfRange`] if a number is below 0 or not below 2^`num_bits`; the check reads
-///   two numbers back from the device, in a browser use [`to_bits_async`]
+///   two numbers back from the device; in a browser use [`to_bits_async`]
 /// - [`CodesError::Device`] if the device cannot be read
 pub fn to_bits<B: Backend, const D: usize, const D2: usize>(
     indices: Tensor<B, D, Int>,
@@ -118,7 +120,7 @@ pub fn to_bits<B: Backend, const D: usize, const D2: usize>(
 ///
 /// # Errors
 ///
-/// The errors of [`to_bits`].
+/// As [`to_bits`].
 pub async fn to_bits_async<B: Backend, const D: usize, const D2: usize>(
     indices: Tensor<B, D, Int>,
     num_bits: usize,
@@ -148,6 +150,7 @@ pub async fn to_bits_async<B: Backend, const D: usize, const D2: usize>(
 ///
 /// # Errors
 ///
+/// Returns:
 /// - [`CodesError::OutOfRange`] if a bit is not 0 or 1
 /// - [`CodesError::Device`] if the device cannot be read
 pub fn check_bits<B: Backend, const D: usize>(bits: &Tensor<B, D, Int>) -> Result<(), CodesError> {
@@ -158,7 +161,7 @@ pub fn check_bits<B: Backend, const D: usize>(bits: &Tensor<B, D, Int>) -> Resul
 ///
 /// # Errors
 ///
-/// The errors of [`check_bits`].
+/// As [`check_bits`].
 pub async fn check_bits_async<B: Backend, const D: usize>(
     bits: &Tensor<B, D, Int>,
 ) -> Result<(), CodesError> {

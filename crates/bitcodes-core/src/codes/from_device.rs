@@ -19,6 +19,7 @@ impl PackedCodes {
     ///
     /// # Errors
     ///
+    /// Returns:
     /// - [`CodesError::NoBits`] if the last axis is empty
     /// - [`CodesError::OutOfRange`] if a bit is not 0 or 1
     /// - [`CodesError::Device`] if the device cannot be read
@@ -32,7 +33,7 @@ impl PackedCodes {
     ///
     /// # Errors
     ///
-    /// The errors of [`from_bits`](Self::from_bits).
+    /// As [`from_bits`](Self::from_bits).
     pub async fn from_bits_async<B: Backend, const D: usize>(
         bits: Tensor<B, D, Int>,
     ) -> Result<Self, CodesError> {
@@ -70,6 +71,7 @@ impl PackedCodes {
     ///
     /// # Errors
     ///
+    /// Returns:
     /// - [`CodesError::NoBits`] if the last axis is empty
     /// - [`CodesError::Device`] if the device cannot be read
     pub fn from_logits<B: Backend, const D: usize>(
@@ -83,7 +85,7 @@ impl PackedCodes {
     ///
     /// # Errors
     ///
-    /// The errors of [`from_logits`](Self::from_logits).
+    /// As [`from_logits`](Self::from_logits).
     pub async fn from_logits_async<B: Backend, const D: usize>(
         logits: Tensor<B, D>,
     ) -> Result<Self, CodesError> {

@@ -37,6 +37,7 @@ impl PackedCodes {
     ///
     /// # Errors
     ///
+    /// Returns:
     /// - [`CodesError::NoBits`] if `num_bits` is 0
     /// - [`CodesError::ByteCount`] if there are more or fewer bytes
     /// - [`CodesError::Layout`] if a bit past the last one of a row is set
@@ -79,6 +80,7 @@ impl PackedCodes {
     ///
     /// # Errors
     ///
+    /// Returns:
     /// - [`CodesError::NoBits`] if `num_bits` is 0
     /// - [`CodesError::ByteCount`] if there are more or fewer words
     /// - [`CodesError::Layout`] if a bit past the last one of a row is set
@@ -214,7 +216,8 @@ impl PackedCodes {
     ///
     /// # Errors
     ///
-    /// [`CodesError::Layout`] if `row` is not a packed row of [`num_bits`](Self::num_bits) bits.
+    /// Returns [`CodesError::Layout`] if `row` is not a packed row of [`num_bits`](Self::num_bits)
+    /// bits.
     pub fn distances_to(&self, row: &[u8]) -> Result<Vec<u32>, CodesError> {
         layout::check_row(row, self.num_bits)
             .map_err(|source| CodesError::Layout { row: 0, source })?;
@@ -229,7 +232,7 @@ impl PackedCodes {
     ///
     /// # Errors
     ///
-    /// [`CodesError::Mismatch`] if the dimensions or the numbers of bits differ.
+    /// Returns [`CodesError::Mismatch`] if the dimensions or the numbers of bits differ.
     pub fn hamming_distances(&self, other: &Self) -> Result<Vec<u32>, CodesError> {
         if (&self.dims, self.num_bits) != (&other.dims, other.num_bits) {
             return Err(CodesError::Mismatch {

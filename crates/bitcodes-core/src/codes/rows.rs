@@ -34,7 +34,7 @@ use super::CodesError;
 ///
 /// # Errors
 ///
-/// [`CodesError::NotDivisible`] if `rows` is 0 or does not divide `n`.
+/// Returns [`CodesError::NotDivisible`] if `rows` is 0 or does not divide `n`.
 pub fn join_rows<B: Backend, const D: usize>(
     bits: Tensor<B, D, Int>,
     rows: usize,
@@ -55,7 +55,7 @@ pub fn join_rows<B: Backend, const D: usize>(
 ///
 /// # Errors
 ///
-/// [`CodesError::NotDivisible`] if `rows` is 0 or does not divide the number of bits.
+/// Returns [`CodesError::NotDivisible`] if `rows` is 0 or does not divide the number of bits.
 pub fn split_rows<B: Backend, const D: usize>(
     bits: Tensor<B, D, Int>,
     rows: usize,
@@ -67,7 +67,7 @@ pub fn split_rows<B: Backend, const D: usize>(
     Ok(reshape_any(bits, shape))
 }
 
-/// Splits each row into `tokens` tokens of equal length, along a new axis.
+/// Splits each row into `tokens` chunks of equal length, along a new axis.
 ///
 /// A row with more bits than an integer holds becomes several numbers in this way:
 /// [`to_decimal`](super::to_decimal) of the result is `[.., tokens]`. [`join_bits`] is the inverse.
@@ -79,9 +79,9 @@ pub fn split_rows<B: Backend, const D: usize>(
 ///
 /// let device = Default::default();
 /// let bits = Tensor::<Flex, 2, Int>::from_data([[1, 0, 0, 1, 1, 0, 0, 0]], &device);
-/// let tokens: Tensor<Flex, 3, Int> = split_bits(bits, 2).unwrap();
-/// assert_eq!(tokens.dims(), [1, 2, 4]);
-/// let indices: Tensor<Flex, 2, Int> = to_decimal(tokens).unwrap();
+/// let chunks: Tensor<Flex, 3, Int> = split_bits(bits, 2).unwrap();
+/// assert_eq!(chunks.dims(), [1, 2, 4]);
+/// let indices: Tensor<Flex, 2, Int> = to_decimal(chunks).unwrap();
 /// assert_eq!(indices.into_data().iter::<i64>().collect::<Vec<_>>(), [9, 8]);
 /// # }
 /// ```
@@ -93,7 +93,7 @@ pub fn split_rows<B: Backend, const D: usize>(
 ///
 /// # Errors
 ///
-/// [`CodesError::NotDivisible`] if `tokens` is 0 or does not divide the number of bits.
+/// Returns [`CodesError::NotDivisible`] if `tokens` is 0 or does not divide the number of bits.
 pub fn split_bits<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
     tokens: usize,
@@ -106,12 +106,12 @@ pub fn split_bits<B: Backend, const D: usize, const D2: usize>(
     Ok(reshape_any(bits, shape))
 }
 
-/// Joins the tokens of each row to one row; the inverse of [`split_bits`].
+/// Joins the chunks of each row to one row; the inverse of [`split_bits`].
 ///
 /// # Shapes
 ///
-/// - bits: `[.., tokens, num_bits]`
-/// - output: `[.., tokens * num_bits]`; `D2` has to be `D - 1`, or it does not compile
+/// - bits: `[.., chunks, num_bits]`
+/// - output: `[.., chunks * num_bits]`; `D2` has to be `D - 1`, or it does not compile
 pub fn join_bits<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
 ) -> Tensor<B, D2, Int> {

@@ -39,9 +39,10 @@ const WORD_BITS: usize = 32;
 ///
 /// # Errors
 ///
+/// Returns:
 /// - [`CodesError::NoBits`] if the last axis is empty
 /// - [`CodesError::OutOfRange`] if a bit is not 0 or 1; the check reads two numbers back from the
-///   device, in a browser use [`pack_words_async`]
+///   device; in a browser use [`pack_words_async`]
 /// - [`CodesError::Device`] if the device cannot be read
 pub fn pack_words<B: Backend, const D: usize>(
     bits: Tensor<B, D, Int>,
@@ -53,7 +54,7 @@ pub fn pack_words<B: Backend, const D: usize>(
 ///
 /// # Errors
 ///
-/// The errors of [`pack_words`].
+/// As [`pack_words`].
 pub async fn pack_words_async<B: Backend, const D: usize>(
     bits: Tensor<B, D, Int>,
 ) -> Result<Tensor<B, D, Int>, CodesError> {
@@ -98,6 +99,7 @@ pub async fn pack_words_async<B: Backend, const D: usize>(
 ///
 /// # Errors
 ///
+/// Returns:
 /// - [`CodesError::NoBits`] if `num_bits` is 0
 /// - [`CodesError::WordCount`] if a row has more or fewer words than the bits need
 /// - [`CodesError::WordType`] if the words have another type
@@ -115,7 +117,7 @@ pub fn unpack_words<B: Backend, const D: usize>(
 ///
 /// # Errors
 ///
-/// The errors of [`unpack_words`].
+/// As [`unpack_words`].
 pub async fn unpack_words_async<B: Backend, const D: usize>(
     words: Tensor<B, D, Int>,
     num_bits: usize,

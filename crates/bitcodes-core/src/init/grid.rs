@@ -4,14 +4,14 @@ use alloc::vec::Vec;
 
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Number of bits along one direction; more where `num_bits` is above three times `features`.
+/// Number of bits along one direction; it is larger if `num_bits` is above three times `features`.
 ///
-/// Three gave better results after training than one, two or four.
+/// Three bits gave better results after training than one, two or four.
 const BITS_PER_DIRECTION: usize = 3;
 
-/// Half the difference of a direction's first bit, in standard deviations along the direction.
+/// Half the length of a direction's first difference, in standard deviations along the direction.
 ///
-/// A value of 1 is nearer to the best grid, but 0.7 gave better results after training.
+/// An amplitude of 1 is nearer to the best grid, but 0.7 gave better results after training.
 pub(super) const AMPLITUDE: f64 = 0.7;
 
 /// Returns the number of directions of a grid of `num_bits` bits.
@@ -39,9 +39,9 @@ pub(super) fn codebook<B: Backend>(
     Tensor::stack::<3>([zeros, ones].into(), 1).reshape([2 * num_bits, features])
 }
 
-/// Makes the rows orthogonal and of length 1, each with those before it (Gram and Schmidt).
+/// Makes the rows orthogonal to one another and of length 1 (Gram and Schmidt).
 ///
-/// There have to be at most as many rows as columns.
+/// The matrix must not have more rows than columns.
 pub(super) fn orthonormal<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
     let [count, _] = rows.dims();
     let mut done: Option<Tensor<B, 2>> = None;

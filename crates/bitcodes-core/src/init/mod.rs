@@ -1,8 +1,9 @@
 //! The codebook before training.
 //!
 //! Let `mid_p` be the mean of bit `p`'s pair and `delta_p` its difference. The output is
-//! `y = sum_p mid_p + sum_p (bit_p - 1/2) delta_p`. For fair and independent bits, its mean is
-//! `sum_p mid_p` and its covariance is `1/4 sum_p delta_p delta_p^T`.
+//! `y = sum_p mid_p + sum_p (bit_p - 1/2) delta_p`, as [`Bitcodes`](crate::Bitcodes) states. For
+//! fair and independent bits, its mean is `sum_p mid_p` and its covariance is
+//! `1/4 sum_p delta_p delta_p^T`.
 //!
 //! [`BitcodesConfig::try_init_from_sample`](crate::BitcodesConfig::try_init_from_sample) takes the mean
 //! and the covariance from a sample. If the quantizer normalizes, the sample is normalized first. With
@@ -100,7 +101,8 @@ pub(crate) fn draw_grid<B: Backend>(
         true => Normalization::<B>::DEVIATION,
         false => 1.0,
     };
-    // The deviation of such vectors along a direction if they lie in these directions alone.
+    // This is the deviation of such vectors along a direction if they lie in these directions
+    // alone.
     let deviation = of_a_feature * libm::sqrt(features as f64 / count as f64);
     grid::codebook(directions * (grid::AMPLITUDE * deviation), None, num_bits)
 }

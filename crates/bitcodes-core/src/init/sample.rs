@@ -12,15 +12,16 @@ const MAX_MIXED: usize = 1 << 14;
 
 /// Number of steps of orthogonal iteration.
 ///
-/// Each step multiplies the component along another direction by the ratio of the two variances.
-/// Directions of nearly the same variance stay mixed, which does no harm.
+/// A row approaches one principal direction. Each step multiplies its component along any other
+/// direction by the ratio of the two variances. Directions of nearly the same variance stay mixed,
+/// which does no harm.
 const ITERATIONS: usize = 8;
 
 /// A sample, as its mean and its centered vectors, in the type of computations.
 pub(crate) struct Sample<B: Backend> {
-    /// `[1, features]`
+    /// The mean, `[1, features]`.
     mean: Tensor<B, 2>,
-    /// `[vectors, features]`
+    /// The vectors minus their mean, `[vectors, features]`.
     centered: Tensor<B, 2>,
     /// The standard deviation to assume if all vectors are the same.
     fallback_deviation: f64,
@@ -31,7 +32,7 @@ impl<B: Backend> Sample<B> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SampleNotFinite`] if a value is not finite.
+    /// Returns [`ConfigError::SampleNotFinite`] if a value is not finite.
     pub fn new(sample: Tensor<B, 2>) -> Result<Self, ConfigError> {
         let dtype = working([sample.dtype()]);
         let sample = sample.detach().set_require_grad(false).cast(dtype);

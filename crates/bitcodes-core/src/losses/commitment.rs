@@ -16,7 +16,7 @@ use super::{mask_column, mean_squared_distance};
 ///
 /// `x` and `quantized` have to be in the same units. A quantizer that
 /// [normalizes](crate::BitcodesConfig::normalize) computes this loss on normalized vectors as part
-/// of [`BitcodesOutput::loss`](crate::BitcodesOutput::loss). The computation runs in f64 where an
+/// of [`BitcodesOutput::loss`](crate::BitcodesOutput::loss). The computation runs in f64 if an
 /// operand is f64, in f32 otherwise.
 ///
 /// ```
@@ -41,7 +41,7 @@ impl CommitmentLoss {
         Self
     }
 
-    /// Computes the loss of all vectors; 0 where there are no vectors.
+    /// Computes the loss of all vectors; 0 if there are no vectors.
     ///
     /// # Shapes
     ///
@@ -61,8 +61,7 @@ impl CommitmentLoss {
         mean_squared_distance(x, quantized, None)
     }
 
-    /// Computes the loss of the vectors whose entry of `valid` is true; 0 where all entries are
-    /// false.
+    /// Computes the loss of the vectors whose entry of `valid` is true; 0 if all entries are false.
     ///
     /// The other vectors are padding: they do not affect the loss, whatever their values are.
     ///

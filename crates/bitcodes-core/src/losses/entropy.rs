@@ -49,8 +49,8 @@ use crate::precision::{sigmoid, working};
 /// then exactly the sum over its bits; the entropy of a batch's codes is at most that sum.
 ///
 /// The computation runs in f64 for f64 logits, in f32 for any other type. The loss is finite for
-/// finite logits. It has no gradient where the logits have none, as those that
-/// [`Bitcodes::logits`](crate::Bitcodes::logits) gives for the joint method.
+/// finite logits. If the logits have no gradient, the loss has none. The joint method's
+/// [`Bitcodes::logits`](crate::Bitcodes::logits) are such logits.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -88,7 +88,7 @@ impl EntropyLoss {
         Self { diversity }
     }
 
-    /// Computes the loss of all vectors; 0 where there are no vectors.
+    /// Computes the loss of all vectors; 0 if there are no vectors.
     ///
     /// # Shapes
     ///
@@ -98,8 +98,7 @@ impl EntropyLoss {
         self.of_any_rank(logits, None)
     }
 
-    /// Computes the loss of the vectors whose entry of `valid` is true; 0 where all entries are
-    /// false.
+    /// Computes the loss of the vectors whose entry of `valid` is true; 0 if all entries are false.
     ///
     /// The other vectors are padding: they do not affect the loss, whatever their values are.
     ///
@@ -243,7 +242,7 @@ impl EntropyLoss {
 
 #[cfg(feature = "autodiff")]
 impl Derivative for EntropyLoss {
-    /// `others` holds the balance and, where there is a valid mask, the weights of the rows.
+    /// `others` holds the balance and, if there is a valid mask, the weights of the rows.
     fn derivative<B: Backend>(
         &self,
         logits: Tensor<B, 2>,
@@ -258,12 +257,12 @@ impl Derivative for EntropyLoss {
 
 /// Logits and the weights of their rows, read in blocks of rows.
 ///
-/// A block has a sixteenth of the rows, or about 16,384 logits where that is more; so intermediate
+/// A block has a sixteenth of the rows, or about 16,384 logits if that is more; so intermediate
 /// results take little memory beside the logits.
 struct Blocks<B: Backend> {
-    /// `[rows, num_bits]`
+    /// The logits, `[rows, num_bits]`.
     logits: Tensor<B, 2>,
-    /// `[rows, 1]`, 1 for a valid row and 0 for padding.
+    /// The weights of the rows, `[rows, 1]`: 1 for a valid row and 0 for padding.
     weights: Option<Tensor<B, 2>>,
 }
 
@@ -289,7 +288,7 @@ impl<B: Backend> Blocks<B> {
         (logits, weights.map(|weights| weights.slice([block])))
     }
 
-    /// Counts the valid rows; 1 where there are none. `[1, 1]`
+    /// Counts the valid rows, `[1, 1]`; 1 if there are none.
     fn valid_rows(&self) -> Tensor<B, 2> {
         match &self.weights {
             Some(weights) => weights.clone().sum_dim(0).clamp_min(1.0),
@@ -297,7 +296,7 @@ impl<B: Backend> Blocks<B> {
         }
     }
 
-    /// Gives 1 where a row is valid, 0 where none is. `[1, 1]`
+    /// Returns 1 if a row is valid, 0 if none is; `[1, 1]`.
     fn has_valid_rows(&self) -> Tensor<B, 2> {
         match &self.weights {
             Some(weights) => weights.clone().sum_dim(0).clamp_max(1.0),

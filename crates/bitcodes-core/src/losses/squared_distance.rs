@@ -4,11 +4,11 @@ use burn::tensor::{Bool, Tensor, backend::Backend};
 
 use crate::precision::working;
 
-/// Computes `mean((x - stop_gradient(fixed))^2)` over the elements of all valid rows; 0 where no
-/// row is valid.
+/// Computes `mean((x - stop_gradient(fixed))^2)` over the elements of all valid rows; 0 if no row
+/// is valid.
 ///
 /// The commitment loss, the codebook's loss and the likelihood of the vectors' normalization are
-/// made of this. The computation runs in f64 where an operand is f64, in f32 otherwise.
+/// made of this. The computation runs in f64 if an operand is f64, in f32 otherwise.
 ///
 /// # Shapes
 ///

@@ -35,8 +35,8 @@ impl BitcodesConfig {
     }
 
     /// Makes the quantizer from a sample of the vectors that it is to quantize: with their
-    /// normalization, if it normalizes, and a codebook made for them. See [`init`](crate::init) for
-    /// how.
+    /// normalization, if it normalizes, and a codebook made for them. The module
+    /// [`init`](crate::init) explains how.
     ///
     /// # Shapes
     ///
@@ -44,9 +44,10 @@ impl BitcodesConfig {
     ///
     /// # Errors
     ///
-    /// Returns the error of [`validate`](Self::validate), and an error for a sample of other features,
-    /// of fewer than two vectors, or with values that are not finite, which is read back from the
-    /// device.
+    /// Returns the error of [`validate`](Self::validate), [`ConfigError::SampleFeatures`] if the
+    /// sample has other features, [`ConfigError::SampleSize`] if it has fewer than two vectors, and
+    /// [`ConfigError::SampleNotFinite`] if a value is not finite. The last check reads a value back
+    /// from the device.
     pub fn try_init_from_sample<B: Backend, const D: usize>(
         &self,
         sample: Tensor<B, D>,
@@ -86,8 +87,8 @@ impl BitcodesConfig {
     ///
     /// # Errors
     ///
-    /// Returns the error of [`validate`](Self::validate), and [`ConfigError::CodebookShape`] for a
-    /// codebook of other dimensions.
+    /// Returns the error of [`validate`](Self::validate), and [`ConfigError::CodebookShape`] if the
+    /// codebook has other dimensions.
     pub fn try_init_from_codebook<B: Backend>(
         &self,
         codebook: Tensor<B, 2>,
@@ -128,7 +129,7 @@ impl<B: Backend> Bitcodes<B> {
         }
     }
 
-    /// The same quantizer at another step of its schedules.
+    /// Returns the same quantizer at another step of its schedules.
     #[cfg(feature = "std")]
     pub(crate) fn at_step(self, step: usize) -> Self {
         Self {
@@ -137,7 +138,7 @@ impl<B: Backend> Bitcodes<B> {
         }
     }
 
-    /// The same quantizer with another normalization.
+    /// Returns the same quantizer with another normalization.
     #[cfg(feature = "std")]
     pub(crate) fn normalized_by(self, normalization: Normalization<B>) -> Self {
         Self {

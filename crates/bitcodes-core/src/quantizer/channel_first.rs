@@ -10,14 +10,14 @@ use crate::noise::Noise;
 use crate::precision::working;
 
 impl<B: Backend> Bitcodes<B> {
-    /// [`forward`](Self::forward) for channel-first maps of one to any number of dimensions, such
-    /// as images `[batch, features, height, width]`.
+    /// Quantizes channel-first maps as [`forward`](Self::forward) does rows. A map has any number
+    /// of dimensions, such as an image `[batch, features, height, width]`.
     ///
     /// # Shapes
     ///
     /// - x: `[batch, features, ..]`
     /// - output: `quantized [batch, features, ..]`, `bits [batch, .., num_bits]`: the bits of a
-    ///   position come last, as everything that takes bits expects them
+    ///   position lie along the last axis, as in all functions that take bits
     ///
     /// # Panics
     ///
@@ -27,7 +27,7 @@ impl<B: Backend> Bitcodes<B> {
         self.forward_map::<D, 1>(x, noise, None)
     }
 
-    /// [`forward_with_noise`](Self::forward_with_noise) for channel-first maps.
+    /// Does the same as [`forward_with_noise`](Self::forward_with_noise) for channel-first maps.
     ///
     /// # Shapes
     ///
@@ -60,17 +60,18 @@ impl<B: Backend> Bitcodes<B> {
         self.forward_map::<D, 1>(x, Some(noise), None)
     }
 
-    /// [`forward_masked`](Self::forward_masked) for channel-first maps.
+    /// Does the same as [`forward_masked`](Self::forward_masked) for channel-first maps.
     ///
     /// # Shapes
     ///
     /// - x: `[batch, features, ..]`
-    /// - valid: `[batch, ..]`, true where a position counts; `M` is `D - 1`, or it does not compile
+    /// - valid: `[batch, ..]`, true for a position that counts; `M` is `D - 1`, or it does not
+    ///   compile
     /// - output: `quantized [batch, features, ..]`, `bits [batch, .., num_bits]`
     ///
     /// # Panics
     ///
-    /// Where axis 1 of `x` is not `features` long, or `valid` not of its other axes.
+    /// Panics if axis 1 of `x` is not `features` long, or if `valid` does not have its other axes.
     pub fn forward_channel_first_masked<const D: usize, const M: usize>(
         &self,
         x: Tensor<B, D>,
@@ -85,7 +86,7 @@ impl<B: Backend> Bitcodes<B> {
         self.forward_map(x, noise, Some(valid))
     }
 
-    /// [`quantize`](Self::quantize) for channel-first maps.
+    /// Does the same as [`quantize`](Self::quantize) for channel-first maps.
     ///
     /// # Shapes
     ///
@@ -101,7 +102,7 @@ impl<B: Backend> Bitcodes<B> {
         self.decode_channel_first(bits).cast(dtype)
     }
 
-    /// [`encode`](Self::encode) for channel-first maps.
+    /// Does the same as [`encode`](Self::encode) for channel-first maps.
     ///
     /// # Shapes
     ///
@@ -123,7 +124,7 @@ impl<B: Backend> Bitcodes<B> {
         bits.reshape(shape)
     }
 
-    /// [`decode`](Self::decode) to a channel-first map.
+    /// Decodes bits as [`decode`](Self::decode) does, to a channel-first map.
     ///
     /// # Shapes
     ///
@@ -176,7 +177,7 @@ impl<B: Backend> Bitcodes<B> {
         }
     }
 
-    /// The shape of the bits of `x`; panics unless `x` is `[batch, features, ..]`.
+    /// Returns the shape of the bits of `x`; panics unless `x` is `[batch, features, ..]`.
     fn bits_of_map<const D: usize>(&self, x: &Tensor<B, D>) -> [usize; D] {
         const { assert!(D >= 3, "a map has at least three axes") };
         let (dims, features) = (x.dims(), self.features());

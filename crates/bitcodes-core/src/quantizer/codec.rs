@@ -33,7 +33,7 @@ impl<B: Backend> Bitcodes<B> {
         reshaped_floats(quantized.cast(dtype), shape)
     }
 
-    /// The logits of the bits, in f32 or f64: a bit is 1 if its logit is above 0.
+    /// Returns the logits of the bits, in f32 or f64: a bit is 1 if its logit is above 0.
     ///
     /// The [`Assignment`](crate::Assignment) says how a method computes them. Logits of joint bits are
     /// those by which each bit is decided last, on the residual that the other bits leave, and have no
@@ -101,7 +101,8 @@ impl<B: Backend> Bitcodes<B> {
         read_sync(self.encode_packed_async(x))
     }
 
-    /// [`encode_packed`](Self::encode_packed), for devices that are read asynchronously.
+    /// Does the same as [`encode_packed`](Self::encode_packed) for devices that are read
+    /// asynchronously.
     ///
     /// # Errors
     ///
@@ -201,7 +202,8 @@ impl<B: Backend> Bitcodes<B> {
         read_sync(self.try_decode_async(bits))
     }
 
-    /// [`try_decode`](Self::try_decode), for devices that are read asynchronously, as in a browser.
+    /// Does the same as [`try_decode`](Self::try_decode) for devices that are read asynchronously,
+    /// as in a browser.
     ///
     /// # Errors
     ///
@@ -218,7 +220,7 @@ impl<B: Backend> Bitcodes<B> {
         Ok(self.decode(bits))
     }
 
-    /// Vectors along the last axis as normalized rows, in the type that is computed in.
+    /// Returns vectors along the last axis as normalized rows, in the type that is computed in.
     fn rows<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, 2> {
         let dtype = working([x.dtype(), self.codebook.val().dtype()]);
         self.normalized(as_rows(x).cast(dtype))

@@ -49,7 +49,7 @@ impl<B: Backend> Bitcodes<B> {
         self.forward_rows::<D, 1>(x, noise, None)
     }
 
-    /// [`forward`](Self::forward) for vectors of which some are padding.
+    /// Does the same as [`forward`](Self::forward) for vectors of which some are padding.
     ///
     /// The output and the bits of padding are zeros. Padding gets no gradient and has no part in a
     /// loss, whatever it holds.
@@ -57,8 +57,8 @@ impl<B: Backend> Bitcodes<B> {
     /// # Shapes
     ///
     /// - x: `[.., features]`
-    /// - valid: the leading axes of `x`, true where a vector counts; `M` is `D - 1`, or it does not
-    ///   compile
+    /// - valid: the leading axes of `x`, true for a vector that counts; `M` is `D - 1`, or it does
+    ///   not compile
     /// - output: `quantized [.., features]`, `bits [.., num_bits]`
     ///
     /// # Panics
@@ -77,11 +77,12 @@ impl<B: Backend> Bitcodes<B> {
         self.forward_rows(x, noise, Some(valid))
     }
 
-    /// The forward pass of training with the noise given, so that it can be replayed.
+    /// Quantizes vectors as in training, with the noise given, so that a pass can be replayed.
     ///
-    /// Draws from the logistic distribution ([`logistic_noise`](crate::logistic_noise)) make it
-    /// sample; zeros make it deterministic. It is the same on every backend, with gradients on those
-    /// that differentiate. The configuration's noise scale does not multiply the noise.
+    /// Noise from the logistic distribution ([`logistic_noise`](crate::logistic_noise)) draws each
+    /// independent bit with the probability of its logit; zeros make the pass deterministic. It is
+    /// the same on every backend, with gradients on those that differentiate. The configuration's
+    /// noise scale does not multiply the noise.
     ///
     /// # Shapes
     ///
@@ -106,7 +107,7 @@ impl<B: Backend> Bitcodes<B> {
         self.forward_rows::<D, 1>(x, Some(Noise::Given(noise)), None)
     }
 
-    /// The noise that `forward` adds; `None` if it does not train.
+    /// Returns the noise that `forward` adds; `None` if it does not train.
     pub(super) fn noise_in_training<const N: usize>(
         &self,
         device: &B::Device,
@@ -159,7 +160,8 @@ impl<B: Backend> Bitcodes<B> {
     }
 
     /// Quantizes vectors along axis 1; with noise, as in training, if there is any. The bits of the
-    /// output lie along axis 1. `valid` has one element along axis 1, true where a vector counts.
+    /// output lie along axis 1. `valid` has one element along axis 1, true for a vector that
+    /// counts.
     pub(super) fn forward_along_axis_1<const N: usize>(
         &self,
         x: Tensor<B, N>,
@@ -170,7 +172,7 @@ impl<B: Backend> Bitcodes<B> {
         let given_dtype = FloatDType::from(x.dtype());
         let dtype = working([x.dtype(), codebook.dtype()]);
         let padding = valid.as_ref().map(|valid| valid.clone().bool_not());
-        // Filled first, as NaN times 0 would leak.
+        // Padding is filled first, as NaN times 0 would leak.
         let given = fill_padding(x.cast(dtype), &padding);
         let x = match (&noise, &self.normalization) {
             (_, None) => given.clone(),
@@ -208,7 +210,7 @@ impl<B: Backend> Bitcodes<B> {
         }
     }
 
-    /// The output for an empty `x`.
+    /// Returns the output for an empty `x`.
     pub(super) fn no_vectors<const D: usize>(
         &self,
         x: Tensor<B, D>,

@@ -10,7 +10,7 @@ use crate::losses::{EntropyLoss, mean_squared_distance};
 use crate::vectors::vectors_first;
 
 impl<B: Backend> Bitcodes<B> {
-    /// Whether an output has a loss.
+    /// Returns whether an output has a loss.
     pub(super) fn has_loss(&self) -> bool {
         let Weights {
             commitment,
@@ -21,7 +21,7 @@ impl<B: Backend> Bitcodes<B> {
         self.normalization.is_some() || [commitment, codebook, entropy].iter().any(|&w| w > 0.0)
     }
 
-    /// The sum of the losses that the configuration asks for, `[1]`.
+    /// Returns the sum of the losses that the configuration asks for, `[1]`.
     ///
     /// Takes the vectors `given` before normalization, and `x` after it. `valid` has one element along
     /// axis 1.

@@ -32,11 +32,17 @@ use crate::{BitcodesConfig, Normalization, Schedule};
 /// - `codebook` is `[2 * num_bits, features]`,
 /// - `bit_p` is 0 or 1, decided for each vector `x` by the method of the [`Assignment`]:
 ///   *jointly*, so that `|x - y|` becomes small, or *independently*, `bit_p = x . delta_p > 0`,
-/// - `x` is normalized first if the configuration says so, see [`Normalization`]; `y` is then in the
-///   units of normalized vectors, and [`reconstruct`](Self::reconstruct) brings it back to those of `x`.
+/// - `x` is normalized first if the configuration says so, see [`Normalization`]; `y` is then in
+///   the units of normalized vectors, and [`reconstruct`](Self::reconstruct) brings it to the units
+///   of `x`.
 ///
-/// Independent bits choose the same vectors as the dot products with both rows of each pair do, at half
-/// the products ([bitcodes-pytorch](https://pypi.org/project/bitcodes-pytorch/), the reference).
+/// Other formulas write the same output with signs. With `h_p = delta_p / 2`, `s_p = 2 bit_p - 1`
+/// and `mid = base + sum_p h_p`, the sum of the pairs' means, it is `y = mid + sum_p s_p h_p`, or
+/// `y = mid + sum_p (bit_p - 1/2) delta_p`.
+///
+/// Independent bits choose the same vectors as the dot products with both rows of each pair do,
+/// with half as many products ([bitcodes-pytorch](https://pypi.org/project/bitcodes-pytorch/), the
+/// reference).
 ///
 /// The quantizer computes in f32, or in f64 if `x` or the codebook is f64. The output of `forward` and
 /// `quantize` has the type of `x`.
@@ -62,8 +68,8 @@ use crate::{BitcodesConfig, Normalization, Schedule};
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct Bitcodes<B: Backend> {
-    /// The codebook, `[2 * num_bits, features]`; rows `2p` and `2p + 1` are the vectors that bit `p`
-    /// chooses between when it is 0 and 1.
+    /// The codebook, `[2 * num_bits, features]`; bit `p` chooses row `2p` if it is 0, and row
+    /// `2p + 1` if it is 1.
     pub codebook: Param<Tensor<B, 2>>,
     /// The normalization of vectors, if there is one.
     pub normalization: Option<Normalization<B>>,
@@ -99,19 +105,19 @@ pub struct BitcodesOutput<B: Backend, const D: usize> {
 }
 
 impl<B: Backend> Bitcodes<B> {
-    /// Length of a vector.
+    /// Returns the length of a vector.
     pub fn features(&self) -> usize {
         let [_, features] = self.codebook.lazy_shape().dims();
         features
     }
 
-    /// Bits that a vector is quantized to.
+    /// Returns the number of bits that a vector is quantized to.
     pub fn num_bits(&self) -> usize {
         let [rows, _] = self.codebook.lazy_shape().dims();
         rows / 2
     }
 
-    /// The configuration of the quantizer.
+    /// Returns the configuration of the quantizer.
     pub fn config(&self) -> BitcodesConfig {
         BitcodesConfig {
             features: self.features(),
@@ -126,17 +132,17 @@ impl<B: Backend> Bitcodes<B> {
         }
     }
 
-    /// The method of deciding bits, with its settings.
+    /// Returns the method of deciding bits, with its settings.
     pub fn assignment(&self) -> Assignment {
         self.assignment.value
     }
 
-    /// The factor of the noise of training at the present step.
+    /// Returns the factor of the noise of training at the present step.
     pub fn noise_scale(&self) -> f64 {
         self.noise_scale.value(self.step.value)
     }
 
-    /// The present step of the schedules. The record keeps it.
+    /// Returns the present step of the schedules. The record keeps it.
     pub fn step(&self) -> usize {
         self.step.value
     }
@@ -153,7 +159,7 @@ impl<B: Backend> Bitcodes<B> {
         }
     }
 
-    /// The shape of the bits of `x`; panics unless `x` is `[.., features]`.
+    /// Returns the shape of the bits of `x`; panics unless `x` is `[.., features]`.
     fn shape_of_bits<const D: usize>(&self, x: &Tensor<B, D>) -> [usize; D] {
         let mut shape = x.dims();
         let features = self.features();

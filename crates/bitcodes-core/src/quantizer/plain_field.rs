@@ -28,13 +28,14 @@ pub trait Plain: Copy + Debug + Send + Sync {
     /// The part of the value that a record holds.
     type Stored: Serialize + DeserializeOwned + Clone + Debug + Send + Sync;
 
-    /// The part for a record.
+    /// Returns the part for a record.
     fn stored(&self) -> Self::Stored;
 
-    /// The value with the part of a record.
+    /// Returns the value with the part of a record.
     fn with_stored(self, stored: Self::Stored) -> Self;
 
-    /// The name of the method, if the value is an assignment, so that a visitor can compare it.
+    /// Returns the name of the method, if the value is an assignment, so that a visitor can compare
+    /// it.
     fn method_name(&self) -> Option<&'static str> {
         None
     }

@@ -1,4 +1,4 @@
-//! Bits to vectors in the units of the vectors that were encoded.
+//! Bits to vectors in the units of `x`, the vectors that were encoded.
 
 use burn::tensor::{FloatDType, Int, Tensor, backend::Backend};
 
@@ -9,8 +9,8 @@ use crate::precision::working;
 use crate::vectors::{as_rows, has_no_vectors};
 
 impl<B: Backend> Bitcodes<B> {
-    /// Decodes bits to vectors in the units of the vectors that were encoded, in the type of the
-    /// codebook.
+    /// Decodes bits to vectors in the units of `x`, the vectors that were encoded, and in the type
+    /// of the codebook.
     ///
     /// With `y` the output of [`decode`](Self::decode), it is
     ///
@@ -18,8 +18,8 @@ impl<B: Backend> Bitcodes<B> {
     /// (y + center) exp(log_scale) / DEVIATION
     /// ```
     ///
-    /// if the quantizer has a [normalization](crate::Normalization), and `y` otherwise. Nothing in it has
-    /// a gradient to center and scale.
+    /// if the quantizer has a [normalization](crate::Normalization), and `y` otherwise. Center and
+    /// scale get no gradient from it.
     ///
     /// ```
     /// # #[cfg(feature = "flex")] {
@@ -49,7 +49,7 @@ impl<B: Backend> Bitcodes<B> {
         self.denormalized_rows(self.decode(bits))
     }
 
-    /// [`reconstruct`](Self::reconstruct) for packed codes.
+    /// Does the same as [`reconstruct`](Self::reconstruct) for packed codes.
     ///
     /// # Shapes
     ///
@@ -63,7 +63,7 @@ impl<B: Backend> Bitcodes<B> {
         self.denormalized_rows(self.decode_packed(codes))
     }
 
-    /// [`reconstruct`](Self::reconstruct) to a channel-first map.
+    /// Decodes bits as [`reconstruct`](Self::reconstruct) does, to a channel-first map.
     ///
     /// # Shapes
     ///

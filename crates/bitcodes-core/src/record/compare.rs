@@ -57,12 +57,12 @@ pub(super) fn compare<B: Backend, M: Module<B>>(
 /// A place in a module or a record: fields and indices.
 pub(super) type Path = Vec<String>;
 
-/// The path as a module's user writes it: `quantizer.codebook`.
+/// Returns the path as a module's user writes it: `quantizer.codebook`.
 fn name(path: &[String]) -> String {
     path.join(".")
 }
 
-/// The value at a path in a record.
+/// Returns the value at a path in a record.
 fn at<'r, 'a>(record: &'r Value<'a>, path: &[String]) -> Option<&'r Value<'a>> {
     record.at(path.iter().map(String::as_str))
 }

@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 
 use bitcodes_format::FormatError;
 
-/// A record that cannot be saved or loaded.
+/// Error of a record that cannot be saved or loaded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The bytes are no whole record, or a tensor has not the bytes of its shape.
+    /// The bytes are not a whole record, or a tensor has more or fewer bytes than its shape needs.
     #[error(transparent)]
     Format(#[from] FormatError),
     /// A tensor of the module is not in the record.
@@ -78,7 +78,7 @@ pub enum RecordError {
         /// The widest beam.
         max: usize,
     },
-    /// The id of a tensor is none of Burn's.
+    /// The id of a tensor is not one that Burn writes.
     #[error("{path} has the id {found:?}, expected one that Burn wrote")]
     Id {
         /// Path of the tensor.

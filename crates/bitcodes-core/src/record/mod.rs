@@ -27,12 +27,12 @@ use self::parameters::Parameters;
 
 type FullPrecision = NamedMpkBytesRecorder<FullPrecisionSettings>;
 
-/// The record of a module as bytes, in full precision.
+/// Returns the record of a module as bytes, in full precision.
 ///
 /// # Errors
 ///
-/// [`RecordError::Precision`] for a tensor in f64, which a record would round to f32, and
-/// [`RecordError::Burn`] where Burn cannot write the record.
+/// Returns [`RecordError::Precision`] if a tensor is in f64, which a record would round to f32, and
+/// [`RecordError::Burn`] if Burn cannot write the record.
 pub fn save<B: Backend, M: Module<B>>(module: &M) -> Result<Vec<u8>, RecordError> {
     let mut doubles = Doubles::default();
     module.visit(&mut doubles);
@@ -76,7 +76,7 @@ impl<B: Backend> ModuleVisitor<B> for Doubles {
 ///
 /// # Errors
 ///
-/// [`RecordError`] names the place where the record and the module differ.
+/// Returns [`RecordError`] if the record and the module differ; it names the place.
 pub fn load<B: Backend, M: Module<B>>(
     module: &M,
     bytes: &[u8],
@@ -92,13 +92,14 @@ pub fn load<B: Backend, M: Module<B>>(
     Ok(module.clone().load_record(record))
 }
 
-/// Returns a copy of the module with the parameters of a record, to be used and not trained on.
+/// Returns a copy of the module with the parameters of a record, for use and not for training.
 ///
 /// The rest of the record is compared with the module as in [`load`], but not loaded: steps, the
 /// width of a beam, Boolean and quantized parameters, and the ids by which optimizers know
 /// parameters stay the module's.
 ///
-/// This takes much less code than [`load`], which counts where the program is loaded from a server.
+/// This takes much less code than [`load`], which matters for a program that is loaded from a
+/// server.
 ///
 /// # Errors
 ///

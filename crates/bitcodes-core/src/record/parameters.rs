@@ -7,7 +7,7 @@ use bitcodes_format::record::{StoredTensor, Value};
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
 
-/// Puts the parameters of a record into the module that is mapped.
+/// A mapper that puts the parameters of a record into a module.
 pub(super) struct Parameters<'a, B: Backend> {
     item: &'a Value<'a>,
     device: &'a B::Device,
@@ -23,8 +23,8 @@ impl<'a, B: Backend> Parameters<'a, B> {
         }
     }
 
-    /// Data of the parameter that is visited. There are none for a Boolean or quantized one, whose
-    /// type has no plain name in a record.
+    /// Returns the data of the parameter that is visited. `None` if it is Boolean or quantized: the
+    /// type of such a parameter has no plain name in a record.
     fn data(&self, dtype: DType) -> Option<TensorData> {
         let param = self.item.at(self.path.iter().map(String::as_str))?;
         let stored = StoredTensor::of(param.get("param")?)?;

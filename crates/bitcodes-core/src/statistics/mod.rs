@@ -55,7 +55,7 @@ impl BitStatistics {
     ///
     /// # Errors
     ///
-    /// [`CodesError::Mismatch`] if the codes have another number of bits.
+    /// Returns [`CodesError::Mismatch`] if the codes have another number of bits.
     pub fn update(&mut self, codes: &PackedCodes) -> Result<(), CodesError> {
         if codes.num_bits() != self.num_bits {
             return Err(CodesError::Mismatch {
@@ -115,7 +115,7 @@ impl BitStatistics {
 
     /// Computes the entropy of each bit, in bits; NaN if there were no codes.
     ///
-    /// The entropy of a fair bit is 1, that of a bit that never changes is 0.
+    /// A fair bit has an entropy of 1, and a bit that never changes one of 0.
     pub fn entropies(&self) -> Vec<f64> {
         let entropy = |&mean: &f64| entropy_term(mean) + entropy_term(1.0 - mean);
         self.means().iter().map(entropy).collect()
@@ -172,8 +172,8 @@ impl BitStatistics {
     /// Computes the perplexity of the codes, `2^entropy`; NaN if there were no codes.
     ///
     /// The perplexity is the number of codes that, all used equally often, would have the same
-    /// entropy. It is exact where [`codes_used`](Self::codes_used) is exact. Otherwise the entropy
-    /// is estimated from the codes that are kept, a uniform choice of the different codes. That
+    /// entropy. It is exact if [`codes_used`](Self::codes_used) is exact. Otherwise the entropy is
+    /// estimated from the codes that are kept, a uniform choice of the different codes. That
     /// estimate has no bias; its error is large if a few codes make up much of the whole.
     pub fn perplexity(&self) -> Estimate {
         let Estimate {

@@ -19,7 +19,7 @@ use super::entropy_term;
 pub struct Estimate {
     /// The number.
     pub value: f64,
-    /// Whether the number was counted; otherwise it is an estimate.
+    /// True if the number was counted, false if it is an estimate.
     pub exact: bool,
 }
 
@@ -28,7 +28,7 @@ pub struct Estimate {
 pub(super) struct CodeSketch {
     /// Number of occurrences of a code, by the code's hash.
     counts: BTreeMap<u64, u64>,
-    /// Whether a code was left out.
+    /// True if a code was left out.
     full: bool,
 }
 
@@ -94,7 +94,7 @@ impl CodeSketch {
         }
     }
 
-    /// Computes the entropy of the codes in bits, where `vectors` is the number of all occurrences.
+    /// Computes the entropy of the codes in bits; `vectors` is the number of all occurrences.
     pub fn entropy_bits(&self, vectors: u64) -> Estimate {
         let term = |&count: &u64| entropy_term(count as f64 / vectors as f64);
         if vectors == 0 {
@@ -155,7 +155,7 @@ mod tests {
             "{found:?}"
         );
 
-        // Of the entropy's terms, 0.9 are about 1 and 0.1 about 9, in units of the smaller term. So
+        // In units of the smaller term, 0.9 of the entropy's terms are about 1 and 0.1 about 9. So
         // their coefficient of variation is below 2; the number of codes has an error as well.
         let vectors = CODES / 10 * 18;
         let (rare, often) = (1.0 / vectors as f64, 9.0 / vectors as f64);

@@ -1,7 +1,7 @@
-//! PyTorch files: what `torch.save` writes of a state dict.
+//! PyTorch files: state dicts as `torch.save` writes them.
 //!
-//! A file is a zip archive of a pickle, which describes the tensors, and of one file for each of
-//! their storages ([format](https://docs.pytorch.org/docs/stable/notes/serialization.html)). The
+//! A file is a zip archive. It holds a pickle, which describes the tensors, and one file for each
+//! of their storages ([format](https://docs.pytorch.org/docs/stable/notes/serialization.html)). The
 //! strides of each tensor, the length of its storage and the checksum of each file are checked: a
 //! damaged file is an error, never a row of zeros.
 
@@ -165,7 +165,7 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// More than any state dict has. A dict that holds itself has no end.
+    /// Limit on the depth: more than any state dict needs. A dict that holds itself has no end.
     const MAX_DEPTH: usize = 32;
     const MAX_VISITED: usize = 1 << 20;
     const MAX_NAME: usize = 1 << 10;

@@ -11,7 +11,7 @@ use super::torch_objects::{call, storage};
 use super::value::{Id, Value};
 use crate::FormatError;
 
-/// Follows a pickle; returns all values that it makes, and which of them is its result.
+/// Follows a pickle; returns all values that it makes, and the place of its result among them.
 pub(super) fn read(pickle: &[u8]) -> Result<(Vec<Value>, Id), FormatError> {
     let mut machine = Machine {
         pickle,
@@ -35,18 +35,19 @@ struct Machine<'a> {
     position: usize,
     values: Vec<Value>,
     stack: Vec<Id>,
-    /// Heights of the stack.
+    /// Heights of the stack at the marks.
     marks: Vec<usize>,
     memo: BTreeMap<usize, Id>,
 }
 
 type Step<T> = Result<T, String>;
 
-/// More values than any state dict has.
+/// Limit on the number of values: more than any state dict needs.
 const MAX_VALUES: usize = 1 << 22;
 /// The place of the one [`Value::Other`].
 const OTHER: Id = 0;
-/// Longer than any name of a class; it is copied each time that two texts are joined to one.
+/// Limit on the bytes of a class's name: more than any state dict needs. The name is copied each
+/// time that two texts are joined to one.
 const MAX_GLOBAL: usize = 1 << 10;
 
 impl Machine<'_> {
@@ -211,7 +212,7 @@ impl Machine<'_> {
         self.bytes(length).map(|_| ())
     }
 
-    /// An unsigned number of `N` bytes.
+    /// Reads an unsigned number of `N` bytes.
     fn length<const N: usize>(&mut self) -> Step<usize> {
         let mut wide = [0; 8];
         wide[..N].copy_from_slice(&self.array::<N>()?);
@@ -318,7 +319,7 @@ impl Machine<'_> {
     }
 }
 
-/// A little-endian number in two's complement; [`Value::Other`] if it has more than 64 bits.
+/// Reads a little-endian number in two's complement; [`Value::Other`] if it has more than 64 bits.
 fn long(bytes: &[u8]) -> Value {
     if bytes.len() > 8 {
         return Value::Other;

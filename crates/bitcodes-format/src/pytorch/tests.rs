@@ -7,7 +7,7 @@ use zip::write::SimpleFileOptions;
 
 use crate::File;
 
-/// A PyTorch archive.
+/// Makes a PyTorch archive.
 fn archive(pickle: &[u8], files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
@@ -133,7 +133,7 @@ fn pickles_that_cannot_be_followed() {
     assert!(error_of_pickle(&system).starts_with("no tensor codebook, found none"));
 }
 
-/// A state dict with a codebook of these shape, strides, offset and elements.
+/// Makes a state dict with a codebook of this shape, with these strides, offset and elements.
 fn codebook(shape: [u32; 2], strides: [u32; 2], offset: u32, elements: u32) -> Vec<u8> {
     let number = |n: u32| [b"J", &n.to_le_bytes()[..]].concat();
     let pair = |[a, b]: [u32; 2]| [number(a), number(b), vec![0x86]].concat();

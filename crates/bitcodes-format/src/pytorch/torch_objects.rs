@@ -2,12 +2,12 @@
 
 use super::value::{Id, Storage, StridedTensor, Value};
 
-/// The most axes that a tensor has in PyTorch, and longer names than a storage's type and file have.
-/// Both are small because a few bytes of a pickle can have them copied again and again.
+/// Limits on the axes of a tensor and on the length of a name: more than any state dict needs. Both
+/// are small because a few bytes of a pickle can have them copied again and again.
 const MAX_RANK: usize = 64;
 const MAX_NAME: usize = 256;
 
-/// The storage that PyTorch names by `("storage", type, key, device, elements)`.
+/// Returns the storage that PyTorch names by `("storage", type, key, device, elements)`.
 pub(super) fn storage(values: &[Value], id: Id) -> Option<Storage> {
     let Value::Tuple(parts) = &values[id] else {
         return None;
@@ -33,7 +33,7 @@ pub(super) fn storage(values: &[Value], id: Id) -> Option<Storage> {
     })
 }
 
-/// The result of a call: a dict, a tensor, or [`Value::Other`] for every other callable.
+/// Returns the result of a call: a dict, a tensor, or [`Value::Other`] for every other callable.
 pub(super) fn call(values: &[Value], callable: Id, arguments: Id) -> Result<Value, String> {
     let (Value::Global(name), Value::Tuple(arguments)) = (&values[callable], &values[arguments])
     else {

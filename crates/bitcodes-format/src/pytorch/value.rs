@@ -1,7 +1,7 @@
 //! Values that a pickle makes.
 
-/// A value of Python's, as its place among all the values of a pickle: values refer to one another
-/// as they do in Python, and however deeply they nest, dropping them does not recurse.
+/// Place of a Python value among all the values of a pickle. Values refer to one another as they do
+/// in Python, and however deeply they nest, dropping them does not recurse.
 pub(super) type Id = usize;
 
 /// A value of Python's.

@@ -29,13 +29,13 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The value under a key of a map; the first if there are several.
+    /// Returns the value under a key of a map; the first if there are several.
     pub fn get(&self, key: &str) -> Option<&Self> {
         let found = self.entries()?.iter().find(|(name, _)| *name == key);
         found.map(|(_, value)| value)
     }
 
-    /// The value at the end of a path of keys of maps and indices of lists.
+    /// Returns the value at the end of a path of keys of maps and indices of lists.
     pub fn at<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> Option<&Self> {
         path.into_iter().try_fold(self, |value, step| match value {
             Self::List(items) => items.get(step.parse::<usize>().ok()?),
@@ -43,7 +43,7 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// The entries of a map.
+    /// Returns the entries of a map.
     pub fn entries(&self) -> Option<&[(&'a str, Self)]> {
         match self {
             Self::Map(entries) => Some(entries),
@@ -51,7 +51,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The items of a list.
+    /// Returns the items of a list.
     pub fn items(&self) -> Option<&[Self]> {
         match self {
             Self::List(items) => Some(items),
@@ -59,7 +59,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text, if it is one.
+    /// Returns the text, if the value is one.
     pub fn as_text(&self) -> Option<&'a str> {
         match self {
             Self::Text(text) => Some(text),
@@ -67,7 +67,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The number, if it is one.
+    /// Returns the number, if the value is one.
     pub fn as_number(&self) -> Option<u64> {
         match self {
             Self::Number(number) => Some(*number),
@@ -75,7 +75,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The bytes, if there are any.
+    /// Returns the bytes, if the value is bytes.
     pub fn as_bytes(&self) -> Option<&'a [u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
@@ -84,9 +84,10 @@ impl<'a> Value<'a> {
     }
 }
 
-/// More values than the record of any model has, whose tensors are one value each.
+/// Limit on the number of values: more than any record needs, as the bytes of a tensor are one
+/// value.
 const MAX_VALUES: u64 = 1 << 22;
-/// Deeper than any model nests its modules.
+/// Limit on the depth: more than the modules of any model need.
 const MAX_DEPTH: usize = 128;
 
 /// Reads the one value that the bytes hold.
@@ -107,7 +108,7 @@ struct Reader<'a> {
     /// Bytes of the whole record.
     length: usize,
     rest: &'a [u8],
-    /// Number of values that are read or still to come by the headers so far.
+    /// Number of values that the headers so far announce, read or still to come.
     announced: u64,
 }
 
@@ -196,7 +197,7 @@ impl<'a> Reader<'a> {
         self.bytes(length).map(|_| Value::Other)
     }
 
-    /// A number of `length` bytes in two's complement.
+    /// Reads a number of `length` bytes in two's complement.
     fn signed(&mut self, length: u64) -> Result<Value<'a>, String> {
         let number = self.number(length)?;
         let is_negative = number >> (8 * length - 1) == 1;
@@ -206,7 +207,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// An unsigned number of `length` bytes, the most significant first.
+    /// Reads an unsigned number of `length` bytes, the most significant first.
     fn number(&mut self, length: u64) -> Result<u64, String> {
         let digits = self.bytes(length)?;
         Ok(digits.iter().fold(0, |n, &digit| n << 8 | u64::from(digit)))
@@ -280,7 +281,7 @@ mod tests {
         assert_eq!(found, "33554433 values, expected at most 4194304");
         let found = read(&[0xdd, 0xff, 0xff, 0xff, 0xff]).unwrap_err();
         assert_eq!(found, "4294967296 values, expected at most 4194304");
-        // Lists that each announce the most that one may.
+        // Each of these lists announces as many items as one may.
         let nested = [0xdd, 0x00, 0x30, 0, 0].repeat(3);
         let found = read(&nested).unwrap_err();
         assert_eq!(found, "6291457 values, expected at most 4194304");

@@ -24,7 +24,7 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     ///
-    /// [`FormatError::NotARecord`].
+    /// Returns [`FormatError::NotARecord`] if the bytes are not a whole record.
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let value = message_pack::read(bytes).map_err(FormatError::NotARecord)?;
         let (mut has_metadata, mut item) = (false, None);
@@ -45,7 +45,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The fields of the module that was recorded.
+    /// Returns the fields of the module that was recorded.
     pub fn item(&self) -> &Value<'a> {
         &self.item
     }
@@ -63,7 +63,7 @@ pub struct StoredTensor<'a> {
 }
 
 impl<'a> StoredTensor<'a> {
-    /// The tensor that a value is; `None` for any other value, and for a tensor whose type has no
+    /// Reads a value as a tensor; `None` for any other value, and for a tensor whose type has no
     /// plain name: Boolean and quantized ones.
     pub fn of(value: &Value<'a>) -> Option<Self> {
         let dims = value.get("shape")?.items()?;
@@ -78,7 +78,7 @@ impl<'a> StoredTensor<'a> {
     ///
     /// # Errors
     ///
-    /// [`FormatError::ByteCount`] with the path.
+    /// Returns [`FormatError::ByteCount`], with the path, if it has more or fewer bytes.
     pub fn check_bytes(&self, path: impl FnOnce() -> String) -> Result<(), FormatError> {
         let size = match self.type_name {
             "F64" | "I64" | "U64" => 8,
@@ -114,7 +114,7 @@ impl<'a> NamedTensors<'a> {
     }
 }
 
-/// Longer than the path to any parameter; each tensor below has a copy.
+/// Limit on the bytes of a path: more than any parameter needs. Each tensor below has a copy.
 const MAX_PATH: usize = 1 << 10;
 
 fn collect<'a>(
@@ -239,7 +239,7 @@ struct Fields<'r, 'a> {
 }
 
 impl<'r, 'a> Fields<'r, 'a> {
-    /// The field at a path, if it has a value that is wanted.
+    /// Returns the field at a path, if it has a value that is wanted.
     fn get<T>(
         &self,
         path: &str,
@@ -272,7 +272,7 @@ impl<'r, 'a> Fields<'r, 'a> {
     }
 }
 
-/// A value that is not wanted where it is.
+/// Describes a value that is not wanted in its place.
 fn described(value: &Value) -> String {
     match value {
         Value::Nil => "nothing".into(),

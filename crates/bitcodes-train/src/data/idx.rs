@@ -25,11 +25,11 @@ pub(crate) struct Idx<const D: usize> {
 pub struct IdxError {
     /// The file.
     pub path: PathBuf,
-    /// Why it cannot be read.
+    /// The reason why it cannot be read.
     pub cause: IdxCause,
 }
 
-/// Why an IDX file cannot be read.
+/// The reason why an IDX file cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdxCause {
@@ -65,14 +65,14 @@ pub enum IdxCause {
         found: usize,
         /// Bytes that the header announces.
         wanted: usize,
-        /// Whether more bytes follow after `found`.
+        /// True if more bytes follow after `found`.
         more: bool,
     },
 }
 
 /// Reads the file `name` in `folder`, or `name.gz` if there is no `name`.
 ///
-/// Whether a file is gzipped is told by its first bytes, not by its name.
+/// The first bytes of a file tell whether it is gzipped, not its name.
 pub(crate) fn read_file<const D: usize>(folder: &Path, name: &str) -> Result<Idx<D>, IdxError> {
     let plain = folder.join(name);
     let packed = folder.join(format!("{name}.gz"));

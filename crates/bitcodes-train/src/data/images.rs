@@ -40,7 +40,7 @@ pub enum DataError {
     Size {
         /// The file.
         path: PathBuf,
-        /// Why the autoencoder does not take the size.
+        /// The reason why the autoencoder does not take the size.
         source: AutoencoderConfigError,
     },
     /// The test images have another size than the training images.
@@ -103,12 +103,12 @@ impl Images {
         }
     }
 
-    /// The training images.
+    /// Returns the training images.
     pub fn train(&self) -> &Arc<ImageSet> {
         &self.train
     }
 
-    /// The test images.
+    /// Returns the test images.
     pub fn test(&self) -> &Arc<ImageSet> {
         &self.test
     }
@@ -118,7 +118,7 @@ impl Images {
     ///
     /// # Errors
     ///
-    /// If a file is missing or broken; see [`DataError`].
+    /// Returns [`DataError`] if a file is missing or broken.
     pub fn test_from_folder(folder: &Path) -> Result<Arc<ImageSet>, DataError> {
         Ok(Arc::new(ImageSet::from_folder(folder, TEST)?))
     }
@@ -130,7 +130,7 @@ impl Images {
     ///
     /// # Errors
     ///
-    /// If a file is missing or broken, or if sizes do not match; see [`DataError`].
+    /// Returns [`DataError`] if a file is missing or broken, or if sizes do not match.
     pub fn from_folder(folder: &Path) -> Result<Self, DataError> {
         let [train, test] = [TRAIN, TEST].map(|split| ImageSet::from_folder(folder, split));
         let (train, test) = (train?, test?);
@@ -195,18 +195,18 @@ impl ImageSet {
         }
     }
 
-    /// Number of images.
+    /// Returns the number of images.
     #[expect(clippy::len_without_is_empty, reason = "a set is never empty")]
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Height and width in pixels.
+    /// Returns the height and width in pixels.
     pub fn size(&self) -> (usize, usize) {
         (self.height, self.width)
     }
 
-    /// The label of each image.
+    /// Returns the label of each image.
     pub fn labels(&self) -> &[u8] {
         &self.labels
     }
@@ -215,7 +215,7 @@ impl ImageSet {
     ///
     /// # Panics
     ///
-    /// If there is no such image.
+    /// Panics if there is no such image.
     pub fn pixels(&self, index: usize) -> impl Iterator<Item = f32> {
         let size = self.height * self.width;
         let pixels = &self.pixels[index * size..][..size];
@@ -226,7 +226,7 @@ impl ImageSet {
     ///
     /// # Panics
     ///
-    /// If there is no such image.
+    /// Panics if there is no such image.
     pub fn tensor<B: Backend>(&self, indices: &[usize], device: &B::Device) -> Tensor<B, 3> {
         let pixels: Vec<f32> = indices.iter().flat_map(|&i| self.pixels(i)).collect();
         let data = TensorData::new(pixels, [indices.len(), self.height, self.width]);

@@ -27,7 +27,7 @@ impl<B: Backend> ImageBatch<B> {
         }
     }
 
-    /// Number of pixels in all parts together.
+    /// Returns the number of pixels in all parts together.
     pub fn pixels(&self) -> usize {
         self.parts
             .iter()
@@ -72,7 +72,7 @@ impl<B: Backend> ImageLoader<B> {
     ///
     /// # Panics
     ///
-    /// If `batch_size` is 0.
+    /// Panics if `batch_size` is 0.
     pub fn in_order(set: Arc<ImageSet>, batch_size: usize, device: &B::Device) -> Self {
         assert!(
             batch_size > 0,
@@ -92,7 +92,7 @@ impl<B: Backend> ImageLoader<B> {
     ///
     /// # Panics
     ///
-    /// If `batch_size` is 0.
+    /// Panics if `batch_size` is 0.
     pub fn shuffled(set: Arc<ImageSet>, batch_size: usize, seed: u64, device: &B::Device) -> Self {
         let shuffle = Shuffle {
             seed,
@@ -108,7 +108,7 @@ impl<B: Backend> ImageLoader<B> {
     ///
     /// # Panics
     ///
-    /// If `part_size` is 0.
+    /// Panics if `part_size` is 0.
     pub fn in_parts_of(self, part_size: usize) -> Self {
         assert!(
             part_size > 0,

@@ -1,13 +1,14 @@
-//! The loss of bits that are the same for all vectors.
+//! The loss of constant bits: the bits that are the same for all vectors.
 
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
 use crate::graph::untracked;
 
-/// Fewer vectors tell little about the use of a bit.
+/// Least number of valid vectors; fewer tell little about the use of a bit.
 const LEAST_VECTORS: usize = 32;
 
-/// Weight of the mean square of a constant pair's difference, beside the mean square of the residual.
+/// Weight of the mean square of a constant bit's difference, beside the mean square of the
+/// residual.
 const WEIGHT: f64 = 0.1;
 
 /// Computes a loss `[1]` that brings the two vectors of a constant bit's pair together:
@@ -20,9 +21,8 @@ const WEIGHT: f64 = 0.1;
 /// than 32 vectors are valid.
 ///
 /// A codebook vector that is never chosen has no vectors to learn from. As its pair comes together,
-/// some vectors choose it. Other quantizers move dead codes to a vector
-/// ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312), section III-C), for which they keep a
-/// count of use.
+/// some vectors choose it. Other quantizers move dead codes to a vector, and count how often each
+/// code is used ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312), section III-C).
 pub(super) fn constant_bits_loss<B: Backend>(
     delta: Tensor<B, 2>,
     bits: Tensor<B, 2>,

@@ -1,14 +1,16 @@
 //! Bits that are decided jointly, by a beam search.
 //!
 //! With `mid` the sum of the pairs' means, `h_p` half the difference of bit `p`'s pair, and signs
-//! `s_p` of -1 and 1, a vector is quantized to `y = mid + sum_p s_p h_p`. The search reduces
+//! `s_p` of -1 and 1, a vector is quantized to `y = mid + sum_p s_p h_p`;
+//! [`Bitcodes`](crate::Bitcodes) tells how this agrees with the bits. The search reduces
 //!
 //! ```text
 //! |x - mid - sum_p s_p h_p|^2
 //! ```
 //!
-//! and needs of the vectors only the products `(x - mid) . h_p`, of the codebook only the Gram matrix
-//! `h_q . h_p`. [`host`] searches in the host's memory, [`tensors`] on any other backend.
+//! The search needs only the products `(x - mid) . h_p` of the vectors and the Gram matrix
+//! `h_q . h_p` of the codebook. [`host`] searches in the host's memory, [`tensors`] on any other
+//! backend.
 
 mod constant_bits;
 mod host;
@@ -50,7 +52,7 @@ impl Joint {
     /// The widest beam that a configuration may ask for. A wider one makes no difference.
     pub const MAX_BEAM: usize = 256;
 
-    /// The default settings.
+    /// Returns the default settings.
     pub fn new() -> Self {
         Self::default()
     }
@@ -70,8 +72,8 @@ impl Joint {
         }
     }
 
-    /// The logits by which the bits of `x` are decided, noise included, `[vectors, num_bits]` and
-    /// without a gradient.
+    /// Returns the logits by which the bits of `x` are decided, noise included,
+    /// `[vectors, num_bits]` and without a gradient.
     pub(super) fn logits<B: Backend, const N: usize>(
         &self,
         x: Tensor<B, N>,
@@ -110,7 +112,7 @@ impl Joint {
         (nearest + (x.clone() - x.detach()), bits)
     }
 
-    /// The part of the codebook's loss that is the method's own, `[1]`.
+    /// Returns the part of the codebook's loss that is the method's own, `[1]`.
     pub(super) fn codebook_loss<B: Backend>(
         pairs: &Pairs<B>,
         bits: Tensor<B, 2>,
@@ -119,7 +121,8 @@ impl Joint {
         constant_bits_loss(pairs.delta.clone(), bits, valid)
     }
 
-    /// The logit of each bit for the residual that the other bits leave of `x`, with a gradient.
+    /// Returns the logit of each bit for the residual that the other bits leave of `x`, with a
+    /// gradient.
     pub(super) fn logits_given_bits<B: Backend, const N: usize>(
         pairs: &Pairs<B>,
         x: Tensor<B, N>,
@@ -133,7 +136,7 @@ impl Joint {
     }
 }
 
-/// `|h_p|^2 [num_bits]`, kept above 0 so that a pair of equal vectors has finite logits.
+/// Computes `|h_p|^2 [num_bits]`, kept above 0 so that a pair of equal vectors has finite logits.
 fn squares<B: Backend>(half: Tensor<B, 2>) -> Tensor<B, 1> {
     let squares = half.powi_scalar(2).sum_dim(1);
     squares

@@ -30,14 +30,15 @@ pub(super) fn decide<B: Backend>(
     )
 }
 
-/// Most elements of a tensor of the search, which has a few such tensors. One binding of WebGPU takes
+/// Most elements of a tensor of the search, which has a few such tensors. A WebGPU binding can hold
 /// twice as many.
 const MOST_ELEMENTS: usize = 1 << 24;
 
-/// Searches for so many vectors at a time that no tensor has more than `most` elements.
+/// Decides the vectors in groups small enough that no tensor has more than `most` elements.
 ///
 /// Takes the logit of each bit alone, `logits [vectors, num_bits]`, `squares [num_bits]`, and
-/// `coupling [num_bits, num_bits]`: the change of the column's logit by the row's half.
+/// `coupling [num_bits, num_bits]`. `coupling[p][q]` is how much half the difference of pair `p`
+/// changes the logit of bit `q`.
 fn decide_in_parts<B: Backend>(
     logits: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
@@ -123,7 +124,7 @@ fn search<B: Backend>(
         let tried = tried.reshape([vectors, 2 * kept]);
         let best = places_of_least(tried.clone(), beam.min(2 * kept));
         costs = tried.gather(1, best.clone());
-        // Computed in floats, as not every backend divides integers.
+        // The index is computed in floats, as not every backend divides integers.
         let half = best.unsqueeze_dim::<3>(2).cast(dtype) * 0.5;
         let parent = half.clone().floor();
         let sign = (half - parent.clone()) * 4.0 - 1.0;
@@ -140,8 +141,8 @@ fn search<B: Backend>(
     candidates.narrow(1, 0, 1).squeeze_dim(1)
 }
 
-/// Places of the `count` least values of each row `[rows, n]`, in ascending order; of equal values
-/// the first comes first. Some backends read back to sort, so this does not sort.
+/// Finds the places of the `count` least values of each row `[rows, n]`, in ascending order; of
+/// equal values the first comes first. Some backends read back to sort, so this does not sort.
 fn places_of_least<B: Backend>(values: Tensor<B, 2>, count: usize) -> Tensor<B, 2, Int> {
     let [rows, n] = values.dims();
     let device = values.device();
@@ -160,7 +161,7 @@ fn places_of_least<B: Backend>(values: Tensor<B, 2>, count: usize) -> Tensor<B, 
     place.squeeze_dim::<2>(1).clamp_max(n as i64 - 1)
 }
 
-/// The sign of each logit, -1 or 1. A tie and a NaN give -1.
+/// Returns the sign of each logit, -1 or 1. A tie and a NaN give -1.
 fn sign<B: Backend>(logits: Tensor<B, 2>) -> Tensor<B, 2> {
     let dtype = FloatDType::from(logits.dtype());
     logits.greater_elem(0.0).int().cast(dtype) * 2.0 - 1.0
@@ -178,7 +179,7 @@ mod tests {
     fn the_host_and_tensors_decide_alike() {
         let device = Default::default();
         let mut later = 0;
-        // All vectors at once, and parts of them, the last part smaller.
+        // The search takes all vectors at once, or parts of them, of which the last is smaller.
         for (vectors, num_bits, most) in [
             (1, 1, 1 << 24),
             (40, 2, 1 << 24),
