@@ -67,10 +67,10 @@ pub fn split_rows<B: Backend, const D: usize>(
     Ok(reshape_any(bits, shape))
 }
 
-/// Splits each row into `tokens` chunks of equal length, along a new axis.
+/// Splits each row into `chunks` chunks of equal length, along a new axis.
 ///
 /// A row with more bits than an integer holds becomes several numbers in this way:
-/// [`to_decimal`](super::to_decimal) of the result is `[.., tokens]`. [`join_bits`] is the inverse.
+/// [`to_decimal`](super::to_decimal) of the result is `[.., chunks]`. [`join_bits`] is the inverse.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -89,20 +89,20 @@ pub fn split_rows<B: Backend, const D: usize>(
 /// # Shapes
 ///
 /// - bits: `[.., num_bits]`
-/// - output: `[.., tokens, num_bits / tokens]`; `D2` has to be `D + 1`, or it does not compile
+/// - output: `[.., chunks, num_bits / chunks]`; `D2` has to be `D + 1`, or it does not compile
 ///
 /// # Errors
 ///
-/// Returns [`CodesError::NotDivisible`] if `tokens` is 0 or does not divide the number of bits.
+/// Returns [`CodesError::NotDivisible`] if `chunks` is 0 or does not divide the number of bits.
 pub fn split_bits<B: Backend, const D: usize, const D2: usize>(
     bits: Tensor<B, D, Int>,
-    tokens: usize,
+    chunks: usize,
 ) -> Result<Tensor<B, D2, Int>, CodesError> {
     const { assert!(D2 == D + 1, "D2 is D + 1") };
     let dims = bits.dims();
-    let mut shape = [tokens; D2];
+    let mut shape = [chunks; D2];
     shape[..D - 1].copy_from_slice(&dims[..D - 1]);
-    shape[D2 - 1] = divide("bits", dims[D - 1], tokens)?;
+    shape[D2 - 1] = divide("bits", dims[D - 1], chunks)?;
     Ok(reshape_any(bits, shape))
 }
 
