@@ -45,7 +45,7 @@ struct Case {
     features: usize,
     num_bits: usize,
     /// Whether bits are joint and vectors normalized. If not, the quantizer is the reference's.
-    residual: bool,
+    joint: bool,
     codebook: Vec<f32>,
     x: Vec<f32>,
     valid: Vec<bool>,
@@ -71,10 +71,10 @@ fn any_case() -> impl Strategy<Value = Case> {
         let x = vec(any_value(), vectors * features);
         let valid = vec(any::<bool>(), vectors);
         let cases = (codebook, x, valid, any::<bool>());
-        cases.prop_map(move |(codebook, x, valid, residual)| Case {
+        cases.prop_map(move |(codebook, x, valid, joint)| Case {
             features,
             num_bits,
-            residual,
+            joint,
             codebook,
             x,
             valid,
@@ -96,7 +96,7 @@ impl Case {
     }
 
     fn config(&self) -> BitcodesConfig {
-        let config = match self.residual {
+        let config = match self.joint {
             true => BitcodesConfig::new,
             false => BitcodesConfig::reference,
         };
@@ -122,7 +122,7 @@ fn quantize_is_decode_of_encode<B: Backend>(device: &B::Device) {
 
         let y: Vec<f32> = decoded.iter().collect();
         prop_assert!(y.iter().all(|y| y.is_finite()), "codes are finite");
-        if case.residual {
+        if case.joint {
             return Ok(());
         }
         let plain = Plain::new(&case.codebook, case.features, 1.0);

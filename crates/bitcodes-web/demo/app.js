@@ -1,8 +1,7 @@
 // The demo: draw or pick a digit, see its bits, flip them.
 //
 // Two parameters of the address change the page: ?device=webgpu or ?device=cpu chooses the device,
-// and
-// ?model=FOLDER loads another run of `bitcodes train` on 8x8 digits.
+// and ?model=FOLDER loads another run of `bitcodes train` on 8x8 digits.
 
 import { hammingDistances, loadAutoencoder } from "./pkg/index.js";
 import { loadDigits } from "./digits.js";

@@ -103,8 +103,7 @@ export class Pad {
 
   /**
    * Scales the drawing to the model's size as the digits of the training were scaled: the drawing
-   * is
-   * moved and enlarged to fill the picture, and a pixel is the fraction of its square that is
+   * is moved and enlarged to fill the picture, and a pixel is the fraction of its square that is
    * painted.
    */
   #pixels() {

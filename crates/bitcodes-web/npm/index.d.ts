@@ -43,9 +43,8 @@ export interface Codes {
   readonly bits: Uint8Array;
   /**
    * The packed codes, `ceil(numBits / 32)` words for each row. Bit `p` of a row is in the row's
-   * word
-   * `floor(p / 32)` at position `p % 32`, counted from the least significant bit. Unused positions
-   * are 0.
+   * word `floor(p / 32)` at position `p % 32`, counted from the least significant bit. Unused
+   * positions are 0.
    */
   readonly words: Uint32Array;
 }
@@ -103,17 +102,14 @@ export interface Autoencoder extends Model {
 
 /**
  * Loads a quantizer from a `.safetensors` file. `prefix` chooses a codebook if the file holds
- * several.
- * The promise is rejected with an `Error` that says what is wrong.
+ * several. The promise is rejected with an `Error` that says what is wrong.
  */
 export function loadQuantizer(source: Source, options?: LoadOptions & { prefix?: string }): Promise<Quantizer>;
 
 /**
  * Loads an autoencoder that `bitcodes train` saved, from the URL of the run's folder or from the
- * two
- * files `config.json` and `model.mpk` of that folder. The promise is rejected with an `Error` that
- * says
- * what is wrong.
+ * two files `config.json` and `model.mpk` of that folder. The promise is rejected with an `Error`
+ * that says what is wrong.
  */
 export function loadAutoencoder(
   source: string | URL | { config: Source; model: Source },

@@ -1,7 +1,6 @@
 // The module that users import. It chooses the device, loads its wasm and the model, and gives both
 // devices the same interface. The types and their documentation are in index.d.ts. The wasm checks
-// the
-// values that are passed to it.
+// the values that are passed to it.
 
 /** @typedef {import("./index.d.ts").Device} Device */
 /** @typedef {import("./index.d.ts").DeviceChoice} DeviceChoice */
@@ -169,8 +168,7 @@ class Model {
    * @param {Inner} inner
    * @param {Opened} opened
    * @param {{ input: number, rows: number, numbers: number }} sizes Of one vector or image: its
-   * length,
-   *   the rows of its code, and about how many numbers the computation holds for it.
+   *   length, the rows of its code, and about how many numbers the computation holds for it.
    */
   constructor(inner, opened, sizes) {
     this.#inner = inner;

@@ -48,7 +48,9 @@ use crate::{BitcodesConfig, Normalization, Schedule};
 /// `quantize` has the type of `x`.
 ///
 /// A quantizer is made by [`BitcodesConfig`], or loaded by `Checkpoint`. Its record holds the codebook,
-/// the normalization if there is one, the method and its beam, and the step of the schedules.
+/// the normalization if there is one, the method and its beam, and the step of the schedules. Load a
+/// record by `record::load`, which compares it first: Burn's own `load_record` takes the method of any
+/// record.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {

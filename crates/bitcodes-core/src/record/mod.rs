@@ -2,7 +2,8 @@
 //!
 //! Burn's `load_record` takes any record: a codebook of other dimensions replaces the module's,
 //! another precision is converted without a word, and too few bytes reach code that does not check
-//! their number. [`load`] compares the record with the module first, tensor by tensor, and refuses
+//! their number. A quantizer takes the method and the beam of the record; if the method is another
+//! than its own, its other settings become that method's defaults. [`load`] compares the record with the module first, tensor by tensor, and refuses
 //! a quantizer that decides bits by another method than the module's.
 //!
 //! The bytes are those of Burn's `NamedMpkBytesRecorder<FullPrecisionSettings>`, which

@@ -17,10 +17,8 @@ const UNIT = 2 ** -24;
 
 /**
  * Bounds of the differences of logits and outputs from the reference's. Both sums have the same
- * number
- * of terms and may be rounded in any order, so the bound is twice the number of roundings times the
- * sum
- * of the terms' magnitudes.
+ * number of terms and may be rounded in any order, so the bound is twice the number of roundings
+ * times the sum of the terms' magnitudes.
  */
 function bounds(golden) {
   const { values: codebook, shape } = golden.tensor("codebook");
@@ -129,10 +127,8 @@ for (const device of DEVICES) {
       assert.equal(bits.length, wanted.length, `${how}: number of bits`);
       const apart = new Set(wanted.flatMap((bit, index) => (bit === bits[index] ? [] : [Math.floor(index / 8)])));
       // The beam search may find two codes that are equally near to a vector except for rounding.
-      // They
-      // can differ in many bits with large logits, so the test counts vectors and not bits. Hardly
-      // any
-      // vector has such codes.
+      // They can differ in many bits with large logits, so the test counts vectors and not bits.
+      // Hardly any vector has such codes.
       assert.ok(apart.size <= 1, `${how}: vectors ${[...apart]} have other bits`);
       t.diagnostic(`${how}: ${apart.size} of ${wanted.length / 8} vectors have other bits`);
     }

@@ -14,8 +14,7 @@ export const DEVICES = ["cpu", "webgpu"];
 
 /**
  * Runs a test with a time limit of its own, so that a test that hangs is named. The runner's limit
- * would
- * be for all tests of a file together. WebGPU in software takes minutes on a slow machine.
+ * would be for all tests of a file together. WebGPU in software takes minutes on a slow machine.
  */
 export function test(name, body) {
   return nodeTest(name, { timeout: 15 * 60_000 }, body);
