@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use bitcodes_core::{
-    Bitcodes, BitcodesConfig, CodesError, PackedCodes, check_bits, join_bits, join_rows,
-    pack_words, split_bits, split_rows, to_bits, to_decimal, unpack_words,
+    BitcodesConfig, CodesError, PackedCodes, check_bits, join_bits, join_rows, pack_words,
+    split_bits, split_rows, to_bits, to_decimal, unpack_words,
 };
 use bitcodes_workspace::backends::skipped;
 use bitcodes_workspace::golden::{Golden, NAMES};

@@ -1,6 +1,6 @@
 //! Tests of every float type that a backend has.
 
-use bitcodes_core::{Bitcodes, BitcodesConfig, PackedCodes};
+use bitcodes_core::{BitcodesConfig, PackedCodes};
 use bitcodes_workspace::backends::skipped;
 use bitcodes_workspace::on_every_backend;
 use bitcodes_workspace::plain::{Bounded, Plain, SLACK};
