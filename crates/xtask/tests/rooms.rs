@@ -242,7 +242,7 @@ fn no_sibling_modules_use_each_other_in_a_circle() {
     let (mut listed, mut circles) = (0, Vec::new());
     for (name, source) in crates() {
         for (parent, edges) in edges(&source) {
-            let parent = [&[name.clone()], &parent[..]].concat().join("::");
+            let parent = [std::slice::from_ref(&name), &parent].concat().join("::");
             for (user, used) in &edges {
                 listed += used.len();
                 println!(
@@ -313,7 +313,7 @@ fn the_method_of_deciding_bits_is_matched_on_in_its_room_alone() {
         for file in files(&source) {
             let mut patterns = MethodPatterns::default();
             patterns.visit_file(&parse(&file));
-            let place = [&[name.clone()], &module_of(&source, &file)[..]]
+            let place = [std::slice::from_ref(&name), &module_of(&source, &file)]
                 .concat()
                 .join("::");
             match &place[..] {
