@@ -242,3 +242,23 @@ fn json_of(config: &BitcodesConfig) -> String {
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     header.metadata().as_ref().unwrap()["bitcodes"].clone()
 }
+
+#[test]
+fn a_scale_that_f32_cannot_hold_is_refused() {
+    let _seed = any_seed();
+    let device = Default::default();
+    for (log_scale, valid) in [(0.0, true), (80.0, true), (1000.0, false), (-1000.0, false)] {
+        let mut quantizer = BitcodesConfig::new(3, 2).init::<Cpu>(&device);
+        let normalization = quantizer.normalization.as_mut().expect("by default");
+        normalization.log_scale = Param::from_tensor(Tensor::from_data([log_scale], &device));
+        let bytes = quantizer.to_safetensors();
+        let loaded = Checkpoint::from_bytes(&bytes).unwrap().quantizer::<Cpu>(None, &device);
+        match loaded {
+            Ok(_) => assert!(valid, "{log_scale} was accepted"),
+            Err(error) => {
+                let wanted = format!("normalization.log_scale is {log_scale}, expected");
+                assert!(!valid && error.to_string().starts_with(&wanted), "{error}");
+            }
+        }
+    }
+}

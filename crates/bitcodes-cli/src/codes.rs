@@ -130,7 +130,9 @@ fn check(
     input: &Path,
     compute: &Compute,
 ) -> Result<(), CliError> {
-    let read = [("--model", model.path()), ("--input", input)];
+    let model = model.files();
+    let mut read = vec![("--input", input)];
+    read.extend(model.iter().map(|file| ("--model", file.as_path())));
     check_output(output, "--output", &read)?;
     compute.check()
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bitcodes_train::data::Images;
-use bitcodes_train::{Reconstructions, files, load_model, psnr_db, write_file};
+use bitcodes_train::{Reconstructions, load_model, psnr_db, write_file};
 use burn::tensor::backend::Backend;
 use clap::Args;
 
@@ -12,6 +12,7 @@ use crate::backend::{Compute, on_backend};
 use crate::codes::{check_output, unwritten};
 use crate::codes_used;
 use crate::error::CliError;
+use crate::model::run_files;
 
 /// Measure a trained autoencoder on test images.
 #[derive(Debug, Args)]
@@ -35,12 +36,9 @@ pub(crate) struct EvalArgs {
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), CliError> {
     if let Some(codes) = &args.codes {
-        let run = [files::CONFIG, files::MODEL].map(|name| args.model.join(name));
-        check_output(
-            codes,
-            "--codes",
-            &[("--model", &run[0]), ("--model", &run[1])],
-        )?;
+        let run = run_files(&args.model);
+        let read = run.each_ref().map(|file| ("--model", file.as_path()));
+        check_output(codes, "--codes", &read)?;
     }
     args.compute.check()?;
     on_backend!(args.compute, B, device => eval_on::<B>(args, device))

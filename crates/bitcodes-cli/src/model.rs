@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use bitcodes_core::{Bitcodes, Checkpoint, CheckpointError};
-use bitcodes_train::{LoadError, load_model};
+use bitcodes_train::{LoadError, files, load_model};
 use burn::tensor::backend::Backend;
 use clap::Args;
 
@@ -43,8 +43,12 @@ pub(crate) enum ModelError {
 }
 
 impl ModelArgs {
-    pub fn path(&self) -> &Path {
-        &self.model
+    /// Returns the files that are read.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match self.model.is_dir() {
+            true => run_files(&self.model).into(),
+            false => vec![self.model.clone()],
+        }
     }
 
     pub fn load<B: Backend>(&self, device: &B::Device) -> Result<Bitcodes<B>, ModelError> {
@@ -68,6 +72,11 @@ impl ModelArgs {
             source,
         })
     }
+}
+
+/// Returns the files of a run from which its autoencoder is read.
+pub(crate) fn run_files(run: &Path) -> [PathBuf; 2] {
+    [files::CONFIG, files::MODEL].map(|name| run.join(name))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelError> {

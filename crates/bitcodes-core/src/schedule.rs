@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
+    deny_unknown_fields,
     expecting = "expected a number, or a curve with start, end and steps"
 )]
 pub enum Schedule {
@@ -244,6 +245,12 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&Schedule::from(0.25)).unwrap(),
             "0.25"
+        );
+        let longer = r#"{"curve": "linear", "start": 1, "end": 0, "steps": 3, "warm": 1}"#;
+        let error = serde_json::from_str::<Schedule>(longer).unwrap_err();
+        assert!(
+            error.to_string().starts_with("expected a number, or"),
+            "{error}"
         );
         for wrong in [
             "",

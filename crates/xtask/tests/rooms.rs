@@ -145,7 +145,7 @@ fn from_root(module: &Module, path: &[String]) -> Option<Vec<String>> {
     Some(at)
 }
 
-/// Names that a module re-exports from its children, and the children.
+/// Names that a module imports from its children, and the children: other children see them too.
 type Exports = BTreeMap<(Module, String), String>;
 
 fn exports(modules: &BTreeMap<Module, syn::File>) -> Exports {
@@ -153,9 +153,6 @@ fn exports(modules: &BTreeMap<Module, syn::File>) -> Exports {
     for (module, file) in modules {
         for item in &file.items {
             let Item::Use(item) = item else { continue };
-            if matches!(item.vis, syn::Visibility::Inherited) {
-                continue;
-            }
             let mut paths = Paths::default();
             paths.add(&[], &item.tree);
             for path in paths.0 {
@@ -163,7 +160,12 @@ fn exports(modules: &BTreeMap<Module, syn::File>) -> Exports {
                     Some("self") => &path[1..],
                     _ => &path[..],
                 };
-                if let [child, .., name] = path {
+                let is_child = |child: &String| {
+                    modules.contains_key(&[&module[..], &[child.clone()]].concat())
+                };
+                if let [child, .., name] = path
+                    && is_child(child)
+                {
                     found.insert((module.clone(), name.clone()), child.clone());
                 }
             }
@@ -276,14 +278,12 @@ impl MethodPatterns {
 }
 
 impl<'ast> Visit<'ast> for MethodPatterns {
-    /// The tokens of a macro are not parsed, so any mention of a method in `matches!` counts.
+    /// The tokens of a macro are not parsed, so any mention of a method in a macro counts.
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
-        if item.path.is_ident("matches") {
-            let tokens = item.tokens.to_string();
-            for owner in ["Assignment", "Method", "Self"] {
-                for variant in ["Independent", "Joint"] {
-                    self.0 += tokens.matches(&format!("{owner} :: {variant}")).count();
-                }
+        let tokens = item.tokens.to_string();
+        for owner in ["Assignment", "Method", "Self"] {
+            for variant in ["Independent", "Joint"] {
+                self.0 += tokens.matches(&format!("{owner} :: {variant}")).count();
             }
         }
     }
@@ -344,5 +344,33 @@ fn no_source_file_is_longer_than_400_lines() {
             .lines()
             .count();
         assert!(lines <= 400, "{} has {lines} lines", file.display());
+    }
+}
+
+#[test]
+fn the_rules_find_what_breaks_them() {
+    let edges = |pairs: &[(&str, &str)]| {
+        let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (user, used) in pairs {
+            edges
+                .entry(user.to_string())
+                .or_default()
+                .insert(used.to_string());
+        }
+        edges
+    };
+    assert_eq!(circle(&edges(&[("a", "b"), ("b", "c"), ("a", "c")])), None);
+    let found = circle(&edges(&[("a", "b"), ("b", "c"), ("c", "b")])).unwrap();
+    assert_eq!(found, ["b", "c", "b"]);
+
+    for source in [
+        "fn f(a: A) { match a { Assignment::Joint(_) => {} _ => {} } }",
+        "fn f(a: A) { if let crate::Assignment::Independent(settings) = a {} }",
+        "fn f(a: A) -> bool { matches!(a, Assignment::Joint(_)) }",
+        "fn f(a: A) { assert!(matches!(a.method(), Method::Joint)) }",
+    ] {
+        let mut patterns = MethodPatterns::default();
+        patterns.visit_file(&syn::parse_file(source).unwrap());
+        assert_eq!(patterns.0, 1, "{source}");
     }
 }

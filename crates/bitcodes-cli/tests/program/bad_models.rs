@@ -175,6 +175,14 @@ fn broken_models_and_arrays_end_with_1_and_name_the_file() {
             "{error}"
         );
     }
+    for name in ["config.json", "model.mpk"] {
+        fs::write(place.path("folder").join(name), "of a run").unwrap();
+        for call in ["encode", "decode"] {
+            let call = format!("{call} --model folder --input x.npy --output folder/{name}");
+            let error = place.fail(2, &call);
+            assert!(error.contains("the same file as --model"), "{error}");
+        }
+    }
     let error = place.fail(2, "encode --model record.mpk");
     assert!(error.contains("--input"), "{error}");
     assert_eq!(n, 18);

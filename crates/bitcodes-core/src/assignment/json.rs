@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Assignment, Independent, Joint, Method};
 use crate::{Initializer, Schedule};
@@ -12,16 +12,35 @@ use crate::{Initializer, Schedule};
 #[derive(Serialize, Deserialize)]
 #[serde(
     deny_unknown_fields,
-    expecting = "expected an assignment, as {\"method\": \"joint\", \"beam\": 8}"
+    expecting = "an assignment, as {\"method\": \"joint\", \"beam\": 8}"
 )]
 pub(super) struct Settings {
     pub method: Method,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub temperature: Option<Schedule>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub initializer: Option<Initializer>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub beam: Option<usize>,
+}
+
+/// Reads a field that is there: `null` is a value of the wrong type, not a field that is missing.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    field: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 impl Settings {

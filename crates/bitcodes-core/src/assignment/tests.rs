@@ -56,12 +56,16 @@ fn settings_of_another_or_an_unknown_method_are_errors_that_name_both() {
             r#"{"method": "independent", "temperature": 1}"#,
             "the method independent has no initializer, expected one",
         ),
+        (
+            r#"{"method": "joint", "beam": 8, "temperature": null}"#,
+            "expected a number, or a curve with start, end and steps",
+        ),
         (r#"{"beam": 8}"#, "missing field `method`"),
         (
             r#"{"method": "joint", "beam": 8, "width": 1}"#,
             "unknown field `width`",
         ),
-        (r#""independent""#, "expected an assignment"),
+        (r#""independent""#, "expected an assignment, as"),
     ] {
         let error = serde_json::from_str::<Assignment>(json).unwrap_err();
         assert!(error.to_string().contains(wanted), "{error}");

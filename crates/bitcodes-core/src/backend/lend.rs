@@ -156,7 +156,8 @@ pub(crate) fn reshaped_floats<B: Backend, const D: usize, const D2: usize>(
     shape: [usize; D2],
 ) -> Tensor<B, D2> {
     if let TensorPrimitive::Float(mut primitive) = tensor.clone().into_primitive()
-        && reshape_in_place(&mut primitive, &tensor.dims(), &shape)
+        && (rows_in_place(&mut primitive, &tensor.dims(), &shape)
+            || reshape_in_place(&mut primitive, &tensor.dims(), &shape))
     {
         return Tensor::from_primitive(TensorPrimitive::Float(primitive));
     }
@@ -180,27 +181,31 @@ fn reshape_in_place(tensor: &mut dyn Any, dims: &[usize], shape: &[usize]) -> bo
     if dims == shape {
         return true;
     }
+    #[cfg(feature = "ndarray")]
+    if let Some(tensor) = tensor.downcast_mut::<burn_ndarray::NdArrayTensor>() {
+        return reshape_ndarray(tensor, shape);
+    }
+    let _ = tensor;
+    false
+}
+
+/// Gives a slice of burn-flex the shape of its rows, which stay where they are, as kernels read rows
+/// at any distance. Returns whether it did.
+fn rows_in_place(tensor: &mut dyn Any, dims: &[usize], shape: &[usize]) -> bool {
     #[cfg(feature = "flex")]
-    if let Some(tensor) = tensor.downcast_mut::<burn_flex::FlexTensor>() {
-        // Rows of a slice stay where they are; burn-flex itself reshapes what is contiguous.
-        let (&[rows, last], Some(stride)) = (shape, row_stride(dims, tensor.layout().strides()))
-        else {
-            return false;
-        };
-        if dims.last() != Some(&last) {
-            return false;
-        }
+    if let Some(tensor) = tensor.downcast_mut::<burn_flex::FlexTensor>()
+        && let &[rows, last] = shape
+        && let Some((&features, leading)) = dims.split_last()
+        && (rows, last) == (leading.iter().product(), features)
+        && let Some(stride) = row_stride(dims, tensor.layout().strides())
+    {
         let strides = alloc::vec![stride as isize, 1];
         let offset = tensor.layout().start_offset();
         let layout = burn_flex::Layout::new([rows, last].into(), strides, offset);
         *tensor = tensor.clone().with_layout(layout);
         return true;
     }
-    #[cfg(feature = "ndarray")]
-    if let Some(tensor) = tensor.downcast_mut::<burn_ndarray::NdArrayTensor>() {
-        return reshape_ndarray(tensor, shape);
-    }
-    let _ = tensor;
+    let _ = (tensor, dims, shape);
     false
 }
 

@@ -58,6 +58,14 @@ pub enum CheckpointError {
         /// The first such value, in the backend's type.
         found: f64,
     },
+    /// The scale of a normalization is 0 or infinite in f32, or would be after a division.
+    #[error("{name} is {found}, expected a logarithm whose exponential f32 can hold and divide by")]
+    Scale {
+        /// Name of the tensor.
+        name: String,
+        /// The logarithm of the scale.
+        found: f64,
+    },
     /// The dimensions of the codebook and the settings beside it are not a valid configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -124,6 +132,12 @@ impl<'a> Checkpoint<'a> {
         let Some(normalization) = parts.normalization else {
             return Ok(quantizer);
         };
+        let found: f64 = normalization.log_scale.to_f64().iter().sum();
+        let is_normal = |sign: f64| (libm::exp(sign * found) as f32).is_normal();
+        if !(is_normal(1.0) && is_normal(-1.0)) {
+            let name = name("normalization.log_scale");
+            return Err(CheckpointError::Scale { name, found });
+        }
         let center = tensor(
             || name("normalization.center"),
             normalization.center,
