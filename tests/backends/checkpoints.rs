@@ -10,6 +10,7 @@ use bitcodes_train::AutoencoderConfig;
 use bitcodes_workspace::backends::any_seed;
 use bitcodes_workspace::golden::{Golden, NAMES};
 use bitcodes_workspace::on_every_backend;
+use burn::module::Param;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor, TensorData};
 
@@ -252,7 +253,9 @@ fn a_scale_that_f32_cannot_hold_is_refused() {
         let normalization = quantizer.normalization.as_mut().expect("by default");
         normalization.log_scale = Param::from_tensor(Tensor::from_data([log_scale], &device));
         let bytes = quantizer.to_safetensors();
-        let loaded = Checkpoint::from_bytes(&bytes).unwrap().quantizer::<Cpu>(None, &device);
+        let loaded = Checkpoint::from_bytes(&bytes)
+            .unwrap()
+            .quantizer::<Cpu>(None, &device);
         match loaded {
             Ok(_) => assert!(valid, "{log_scale} was accepted"),
             Err(error) => {
