@@ -69,7 +69,7 @@ impl Compute {
 /// The backends that the program knows, compiled in or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backend {
-    /// CPU, the fastest
+    /// CPU, the faster of the two
     Flex,
     /// CPU, with the crate ndarray
     Ndarray,
@@ -119,8 +119,7 @@ impl Backend {
     }
 }
 
-/// Evaluates an expression on the backend that was chosen, which [`Compute::check`] has to accept
-/// before.
+/// Evaluates an expression on the chosen backend. Call [`Compute::check`] first.
 ///
 /// In the expression `$B` is the backend's type and `$device` its device. If the device cannot be
 /// opened, the macro returns from the function.

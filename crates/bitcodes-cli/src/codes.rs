@@ -52,8 +52,7 @@ pub(crate) struct DecodeArgs {
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
 
-    /// Write the vectors in the units of the quantizer's normalization, as a model's next layer sees
-    /// them
+    /// Write the vectors in normalized units, as a model's next layer sees them
     #[arg(long)]
     normalized: bool,
 

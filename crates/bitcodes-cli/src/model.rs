@@ -11,8 +11,8 @@ use clap::Args;
 /// Options that say where the quantizer comes from.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// The quantizer: a .safetensors or .pt file of the reference or of ours, a .mpk record, or
-    /// the folder of a run, whose autoencoder has one
+    /// The quantizer: a .safetensors file of the reference or of ours, a .pt file of the reference,
+    /// a .mpk record, or the folder of a run, whose autoencoder has one
     #[arg(long, value_name = "FILE|DIR")]
     model: PathBuf,
 

@@ -38,9 +38,10 @@ pub struct BitcodesConfig {
     /// with a standard deviation of 1/2 over all features, and the output is in their units; see
     /// [`Normalization`](crate::Normalization). Default: true; the reference's: false
     pub normalize: bool,
-    /// Factor of the noise of training: 1 draws each independent bit with the probability of its
-    /// logit, 0 makes training deterministic. For joint bits, a noise of 1 moves the decision by
-    /// half the distance between the two vectors of a pair. Default: 0.05; the reference's: 1.0
+    /// Factor of the noise of training: 1 draws each independent bit as 1 with probability
+    /// `sigmoid(logit)`, 0 makes training deterministic. For joint bits, a noise of 1 moves the
+    /// decision by half the distance between the two vectors of a pair. Default: 0.05; the
+    /// reference's: 1.0
     pub noise_scale: Schedule,
     /// Weight of the [`CommitmentLoss`](crate::CommitmentLoss) in the loss of an output.
     /// Default: 0.3; the reference's: 0.0, off

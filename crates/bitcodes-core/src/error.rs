@@ -12,10 +12,12 @@ pub enum ConfigError {
     /// `num_bits` is zero.
     #[error("num_bits is 0, expected at least 1")]
     NoBits,
-    /// `temperature` is zero, negative, NaN or infinite at some step, or would be as an f32.
+    /// `temperature` is zero, negative, NaN or infinite at some step, in f64 or after conversion to
+    /// f32.
     #[error("temperature is {0}, expected a finite number above 0, in the range of f32")]
     Temperature(f64),
-    /// `noise_scale` is negative, NaN or infinite at some step, or would be as an f32.
+    /// `noise_scale` is negative, NaN or infinite at some step, in f64 or after conversion to
+    /// f32.
     #[error("noise scale is {0}, expected a finite number of at least 0, in the range of f32")]
     NoiseScale(f64),
     /// A schedule is not valid.
@@ -64,7 +66,7 @@ pub enum ConfigError {
     /// A sample to start from is too small.
     #[error("the sample has {0} vectors, expected at least 2")]
     SampleSize(usize),
-    /// A sample to start from holds NaN or infinite values.
-    #[error("the sample has a mean of {0} somewhere, expected finite numbers")]
+    /// The mean magnitude of a sample to start from is NaN or infinite.
+    #[error("the mean magnitude of the sample is {0}, expected finite numbers")]
     SampleNotFinite(f64),
 }

@@ -3,8 +3,8 @@
 //! [`Bitcodes`] maps a vector to a row of bits and the bits back to a vector. Its codebook holds
 //! one pair of vectors for each bit. The bit chooses one vector of its pair, and the output is the
 //! sum of the chosen vectors. So `num_bits` bits name 2^`num_bits` outputs with only `2 * num_bits`
-//! rows. An [`Assignment`] is the method by which bits are decided and trained. The reference in
-//! these docs is [bitcodes-pytorch](https://pypi.org/project/bitcodes-pytorch/).
+//! rows. An [`Assignment`] is a method of deciding and training bits, with its settings. The
+//! reference in these docs is [bitcodes-pytorch](https://pypi.org/project/bitcodes-pytorch/).
 //!
 //! ```
 //! # #[cfg(feature = "flex")] {

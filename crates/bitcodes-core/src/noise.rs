@@ -2,8 +2,8 @@
 
 use burn::tensor::{DType, Distribution, Shape, Tensor, backend::Backend};
 
-/// Noise for the logits of a training pass, which lie along axis 1 of a tensor of rank `N`, or
-/// along the last axis if vectors are rows of any rank.
+/// Noise for the logits of a training pass. The logits lie along axis 1, or along the last axis if
+/// the vectors do.
 #[derive(Debug, Clone)]
 pub(crate) enum Noise<B: Backend, const N: usize> {
     /// No noise is added.

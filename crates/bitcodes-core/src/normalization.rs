@@ -1,4 +1,4 @@
-//! Normalization of vectors to those that the codebook quantizes, and back.
+//! Normalization of vectors before they are quantized, and its inverse.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
@@ -17,9 +17,10 @@ use crate::vectors::{along, sum_over_vectors, vectors_first};
 ///
 /// The center follows the mean of the vectors, and the scale their deviation from it. Both are
 /// learned by maximum likelihood of a normal distribution. The gradient of each treats the other as
-/// a constant. Both are constants to the encoder: a shift or a growth of all vectors changes
-/// neither bits nor output. They are parameters rather than running statistics, so that the
-/// optimizer moves them as it moves the codebook, from any part of a batch and on any device.
+/// a constant. The encoder gets no gradient through them: once they have followed, a common shift
+/// or growth of all vectors changes neither bits nor output. They are parameters rather than
+/// running statistics, so that the optimizer moves them as it moves the codebook, from any part of
+/// a batch and on any device.
 ///
 /// The commitment loss holds the vectors to the codebook. So when the center moves towards their
 /// mean, all of them move back by the same amount, and their mean may stay away from the origin,
@@ -28,7 +29,6 @@ use crate::vectors::{along, sum_over_vectors, vectors_first};
 /// valid vectors, `n / (n + 32)` of it is left out. And if bits are decided jointly, the codebook
 /// has no gradient that moves all codes by the same vector: the sum of its rows is 0 from the
 /// start, unless the codebook was given, and stays the same.
-/// the codebook was given, and stays the same.
 #[derive(Module, Debug)]
 pub struct Normalization<B: Backend> {
     /// The mean of the vectors, `[features]`, in the codebook's units: their deviation is

@@ -68,7 +68,7 @@ pub enum ScheduleError {
     /// The schedule has no steps.
     #[error("the schedule {0} has 0 steps, expected at least 1")]
     NoSteps(Schedule),
-    /// An exponential schedule starts or ends at 0.
+    /// An exponential schedule starts or ends at 0 or below.
     #[error("the schedule {0} cannot reach 0, expected both ends above 0")]
     ExponentialToZero(Schedule),
 }

@@ -29,7 +29,7 @@ pub(crate) fn vectors_first<B: Backend, const N: usize, K: BasicOps<B>>(
     tensor.swap_dims(1, N - 1).reshape([vectors, dims[1]])
 }
 
-/// Reverses [`vectors_first`]: `rows [vectors, n]` get the axes of vectors of shape `vectors`.
+/// Reverses [`vectors_first`]: `rows [count, n]` take the axes of vectors of this shape.
 pub(crate) fn along_axis_1<B: Backend, const N: usize>(
     rows: Tensor<B, 2, Int>,
     vectors: [usize; N],
@@ -45,7 +45,7 @@ pub(crate) fn sum_over_vectors<B: Backend, const N: usize>(x: Tensor<B, N>) -> T
     (0..N).filter(|&axis| axis != 1).fold(x, Tensor::sum_dim)
 }
 
-/// Fills the vectors that are padding with zeros; `padding` has one element along axis 1.
+/// Sets padding vectors to zero. `padding` has one element along axis 1.
 pub(crate) fn fill_padding<B: Backend, const N: usize>(
     tensor: Tensor<B, N>,
     padding: &Option<Tensor<B, N, Bool>>,

@@ -40,7 +40,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// The settings of a state dict of the reference, which has none.
+    /// Empty settings, for a state dict of the reference.
     #[cfg(any(feature = "pytorch", feature = "safetensors"))]
     pub const NONE: Self = Self {
         part: None,

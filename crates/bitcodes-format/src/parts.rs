@@ -72,7 +72,7 @@ impl Method {
         }
     }
 
-    /// Returns the method of a file that has this name and this beam.
+    /// Returns the method with this name and beam, as a file gives them.
     #[cfg(any(feature = "record", feature = "safetensors"))]
     pub(crate) fn of_file(name: &str, beam: Option<usize>) -> Result<Self, WrongField> {
         let wrong = |field, found, wanted| WrongField {

@@ -1,4 +1,4 @@
-//! Statistics of packed codes: how often each bit is set, and each two bits together.
+//! Statistics of packed codes: how often each bit is set, and how often each pair of bits is.
 
 use alloc::vec;
 use alloc::vec::Vec;

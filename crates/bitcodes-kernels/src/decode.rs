@@ -42,7 +42,8 @@ impl Decoder {
         Self::at(Level::best(), codebook)
     }
 
-    /// Makes a decoder for a level, or for a narrower one whose registers hold a whole vector.
+    /// Makes a decoder for a level, or, if one register of a narrower level holds a vector, for
+    /// that level.
     pub fn at(level: Level, codebook: Codebook<'_>) -> Self {
         let (features, num_bits) = (codebook.features(), codebook.num_bits());
         let level = level.narrowed(features);

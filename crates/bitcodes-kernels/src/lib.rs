@@ -3,7 +3,7 @@
 //! ## Map
 //!
 //! - [`Codebook`] checks the shape of a codebook; [`Rows`] views vectors in memory.
-//! - [`Encoder`] and [`Decoder`] encode and decode independent bits.
+//! - [`Encoder`] encodes independent bits; [`Decoder`] decodes the codes of either method.
 //! - [`Encoder::encode_with_noise`] and [`Backward`] are the two passes of a training step.
 //! - [`joint`] decides the bits of a vector together, by beam search.
 //! - [`layout`] defines the bit order of packed codes and packs single rows; [`integers`] packs and

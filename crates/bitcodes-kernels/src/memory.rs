@@ -83,7 +83,7 @@ fn store_part(mut elements: &[f32], mut room: &mut [MaybeUninit<f32>]) {
 /// pages on request unless it is set up otherwise.
 #[cfg(all(target_os = "linux", not(miri)))]
 fn advise_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
-    /// Size from which large pages pay, two of them on most processors.
+    /// Least size for which large pages pay: two large pages on most processors.
     const LARGE_BYTES: usize = 1 << 22;
     const PAGE_BYTES: usize = 1 << 12;
 

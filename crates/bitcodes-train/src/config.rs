@@ -48,7 +48,7 @@ pub enum TrainConfigError {
 }
 
 impl TrainConfig {
-    /// Largest number of bits of a token. The reference is used with 8 to 32.
+    /// Largest number of bits of a token. bitcodes-pytorch is used with 8 to 32 bits.
     pub const MAX_BITS: usize = AutoencoderConfig::MAX_DIM;
     /// Largest number of epochs. The limit keeps the number of steps from overflowing.
     pub const MAX_EPOCHS: usize = 1_000_000_000;

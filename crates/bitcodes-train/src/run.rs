@@ -125,8 +125,8 @@ impl RunFolder {
     /// Writes a file of the run, whole or not at all.
     ///
     /// # Errors
+    ///
     /// Returns [`Unwritten`] if the file cannot be written.
-    /// If the file cannot be written.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), Unwritten> {
         write_file(&self.path.join(name), contents)
     }
@@ -134,8 +134,8 @@ impl RunFolder {
     /// Writes a value as a JSON file of the run, whole or not at all.
     ///
     /// # Errors
+    ///
     /// Returns [`Unwritten`] if the file cannot be written.
-    /// If the file cannot be written.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Unwritten> {
         let json = serde_json::to_vec_pretty(value);
         let mut json = json.map_err(|error| Unwritten::to(self.path.join(name))(error.into()))?;
@@ -147,8 +147,8 @@ impl RunFolder {
 /// Writes a file, whole or not at all. A file that exists is replaced.
 ///
 /// # Errors
+///
 /// Returns [`Unwritten`] if the file cannot be written.
-/// If the file cannot be written.
 pub fn write_file(path: &Path, contents: &[u8]) -> Result<(), Unwritten> {
     write_whole(path, contents).map_err(Unwritten::to(path))
 }

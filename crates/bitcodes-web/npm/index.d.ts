@@ -70,8 +70,8 @@ export interface Quantizer extends Model {
   /** Encodes vectors, which follow one another in the array. */
   encode(vectors: Float32Array): Promise<Codes>;
   /**
-   * Decodes codes to vectors, as a model's next layer sees them: in the units of normalized vectors if
-   * the quantizer normalizes.
+   * Decodes codes to vectors, as a model's next layer sees them: in normalized units if the
+   * quantizer normalizes.
    */
   decode(codes: Decodable): Promise<Float32Array>;
   /** Decodes codes to vectors in the units of the vectors that were encoded. */

@@ -10,7 +10,7 @@ use crate::compute::{Compute, device};
 
 /// Makes a tensor `[n, rest..]` of numbers. The length of `numbers` decides `n`.
 ///
-/// `what` names the numbers in the error if they are not a multiple of the rest's product.
+/// `what` names the numbers in the error if their count is not a multiple of the product of `rest`.
 pub fn floats<const D: usize>(
     numbers: Vec<f32>,
     what: &str,

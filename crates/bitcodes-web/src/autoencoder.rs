@@ -110,7 +110,7 @@ impl Autoencoder {
     ///
     /// # Errors
     ///
-    /// If the last code is not whole, or if a bit after the last is set.
+    /// If the last code is not whole, or if a bit after the code's last bit is set.
     #[wasm_bindgen(js_name = decodeWords, unchecked_return_type = "Promise<Float32Array>")]
     pub fn decode_words(&self, codes: &[u32]) -> Result<Promise, JsError> {
         let rest = [self.tokens(), self.num_bits()];

@@ -76,7 +76,7 @@ impl Quantizer {
         Ok(float_array(self.quantizer.quantize(x)))
     }
 
-    /// Decodes codes, given as one number per bit, to vectors in the units of the normalization.
+    /// Decodes codes, given as one number per bit, to vectors in normalized units.
     ///
     /// # Errors
     ///
@@ -87,11 +87,11 @@ impl Quantizer {
         Ok(float_array(self.quantizer.decode(bits)))
     }
 
-    /// Decodes codes, given as words, to vectors in the units of the normalization.
+    /// Decodes codes, given as words, to vectors in normalized units.
     ///
     /// # Errors
     ///
-    /// If the last code is not whole, or if a bit after the last is set.
+    /// If the last code is not whole, or if a bit after the code's last bit is set.
     #[wasm_bindgen(js_name = decodeWords, unchecked_return_type = "Promise<Float32Array>")]
     pub fn decode_words(&self, codes: &[u32]) -> Result<Promise, JsError> {
         let bits = bits_of_words::<2>(codes, self.num_bits(), &[self.num_bits()])?;
@@ -113,7 +113,7 @@ impl Quantizer {
     ///
     /// # Errors
     ///
-    /// If the last code is not whole, or if a bit after the last is set.
+    /// If the last code is not whole, or if a bit after the code's last bit is set.
     #[wasm_bindgen(js_name = reconstructWords, unchecked_return_type = "Promise<Float32Array>")]
     pub fn reconstruct_words(&self, codes: &[u32]) -> Result<Promise, JsError> {
         let bits = bits_of_words::<2>(codes, self.num_bits(), &[self.num_bits()])?;

@@ -24,8 +24,7 @@ use crate::init::{self, Sample};
 use crate::noise::Noise;
 use crate::vectors::along_axis_1;
 
-/// The method by which the bits of a vector are decided and trained. An assignment is a method with
-/// its settings.
+/// A method of deciding and training bits, with its settings.
 ///
 /// With `mid` the sum of the pairs' means and `h_p = delta_p / 2`, a vector is quantized to
 /// `y = mid + sum_p s_p h_p`, each sign `s_p` being -1 for a 0 and 1 for a 1 (see
@@ -139,8 +138,8 @@ impl Assignment {
         }
     }
 
-    /// Returns whether the codebook should be made from a sample of the vectors, if there is one.
-    /// It should be for joint bits; independent bits start as the reference's do.
+    /// Returns true for joint bits, whose codebook should be made from a sample of the vectors if
+    /// there is one; false for independent bits, which start as the reference's do.
     pub fn starts_from_sample(&self) -> bool {
         match self {
             Self::Independent(_) => false,

@@ -1,7 +1,7 @@
 //! Kernels of [`bitcodes_kernels`] for tensors in the host's memory.
 //!
-//! Each function returns `None` for tensors that no kernel takes, and its one caller goes on with
-//! tensor operations, which are the specification of the kernel.
+//! A function that computes returns `None` for tensors that no kernel takes, and its caller goes on
+//! with tensor operations, which are the specification.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -101,7 +101,8 @@ impl<'a> Checkpoint<'a> {
     /// `codebook`, or the only tensor whose name ends with `.codebook`.
     ///
     /// The dimensions are those of the codebook, and all values are converted to the backend's
-    /// type. The parameters get new ids, so an optimizer starts anew on them. The rest of the configuration depends on the file:
+    /// type. The parameters get new ids, so an optimizer starts anew on them. The rest of the
+    /// configuration depends on the file:
     ///
     /// - Safetensors of ours hold the whole configuration in their metadata, with the present step
     ///   of the schedules.

@@ -6,8 +6,9 @@ use burn::tensor::{Tensor, backend::Backend};
 use crate::backend::known::has_values_in_host_memory;
 use crate::vectors::along;
 
-/// Multiplies `matrix [out, in]` with each vector along axis 1, `in` elements to `out`, without a
-/// copy of `x`, and adds `offset [out]`.
+/// Computes `matrix v + offset` for each vector `v` along axis 1. `x` is not copied.
+///
+/// Takes `matrix [out, in]` and `offset [out]`; without an offset none is added.
 pub(crate) fn product<B: Backend, const N: usize>(
     matrix: Tensor<B, 2>,
     x: Tensor<B, N>,

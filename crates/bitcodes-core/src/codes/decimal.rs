@@ -33,8 +33,8 @@ use super::{CodesError, integers, read};
 ///
 /// Returns:
 /// - [`CodesError::NoBits`] if the last axis is empty
-/// - [`CodesError::TooManyBits`] if the tensor's integer type cannot hold so many bits (at most 31
-///   for i32, 63 for i64)
+/// - [`CodesError::TooManyBits`] if the tensor's integer type cannot hold so many bits: 31 in i32,
+///   63 in i64, fewer in narrower types
 /// - [`CodesError::OutOfRange`] if a bit is not 0 or 1; the check reads two numbers back from the
 ///   device; in a browser use [`to_decimal_async`]
 /// - [`CodesError::Device`] if the device cannot be read
@@ -104,8 +104,8 @@ pub async fn to_decimal_async<B: Backend, const D: usize, const D2: usize>(
 ///
 /// Returns:
 /// - [`CodesError::NoBits`] if `num_bits` is 0
-/// - [`CodesError::TooManyBits`] if the tensor's integer type cannot hold so many bits (at most 31
-///   for i32, 63 for i64)
+/// - [`CodesError::TooManyBits`] if the tensor's integer type cannot hold so many bits: 31 in i32,
+///   63 in i64, fewer in narrower types
 /// - [`CodesError::OutOfRange`] if a number is below 0 or not below 2^`num_bits`; the check reads
 ///   two numbers back from the device; in a browser use [`to_bits_async`]
 /// - [`CodesError::Device`] if the device cannot be read

@@ -60,9 +60,9 @@ impl PackedCodes {
 
     /// Packs the bits `logit > 0` of a tensor of logits.
     ///
-    /// [`encode`](crate::Bitcodes::encode) decides the same bits of
-    /// [`logits`](crate::Bitcodes::logits); this function takes less time than `encode` followed by
-    /// [`from_bits`](Self::from_bits). It reads the logits back from the device; in a browser use
+    /// For the result of [`logits`](crate::Bitcodes::logits), these are the bits of
+    /// [`encode`](crate::Bitcodes::encode). This function takes less time than encoding and packing
+    /// apart. It reads the logits back from the device; in a browser use
     /// [`from_logits_async`](Self::from_logits_async).
     ///
     /// # Shapes

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Number of bits along one direction; it is larger if `num_bits` is above three times `features`.
+/// Largest number of bits along a direction. A grid has more if `num_bits` is above three times
+/// `features`.
 ///
 /// Three bits gave better results after training than one, two or four.
 const BITS_PER_DIRECTION: usize = 3;

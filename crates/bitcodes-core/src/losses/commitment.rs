@@ -10,8 +10,8 @@ use super::{mask_column, mean_squared_distance};
 /// mean((x - stop_gradient(quantized))^2)
 /// ```
 ///
-/// The mean is taken over all elements of all valid vectors. The loss pulls the encoder towards the
-/// codes that it chooses ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the last
+/// The mean is taken over all elements of all valid vectors. The loss pulls the vectors towards
+/// their quantized vectors ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the last
 /// term of equation 3).
 ///
 /// `x` and `quantized` have to be in the same units. A quantizer that

@@ -32,9 +32,10 @@ use crate::precision::{sigmoid, working};
 
 /// A loss that makes bits certain for each vector and balanced over all vectors.
 ///
-/// Training draws bit `p` of vector `v` as 1 with the probability `sigmoid(logits_vp)`. The loss is
-/// the mean entropy of the bits, minus [`diversity`](Self::diversity) times the entropy of each
-/// bit's mean over the vectors:
+/// With independent bits and a noise scale of 1, training draws bit `p` of vector `v` as 1 with
+/// probability `sigmoid(logits_vp)`; for joint bits the loss takes this as a model. The loss is the
+/// mean entropy of the bits, minus [`diversity`](Self::diversity) times the entropy of each bit's
+/// mean over the vectors:
 ///
 /// ```text
 /// mean_v,p h(sigmoid(logits_vp)) - diversity * mean_p h(mean_v sigmoid(logits_vp))

@@ -15,8 +15,6 @@ pub(crate) use squared_distance::mean_squared_distance;
 
 use burn::tensor::{Bool, Tensor, backend::Backend};
 
-/// Detaches a tensor from the graph, so that operations on it keep nothing for a backward pass.
-///
 /// Reshapes the valid mask to a column `[rows, 1]`.
 ///
 /// # Panics

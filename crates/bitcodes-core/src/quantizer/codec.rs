@@ -36,8 +36,8 @@ impl<B: Backend> Bitcodes<B> {
     /// Returns the logits of the bits, in f32 or f64: a bit is 1 if its logit is above 0.
     ///
     /// The [`Assignment`](crate::Assignment) says how a method computes them. Logits of joint bits are
-    /// those by which each bit is decided last, on the residual that the other bits leave, and have no
-    /// gradient.
+    /// the logits of the last decision of each bit, on the residual that the other bits leave, and
+    /// have no gradient.
     ///
     /// # Shapes
     ///

@@ -80,9 +80,9 @@ impl<B: Backend> Bitcodes<B> {
     /// Quantizes vectors as in training, with the noise given, so that a pass can be replayed.
     ///
     /// Noise from the logistic distribution ([`logistic_noise`](crate::logistic_noise)) draws each
-    /// independent bit with the probability of its logit; zeros make the pass deterministic. It is
-    /// the same on every backend, with gradients on those that differentiate. The configuration's
-    /// noise scale does not multiply the noise.
+    /// independent bit as 1 with probability `sigmoid(logit)`; zeros make the pass deterministic.
+    /// It is the same on every backend, with gradients on those that differentiate. The
+    /// configuration's noise scale does not multiply the noise.
     ///
     /// # Shapes
     ///

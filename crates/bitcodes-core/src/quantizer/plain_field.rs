@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::assignment::{Assignment, AssignmentRecord};
 
-/// The type of container under which a [`PlainField`] names its method to visitors of a module.
+/// Container type that tells a module visitor that the name is a method.
 pub(crate) const METHOD: &str = "Method";
 
 /// A plain value in the record of a module. It is a module of its own, as Burn saves no plain field.

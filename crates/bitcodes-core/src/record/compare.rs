@@ -41,7 +41,7 @@ pub(super) fn compare<B: Backend, M: Module<B>>(
             });
         }
     }
-    // Another method says more than the tensors that come with it.
+    // A difference of method explains differences of tensors, so it is reported first.
     if let Some(error) = comparison.other_method.or(comparison.first_error) {
         return Err(error);
     }

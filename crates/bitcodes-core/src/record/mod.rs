@@ -3,8 +3,9 @@
 //! Burn's `load_record` takes any record: a codebook of other dimensions replaces the module's,
 //! another precision is converted without a word, and too few bytes reach code that does not check
 //! their number. A quantizer takes the method and the beam of the record; if the method is another
-//! than its own, its other settings become that method's defaults. [`load`] compares the record with the module first, tensor by tensor, and refuses
-//! a quantizer that decides bits by another method than the module's.
+//! than its own, its other settings become that method's defaults. [`load`] compares the record
+//! with the module first, tensor by tensor, and refuses a quantizer that decides bits by another
+//! method than the module's.
 //!
 //! The bytes are those of Burn's `NamedMpkBytesRecorder<FullPrecisionSettings>`, which
 //! `bitcodes_format::record` describes. [`Checkpoint`](crate::Checkpoint) makes a quantizer from a

@@ -4,9 +4,9 @@
 //! largest hash can only fall, so a code that is kept at the end has been kept since its first
 //! occurrence: its count is exact.
 //!
-//! Let `u` be the largest hash kept, as a fraction of the largest possible hash. Every other code
-//! was kept with probability `u`. So the sum over the kept codes (without the one of the largest
-//! hash), divided by `u`, estimates the sum over all codes.
+//! Let `u` be the largest hash kept, as a fraction of the largest possible hash. Each of the
+//! remaining codes was kept with probability `u`. So the sum over the kept codes (without the one
+//! of the largest hash), divided by `u`, estimates the sum over all codes.
 
 use alloc::collections::BTreeMap;
 

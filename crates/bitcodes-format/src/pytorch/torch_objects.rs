@@ -1,4 +1,4 @@
-//! Objects that the pickles of PyTorch call for to make a state dict: storages, tensors, parameters.
+//! Objects that make up a state dict in PyTorch's pickles: storages, tensors, parameters.
 
 use super::value::{Id, Storage, StridedTensor, Value};
 

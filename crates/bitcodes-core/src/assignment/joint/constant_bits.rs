@@ -4,7 +4,7 @@ use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
 use crate::graph::untracked;
 
-/// Least number of valid vectors; fewer tell little about the use of a bit.
+/// Least number of valid vectors for which the loss is computed; fewer tell little about a bit.
 const LEAST_VECTORS: usize = 32;
 
 /// Weight of the mean square of a constant bit's difference, beside the mean square of the
@@ -20,9 +20,9 @@ const WEIGHT: f64 = 0.1;
 /// Takes `delta [num_bits, features]` and `bits [vectors, num_bits]`, 0 or 1. The loss is 0 if fewer
 /// than 32 vectors are valid.
 ///
-/// A codebook vector that is never chosen has no vectors to learn from. As its pair comes together,
-/// some vectors choose it. Other quantizers move dead codes to a vector, and count how often each
-/// code is used ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312), section III-C).
+/// A row that is never chosen gets no input vectors to learn from. As the pair comes together, some
+/// inputs choose it. Other quantizers move dead codes to a vector, and count how often each code is
+/// used ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312), section III-C).
 pub(super) fn constant_bits_loss<B: Backend>(
     delta: Tensor<B, 2>,
     bits: Tensor<B, 2>,

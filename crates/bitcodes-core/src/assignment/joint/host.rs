@@ -8,8 +8,8 @@ use burn::tensor::{DType, Element, Tensor, TensorData, backend::Backend};
 /// Decides bits as [`bitcodes_kernels::joint::decide`] does.
 ///
 /// Takes `products [vectors, num_bits]` of the vectors with the halves of the pairs' differences,
-/// and the halves' products with one another, `gram [num_bits, num_bits]`. Returns the logits, noise
-/// included, by which each bit is decided last.
+/// and the halves' products with one another, `gram [num_bits, num_bits]`. Returns the logits of
+/// the last decision of each bit, noise included.
 pub(super) fn decide<B: Backend>(
     products: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,

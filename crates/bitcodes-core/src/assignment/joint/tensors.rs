@@ -10,8 +10,8 @@ use crate::vectors::along;
 /// Decides bits as [`bitcodes_kernels::joint::decide`] does.
 ///
 /// Takes `products [vectors, num_bits]` of the vectors with the halves `half [num_bits, features]`,
-/// and the halves' products with one another, `gram [num_bits, num_bits]`. Returns the logits, noise
-/// included, by which each bit is decided last.
+/// and the halves' products with one another, `gram [num_bits, num_bits]`. Returns the logits of
+/// the last decision of each bit, noise included.
 pub(super) fn decide<B: Backend>(
     products: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
@@ -30,8 +30,8 @@ pub(super) fn decide<B: Backend>(
     )
 }
 
-/// Most elements of a tensor of the search, which has a few such tensors. A WebGPU binding can hold
-/// twice as many.
+/// Largest number of elements in one tensor of the search; the search holds a few. A WebGPU binding
+/// can hold twice as many.
 const MOST_ELEMENTS: usize = 1 << 24;
 
 /// Decides the vectors in groups small enough that no tensor has more than `most` elements.
