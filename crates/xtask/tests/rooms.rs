@@ -161,7 +161,7 @@ fn exports(modules: &BTreeMap<Module, syn::File>) -> Exports {
                     _ => &path[..],
                 };
                 let is_child = |child: &String| {
-                    modules.contains_key(&[&module[..], &[child.clone()]].concat())
+                    modules.contains_key(&[&module[..], std::slice::from_ref(child)].concat())
                 };
                 if let [child, .., name] = path
                     && is_child(child)
