@@ -338,19 +338,19 @@ mod tests {
             ),
             (
                 record(Some(Value::Map(vec![])), 1),
-                "assignment.method is missing, expected independent or joint",
+                "assignment.method is missing in the record, expected independent or joint",
             ),
             (
                 record(Some(assignment("joint", Value::Nil)), 1),
-                "assignment.beam is nothing, expected a number for the method joint",
+                "assignment.beam is nothing in the record, expected a number for the method joint",
             ),
             (
                 record(Some(assignment("independent", Value::Number(8))), 1),
-                "assignment.beam is 8, expected nothing for the method independent",
+                "assignment.beam is 8 in the record, expected nothing for the method independent",
             ),
             (
                 record(None, 1),
-                "assignment.method is missing, expected independent or joint",
+                "assignment.method is missing in the record, expected independent or joint",
             ),
             (
                 record(joint(257), 1),
