@@ -127,7 +127,9 @@ impl Container for Safetensors<'_> {
 /// again.
 ///
 /// `config` is the configuration as JSON. It has to have the fields `features`, `num_bits`,
-/// `normalize` and `assignment`, and to agree with the tensors; others are kept as they are.
+/// `normalize` and `assignment`, and to agree with the tensors; others are kept as they are. This
+/// function does not check `config`: [`File::quantizer`](crate::File::quantizer) refuses a file whose
+/// configuration lacks one of these fields, or does not agree with the tensors.
 ///
 /// # Shapes
 ///
@@ -137,7 +139,8 @@ impl Container for Safetensors<'_> {
 ///
 /// # Panics
 ///
-/// Panics if the codebook has no whole vectors of `features` values.
+/// Panics if `features` is 0, or if the number of values of the codebook is not a multiple of
+/// `features`.
 pub fn to_safetensors(
     codebook: &Values,
     features: usize,

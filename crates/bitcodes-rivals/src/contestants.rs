@@ -47,7 +47,7 @@ impl Contestant {
     ///
     /// # Errors
     ///
-    /// A message that names the quantizer and what is wrong with its settings.
+    /// Returns a message that names the quantizer and what is wrong with its settings.
     pub fn validate(&self) -> Result<(), String> {
         let settings = self.settings.validate();
         let deviation = self.deviation.map_or(Ok(()), |deviation| {
@@ -129,8 +129,8 @@ impl Settings {
 ///
 /// # Errors
 ///
-/// If the text is not such JSON, has an unknown field or the same name twice, or if a quantizer
-/// cannot be trained.
+/// Returns a message if the text is not such JSON, has an unknown field or the same name twice, or
+/// if a quantizer cannot be trained.
 pub fn read(text: &str) -> Result<Vec<Contestant>, String> {
     let given: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let all: Vec<Contestant> = serde_json::from_str(text).map_err(|error| error.to_string())?;

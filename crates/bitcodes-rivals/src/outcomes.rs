@@ -101,8 +101,8 @@ impl Outcomes {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or written, if another process has it open, or if a line is not
-    /// an outcome.
+    /// Returns an error if the file cannot be read or written, if another process has it open, or if
+    /// a line is not an outcome.
     pub fn open(path: &Path) -> Result<Self, OutcomesError> {
         let error = |why: String| OutcomesError(format!("{}: {why}", path.display()));
         let of_io = |source: io::Error| error(source.to_string());
@@ -166,7 +166,7 @@ impl Outcomes {
     ///
     /// # Errors
     ///
-    /// If the file cannot be written. It still has whole lines only.
+    /// Returns an error if the file cannot be written. The file still has whole lines only.
     pub fn add(&mut self, outcome: Outcome) -> Result<(), OutcomesError> {
         if let Some(Opened { path, file, length }) = &mut self.file {
             let line =

@@ -16,7 +16,7 @@ const SEED: u64 = 8;
 ///
 /// # Errors
 ///
-/// If a file cannot be written.
+/// Returns [`Unwritten`] if a file cannot be written.
 pub fn write(folder: &Path) -> Result<(), Unwritten> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
     let side = SIDE as u32;

@@ -23,7 +23,8 @@ impl Autoencoder {
     ///
     /// # Errors
     ///
-    /// The error names the file and what is wrong with it; see [`bitcodes_train::LoadCause`].
+    /// Returns an error that names the file and what is wrong with it; see
+    /// [`bitcodes_train::LoadCause`].
     pub fn load(config: &[u8], model: &[u8]) -> Result<Autoencoder, JsError> {
         let broken = |file: &str, cause: bitcodes_train::LoadCause| {
             JsError::new(&format!("{file}: {cause}"))
@@ -64,7 +65,7 @@ impl Autoencoder {
     ///
     /// # Errors
     ///
-    /// If the last image is not whole.
+    /// Returns an error if the last image is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Uint32Array>")]
     pub fn encode(&self, images: Vec<f32>) -> Result<Promise, JsError> {
         let logits = self.decided(self.images(images)?)?;
@@ -75,7 +76,7 @@ impl Autoencoder {
     ///
     /// # Errors
     ///
-    /// If the last image is not whole.
+    /// Returns an error if the last image is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
     pub fn logits(&self, images: Vec<f32>) -> Result<Promise, JsError> {
         Ok(float_array(self.decided(self.images(images)?)?))
@@ -85,7 +86,7 @@ impl Autoencoder {
     ///
     /// # Errors
     ///
-    /// If the last image is not whole.
+    /// Returns an error if the last image is not whole.
     #[wasm_bindgen(js_name = roundTrip, unchecked_return_type = "Promise<Float32Array>")]
     pub fn round_trip(&self, images: Vec<f32>) -> Result<Promise, JsError> {
         let images = self.images(images)?;
@@ -99,7 +100,7 @@ impl Autoencoder {
     ///
     /// # Errors
     ///
-    /// If the last code is not whole, or if a bit is neither 0 nor 1.
+    /// Returns an error if the last code is not whole, or if a bit is neither 0 nor 1.
     #[wasm_bindgen(js_name = decodeBits, unchecked_return_type = "Promise<Float32Array>")]
     pub fn decode_bits(&self, codes: Vec<u8>) -> Result<Promise, JsError> {
         let codes = bits::<3>(codes, &[self.tokens(), self.num_bits()])?;
@@ -110,7 +111,7 @@ impl Autoencoder {
     ///
     /// # Errors
     ///
-    /// If the last code is not whole, or if a bit after the code's last bit is set.
+    /// Returns an error if the last code is not whole, or if a bit after the code's last bit is set.
     #[wasm_bindgen(js_name = decodeWords, unchecked_return_type = "Promise<Float32Array>")]
     pub fn decode_words(&self, codes: &[u32]) -> Result<Promise, JsError> {
         let rest = [self.tokens(), self.num_bits()];

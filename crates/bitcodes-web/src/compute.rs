@@ -28,7 +28,7 @@ thread_local! {
 ///
 /// # Errors
 ///
-/// If the browser offers no GPU.
+/// Returns an error if the build is for WebGPU and the browser offers no GPU.
 #[wasm_bindgen]
 pub async fn open(failed: Function) -> Result<String, JsError> {
     // The callback of the first call stays, as the device of the first call does.

@@ -21,7 +21,8 @@ impl Quantizer {
     ///
     /// # Errors
     ///
-    /// See [`bitcodes_core::CheckpointError`].
+    /// Returns an error with the text of a [`bitcodes_core::CheckpointError`] if no quantizer can be
+    /// made from the file.
     pub fn load(bytes: &[u8], prefix: Option<String>) -> Result<Quantizer, JsError> {
         let checkpoint = Checkpoint::from_bytes(bytes)?;
         let quantizer = checkpoint.quantizer(prefix.as_deref(), &device()?)?;
@@ -44,7 +45,7 @@ impl Quantizer {
     ///
     /// # Errors
     ///
-    /// If the last vector is not whole.
+    /// Returns an error if the last vector is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Uint32Array>")]
     pub fn encode(&self, x: Vec<f32>) -> Result<Promise, JsError> {
         let x = floats::<2>(x, "numbers", &[self.features()])?;
@@ -58,7 +59,7 @@ impl Quantizer {
     ///
     /// # Errors
     ///
-    /// If the last vector is not whole.
+    /// Returns an error if the last vector is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
     pub fn logits(&self, x: Vec<f32>) -> Result<Promise, JsError> {
         let x = floats::<2>(x, "numbers", &[self.features()])?;
@@ -69,7 +70,7 @@ impl Quantizer {
     ///
     /// # Errors
     ///
-    /// If the last vector is not whole.
+    /// Returns an error if the last vector is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
     pub fn quantize(&self, x: Vec<f32>) -> Result<Promise, JsError> {
         let x = floats::<2>(x, "numbers", &[self.features()])?;
@@ -80,7 +81,7 @@ impl Quantizer {
     ///
     /// # Errors
     ///
-    /// If the last code is not whole, or if a bit is neither 0 nor 1.
+    /// Returns an error if the last code is not whole, or if a bit is neither 0 nor 1.
     #[wasm_bindgen(js_name = decodeBits, unchecked_return_type = "Promise<Float32Array>")]
     pub fn decode_bits(&self, codes: Vec<u8>) -> Result<Promise, JsError> {
         let bits = bits::<2>(codes, &[self.num_bits()])?;
@@ -91,7 +92,7 @@ impl Quantizer {
     ///
     /// # Errors
     ///
-    /// If the last code is not whole, or if a bit after the code's last bit is set.
+    /// Returns an error if the last code is not whole, or if a bit after the code's last bit is set.
     #[wasm_bindgen(js_name = decodeWords, unchecked_return_type = "Promise<Float32Array>")]
     pub fn decode_words(&self, codes: &[u32]) -> Result<Promise, JsError> {
         let bits = bits_of_words::<2>(codes, self.num_bits(), &[self.num_bits()])?;
@@ -102,7 +103,7 @@ impl Quantizer {
     ///
     /// # Errors
     ///
-    /// If the last code is not whole, or if a bit is neither 0 nor 1.
+    /// Returns an error if the last code is not whole, or if a bit is neither 0 nor 1.
     #[wasm_bindgen(js_name = reconstructBits, unchecked_return_type = "Promise<Float32Array>")]
     pub fn reconstruct_bits(&self, codes: Vec<u8>) -> Result<Promise, JsError> {
         let bits = bits::<2>(codes, &[self.num_bits()])?;
@@ -113,7 +114,7 @@ impl Quantizer {
     ///
     /// # Errors
     ///
-    /// If the last code is not whole, or if a bit after the code's last bit is set.
+    /// Returns an error if the last code is not whole, or if a bit after the code's last bit is set.
     #[wasm_bindgen(js_name = reconstructWords, unchecked_return_type = "Promise<Float32Array>")]
     pub fn reconstruct_words(&self, codes: &[u32]) -> Result<Promise, JsError> {
         let bits = bits_of_words::<2>(codes, self.num_bits(), &[self.num_bits()])?;

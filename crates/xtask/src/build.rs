@@ -141,7 +141,7 @@ const OPTIMIZE: &[&str] = &[
 ///
 /// # Errors
 ///
-/// If the program cannot be started or fails.
+/// Returns an error if the program cannot be started or fails.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command

@@ -12,7 +12,7 @@ use crate::build::{Flavor, module};
 ///
 /// # Errors
 ///
-/// If the wasm is above the flavor's limits.
+/// Returns an error if a file cannot be read, or if the wasm is above the flavor's limits.
 pub fn check(flavor: Flavor, out: &Path) -> anyhow::Result<()> {
     let module = fs::read(module(out))?;
     let script = fs::read(out.join("bitcodes.js"))?;
