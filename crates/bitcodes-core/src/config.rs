@@ -51,9 +51,9 @@ pub struct BitcodesConfig {
     /// ([van den Oord et al. 2017](https://arxiv.org/abs/1711.00937), the second term of equation 3).
     ///
     /// The loss of joint bits has another term. If a bit has the same value for all vectors of a
-    /// batch of at least 32, the loss gains 0.1 times the mean square of that pair's difference.
-    /// This brings the two vectors together until both are chosen. So a batch should hold vectors
-    /// of many kinds. Default: 1.0; the reference's: 0.0, off
+    /// batch of at least 32, the loss gains 0.1 times the mean square of the difference of the bit's
+    /// pair. This brings the two vectors together until both are chosen. So a batch should hold
+    /// vectors of many kinds. Default: 1.0; the reference's: 0.0, off
     pub codebook_weight: f64,
     /// Weight of the [`EntropyLoss`](crate::EntropyLoss) in the loss of an output. Default: 0.0, off
     pub entropy_weight: f64,

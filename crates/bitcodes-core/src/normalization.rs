@@ -31,9 +31,9 @@ use crate::vectors::{along, sum_over_vectors, vectors_first};
 /// start, unless the codebook was given, and stays the same.
 #[derive(Module, Debug)]
 pub struct Normalization<B: Backend> {
-    /// The mean of the vectors, `[features]`, in the codebook's units: their deviation is
-    /// [`DEVIATION`](Self::DEVIATION). So an optimizer whose steps do not depend on the gradient's
-    /// size, such as Adam, moves the center as fast as the codebook.
+    /// The mean of the vectors, `[features]`, in the codebook's units, in which the vectors have a
+    /// standard deviation of [`DEVIATION`](Self::DEVIATION). So an optimizer whose steps do not
+    /// depend on the gradient's size, such as Adam, moves the center as fast as the codebook.
     pub center: Param<Tensor<B, 1>>,
     /// The natural logarithm of the standard deviation of the vectors' features, `[1]`.
     pub log_scale: Param<Tensor<B, 1>>,

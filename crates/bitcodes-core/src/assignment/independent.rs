@@ -117,8 +117,8 @@ pub(super) fn quantize<B: Backend, const N: usize>(
     (codebook.decode(bits.clone()).cast(dtype), bits)
 }
 
-/// Quantizes `x` with noise. If the noise is logistic, bit `p` is 1 with probability
-/// `sigmoid(logit_p)`.
+/// Quantizes `x` with noise. If the noise is logistic with a scale of 1, bit `p` is 1 with
+/// probability `sigmoid(logit_p)`.
 ///
 /// The gradient passes straight through the bits. Returns the quantized vectors and the bits.
 pub(super) fn train<B: Backend, const N: usize>(

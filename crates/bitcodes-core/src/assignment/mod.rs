@@ -1,7 +1,7 @@
 //! The methods of deciding the bits of a vector.
 //!
-//! This file holds the only matches on the method, one in each function; a method's file knows
-//! nothing of the other method.
+//! This file holds the only matches of this crate on the method, one in each function; a method's
+//! file knows nothing of the other method.
 
 mod independent;
 mod joint;
@@ -40,18 +40,19 @@ use crate::vectors::along_axis_1;
 pub enum Assignment {
     /// Each bit is decided alone, as the reference does: `logit_p = x . delta_p`.
     ///
-    /// In training bit `p` is 1 with probability `sigmoid(logit_p)`. The gradient is that of
-    /// `sigmoid((logit_p + noise_p) / temperature)`, for codebook and vectors. If the vectors are
-    /// [normalized](crate::Normalization), the mean of the vectors gets only a part of the
-    /// gradient.
+    /// With a noise scale of 1, training draws bit `p` as 1 with probability `sigmoid(logit_p)`. The
+    /// gradient is that of `sigmoid((logit_p + noise_p) / temperature)`, for codebook and vectors. If
+    /// the vectors are [normalized](crate::Normalization), the mean of the vectors gets only a part
+    /// of the gradient.
     Independent(Independent),
-    /// All bits are decided together, so that the residual `r = x - y` becomes small.
+    /// All bits are decided together, so that `|x - y|` becomes small.
     ///
     /// A beam search takes one bit after another, and keeps the `beam` candidates, the choices of the
-    /// bits so far, that leave the smallest residuals. Then each bit is decided once more on the
-    /// residual that all other bits leave, `logit_p = r . h_p / |h_p|^2`. Additive quantization encodes
-    /// in this way ([Babenko and Lempitsky 2014](https://doi.org/10.1109/CVPR.2014.124)). With a beam of
-    /// 1 it is residual quantization and one step of coordinate descent.
+    /// bits so far, that leave the smallest residuals. Then each bit is decided once more:
+    /// `logit_p = r_p . h_p / |h_p|^2`, where `r_p = x - y + s_p h_p` is the residual that all other
+    /// bits leave. Additive quantization encodes in this way
+    /// ([Babenko and Lempitsky 2014](https://doi.org/10.1109/CVPR.2014.124)). With a beam of 1, this is
+    /// residual quantization, and after it one pass of coordinate descent over all bits.
     ///
     /// In training the gradient from the output to the vectors is the identity. If the vectors are
     /// [normalized](crate::Normalization), the mean of the vectors gets only a part of the

@@ -1,7 +1,7 @@
 //! Kernels of [`bitcodes_kernels`] for tensors in the host's memory.
 //!
 //! A function that computes returns `None` for tensors that no kernel takes, and its caller goes on
-//! with tensor operations, which are the specification.
+//! with tensor operations, which compute the same.
 
 use alloc::vec;
 use alloc::vec::Vec;

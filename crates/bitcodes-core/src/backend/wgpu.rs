@@ -116,7 +116,7 @@ pub fn describe(info: &AdapterInfo) -> String {
 
 /// Lists the adapters that Burn's WGPU backend can use.
 ///
-/// These are Metal's adapters on Apple's machines, WebGPU's in a browser, and Vulkan's elsewhere.
+/// These are Metal's adapters on macOS, WebGPU's in a browser, and Vulkan's elsewhere.
 pub async fn adapters() -> Vec<AdapterInfo> {
     let found = instance().enumerate_adapters(backend().into()).await;
     found.iter().map(Adapter::get_info).collect()

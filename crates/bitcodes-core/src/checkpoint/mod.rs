@@ -58,7 +58,7 @@ pub enum CheckpointError {
         /// The first such value, in the backend's type.
         found: f64,
     },
-    /// The scale of a normalization is 0 or infinite in f32, or would be after a division.
+    /// The scale of a normalization, or its inverse, is not a normal number in f32.
     #[error("{name} is {found}, expected a logarithm whose exponential f32 can hold and divide by")]
     Scale {
         /// Name of the tensor.

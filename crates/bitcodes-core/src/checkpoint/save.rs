@@ -14,15 +14,21 @@ impl<B: Backend> Bitcodes<B> {
     /// `normalization.log_scale`. The metadata hold the configuration and the step of the
     /// schedules.
     ///
-    /// `safetensors.torch` and the reference read the codebook. In Python, with
-    /// `reference.Bitcodes(features, num_bits)` as `module`,
-    /// `module.load_state_dict(safetensors.torch.load_file(path))`. The reference refuses the
-    /// tensors of a normalization, which it does not have. It decodes joint bits as we do, but
-    /// encodes to independent ones.
+    /// `safetensors.torch` reads the file. The reference loads it if the quantizer does not
+    /// normalize. In Python:
+    ///
+    /// ```python
+    /// module = bitcodes_pytorch.Bitcodes(features, num_bits)
+    /// module.load_state_dict(safetensors.torch.load_file(path))
+    /// ```
+    ///
+    /// The reference refuses the tensors of a normalization, which it does not have. It decodes
+    /// joint bits as we do, but encodes to independent ones.
     ///
     /// # Panics
     ///
-    /// Panics if the codebook has a type that safetensors do not have.
+    /// Panics if the codebook has a type that safetensors do not have. Panics on a GPU in a browser,
+    /// whose tensors cannot be read without waiting.
     pub fn to_safetensors(&self) -> Vec<u8> {
         let normalization = self.normalization.as_ref();
         let normalization = normalization.map(|normalization| NormalizationParts {

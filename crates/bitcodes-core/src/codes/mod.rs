@@ -67,7 +67,7 @@ pub enum CodesError {
         /// Number of bits of a code.
         num_bits: usize,
     },
-    /// An integer type cannot hold a word.
+    /// The words have another type than I32, U32 or I64.
     #[error("words of type {dtype:?}, expected I32, U32 or I64")]
     WordType {
         /// Type of the tensor's elements.

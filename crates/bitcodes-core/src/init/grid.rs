@@ -4,8 +4,7 @@ use alloc::vec::Vec;
 
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Largest number of bits along a direction. A grid has more if `num_bits` is above three times
-/// `features`.
+/// Largest number of bits along a direction, unless `num_bits` is above three times `features`.
 ///
 /// Three bits gave better results after training than one, two or four.
 const BITS_PER_DIRECTION: usize = 3;

@@ -84,8 +84,8 @@ impl Initializer {
     }
 }
 
-/// Draws a codebook `[2 * num_bits, features]` that is a grid along random orthogonal directions,
-/// three bits or more a direction.
+/// Draws a codebook `[2 * num_bits, features]` that is a grid along random orthogonal directions, at
+/// most three bits a direction, unless `num_bits` is above three times `features`.
 ///
 /// It is made for vectors whose features have a standard deviation of 1, or for normalized ones. The
 /// mean of its rows is 0, and stays so in the training of normalized vectors.

@@ -33,9 +33,9 @@ use crate::precision::{sigmoid, working};
 /// A loss that makes bits certain for each vector and balanced over all vectors.
 ///
 /// With independent bits and a noise scale of 1, training draws bit `p` of vector `v` as 1 with
-/// probability `sigmoid(logits_vp)`; for joint bits the loss takes this as a model. The loss is the
-/// mean entropy of the bits, minus [`diversity`](Self::diversity) times the entropy of each bit's
-/// mean over the vectors:
+/// probability `sigmoid(logits_vp)`. For joint bits and other noise scales, the loss treats
+/// `sigmoid(logits_vp)` as if it were that probability. The loss is the mean entropy of the bits,
+/// minus [`diversity`](Self::diversity) times the entropy of each bit's mean over the vectors:
 ///
 /// ```text
 /// mean_v,p h(sigmoid(logits_vp)) - diversity * mean_p h(mean_v sigmoid(logits_vp))
@@ -44,10 +44,11 @@ use crate::precision::{sigmoid, working};
 /// Here `h` is the entropy of a bit, in bits (0 to 1). With a diversity of 1 the least value of the
 /// loss is -1, for bits that are certain and fair.
 ///
-/// The method is that of [Yu et al. 2024](https://arxiv.org/abs/2310.05737) (section 3.1). Its cost
-/// is exponential in the number of bits; it becomes linear when bits are taken as independent, as
-/// [Zhao et al. 2024](https://arxiv.org/abs/2406.07548) show. The entropy of a vector's code is
-/// then exactly the sum over its bits; the entropy of a batch's codes is at most that sum.
+/// The method is that of [Yu et al. 2024](https://arxiv.org/abs/2310.05737) (section 3.1). Their loss
+/// costs time exponential in the number of bits. Here bits are taken as independent
+/// ([Zhao et al. 2024](https://arxiv.org/abs/2406.07548)), so the cost is linear. The entropy of a
+/// vector's code is then exactly the sum of the entropies of its bits. The entropy of the codes of a
+/// batch is at most such a sum.
 ///
 /// The computation runs in f64 for f64 logits, in f32 for any other type. The loss is finite for
 /// finite logits. If the logits have no gradient, the loss has none. The joint method's

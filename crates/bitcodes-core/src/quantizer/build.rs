@@ -46,8 +46,12 @@ impl BitcodesConfig {
     ///
     /// Returns the error of [`validate`](Self::validate), [`ConfigError::SampleFeatures`] if the
     /// sample has other features, [`ConfigError::SampleSize`] if it has fewer than two vectors, and
-    /// [`ConfigError::SampleNotFinite`] if a value is not finite. The last check reads a value back
-    /// from the device.
+    /// [`ConfigError::SampleNotFinite`] if a value is not finite.
+    ///
+    /// # Panics
+    ///
+    /// Panics on a GPU in a browser: the check for finite values reads a number back from the device,
+    /// and a page cannot wait for it.
     pub fn try_init_from_sample<B: Backend, const D: usize>(
         &self,
         sample: Tensor<B, D>,

@@ -1,4 +1,4 @@
-//! Vectors to bits and back, without noise on every backend.
+//! Vectors to bits and back, without noise, whatever the backend.
 
 use burn::tensor::{FloatDType, Int, Tensor, backend::Backend, read_sync};
 
@@ -10,7 +10,7 @@ use crate::vectors::{as_integer_rows, as_rows, has_no_vectors};
 use crate::{CodesError, PackedCodes, check_bits_async};
 
 impl<B: Backend> Bitcodes<B> {
-    /// Quantizes vectors without noise on every backend, as `decode(encode(x))` does.
+    /// Quantizes vectors without noise, whatever the backend, as `decode(encode(x))` does.
     ///
     /// # Shapes
     ///

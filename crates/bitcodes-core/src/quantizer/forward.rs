@@ -81,7 +81,7 @@ impl<B: Backend> Bitcodes<B> {
     ///
     /// Noise from the logistic distribution ([`logistic_noise`](crate::logistic_noise)) draws each
     /// independent bit as 1 with probability `sigmoid(logit)`; zeros make the pass deterministic.
-    /// It is the same on every backend, with gradients on those that differentiate. The
+    /// The pass is the same on every backend, with gradients on those that differentiate. The
     /// configuration's noise scale does not multiply the noise.
     ///
     /// # Shapes

@@ -40,9 +40,9 @@ use crate::{BitcodesConfig, Normalization, Schedule};
 /// and `mid = base + sum_p h_p`, the sum of the pairs' means, it is `y = mid + sum_p s_p h_p`, or
 /// `y = mid + sum_p (bit_p - 1/2) delta_p`.
 ///
-/// Independent bits choose the same vectors as the dot products with both rows of each pair do,
-/// with half as many products ([bitcodes-pytorch](https://pypi.org/project/bitcodes-pytorch/), the
-/// reference).
+/// The reference, [bitcodes-pytorch](https://pypi.org/project/bitcodes-pytorch/), multiplies `x` with
+/// both rows of a pair and takes the row of the larger product. For independent bits, one product
+/// with `delta_p` gives the same bit.
 ///
 /// The quantizer computes in f32, or in f64 if `x` or the codebook is f64. The output of `forward` and
 /// `quantize` has the type of `x`.

@@ -2,8 +2,9 @@
 //!
 //! Burn's `load_record` takes any record: a codebook of other dimensions replaces the module's,
 //! another precision is converted without a word, and too few bytes reach code that does not check
-//! their number. A quantizer takes the method and the beam of the record; if the method is another
-//! than its own, its other settings become that method's defaults. [`load`] compares the record
+//! their number. A quantizer takes the method and the beam of the record. If the record's method is
+//! another, the settings of that method which a record does not hold (temperature, initializer) get
+//! their defaults. Noise scale and weights stay those of the module. [`load`] compares the record
 //! with the module first, tensor by tensor, and refuses a quantizer that decides bits by another
 //! method than the module's.
 //!
@@ -35,6 +36,10 @@ type FullPrecision = NamedMpkBytesRecorder<FullPrecisionSettings>;
 ///
 /// Returns [`RecordError::Precision`] if a tensor is in f64, which a record would round to f32, and
 /// [`RecordError::Burn`] if Burn cannot write the record.
+///
+/// # Panics
+///
+/// Panics on a GPU in a browser, whose tensors cannot be read without waiting.
 pub fn save<B: Backend, M: Module<B>>(module: &M) -> Result<Vec<u8>, RecordError> {
     let mut doubles = Doubles::default();
     module.visit(&mut doubles);

@@ -11,7 +11,7 @@ use self::sketch::CodeSketch;
 pub use self::sketch::Estimate;
 use crate::{CodesError, PackedCodes};
 
-/// Statistics of codes, gathered batch by batch in memory of a fixed size.
+/// Statistics of codes, gathered batch by batch in bounded memory.
 ///
 /// The counts of bits and of pairs of bits take `4 num_bits (num_bits + 1)` bytes. The counts of
 /// codes take at most about four megabytes; see [`codes_used`](Self::codes_used).

@@ -1,4 +1,4 @@
-//! Counts of the different codes, in memory of a fixed size.
+//! Counts of the different codes, in bounded memory.
 //!
 //! The sketch keeps the codes with the smallest hashes, each with its count. In a full sketch the
 //! largest hash can only fall, so a code that is kept at the end has been kept since its first
