@@ -28,8 +28,8 @@ impl Compute {
     ///
     /// # Errors
     ///
-    /// If the backend is not compiled in, if an adapter is named for a backend that has none, or if
-    /// there is no such adapter.
+    /// Returns an error if the backend is not compiled in, if an adapter is named for a backend that
+    /// has none, or if there is no such adapter.
     pub fn check(&self) -> Result<(), CliError> {
         let backend = self.backend;
         backend.check()?;
@@ -73,7 +73,7 @@ pub(crate) enum Backend {
     Flex,
     /// CPU, with the crate ndarray
     Ndarray,
-    /// GPU, through Vulkan, Metal or DirectX
+    /// GPU, through Metal on macOS and Vulkan elsewhere
     Wgpu,
     /// NVIDIA GPU
     Cuda,
