@@ -1,5 +1,7 @@
 //! Normalization of vectors before they are quantized, and its inverse.
 
+use alloc::vec::Vec;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
@@ -37,6 +39,31 @@ pub struct Normalization<B: Backend> {
     pub center: Param<Tensor<B, 1>>,
     /// The natural logarithm of the standard deviation of the vectors' features, `[1]`.
     pub log_scale: Param<Tensor<B, 1>>,
+}
+
+/// Vectors along axis 1, in the type that is computed in, and the normalization to apply to them.
+#[derive(Debug, Clone)]
+pub(crate) struct Inputs<'a, B: Backend, const N: usize> {
+    pub x: Tensor<B, N>,
+    pub normalization: Option<&'a Normalization<B>>,
+}
+
+impl<B: Backend, const N: usize> Inputs<'_, B, N> {
+    /// Takes vectors that are normalized, or that need not be.
+    pub fn of(x: Tensor<B, N>) -> Self {
+        Self {
+            x,
+            normalization: None,
+        }
+    }
+
+    /// Returns the normalized vectors.
+    pub fn normalized(self) -> Tensor<B, N> {
+        match self.normalization {
+            Some(normalization) => normalization.normalized(self.x),
+            None => self.x,
+        }
+    }
 }
 
 /// With this many vectors, half of the mean's gradient is left out. In training with 256 vectors, a
@@ -96,6 +123,16 @@ impl<B: Backend> Normalization<B> {
         // A NaN in one vector does not affect the others.
         let zero = zero.clone().mask_fill(zero.is_nan(), 0.0);
         x - (along(self.fixed_center(dtype)) + zero)
+    }
+
+    /// Returns the factor and the center of `factor x - center`, which are read from the device.
+    pub(crate) fn values(&self) -> (f64, Vec<f32>) {
+        let log_scale: f64 = self.log_scale.val().into_data().iter::<f64>().sum();
+        let center = self.center.val().into_data();
+        (
+            libm::exp(-log_scale) * Self::DEVIATION,
+            center.iter().collect(),
+        )
     }
 
     /// Returns the center as a constant.

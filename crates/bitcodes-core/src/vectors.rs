@@ -20,6 +20,11 @@ pub(crate) fn along<B: Backend, const N: usize>(vector: Tensor<B, 1>) -> Tensor<
     vector.reshape(shape)
 }
 
+/// Returns the number of vectors along axis 1.
+pub(crate) fn count<B: Backend, const N: usize>(x: &Tensor<B, N>) -> usize {
+    x.shape().num_elements() / x.dims()[1]
+}
+
 /// Turns `[vectors, n]` and `[batch, n, positions]` into `[vectors, n]`.
 pub(crate) fn vectors_first<B: Backend, const N: usize, K: BasicOps<B>>(
     tensor: Tensor<B, N, K>,

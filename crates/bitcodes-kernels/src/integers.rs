@@ -287,7 +287,7 @@ mod tests {
                 assert_eq!(packed, wanted);
                 let back: Vec<i64> = Integer::unpack(&packed, num_bits);
                 assert_eq!(back.len(), bits.len());
-                assert!(back.iter().zip(&bits).all(|(&i, &bit)| i == bit.into()));
+                assert!(back.iter().zip(&bits).all(|(&i, &bit)| i == i64::from(bit)));
             }
         }
     }

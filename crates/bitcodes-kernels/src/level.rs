@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, Scalar, Simd, WithSimd};
+
+use crate::look_up::{self, LookUp, WithLookUp};
 
 /// A set of vector instructions that this processor has.
 #[derive(Clone, Copy)]
@@ -89,6 +91,34 @@ impl Level {
         }
     }
 
+    /// Returns the number of f32 lanes of a register.
+    pub(crate) fn lanes(self) -> usize {
+        self.run(Lanes)
+    }
+
+    /// Returns the number of bits by which [`LookUp`] chooses a number.
+    pub(crate) fn look_up_bits(self) -> usize {
+        self.run_with_look_up(LookUpBits)
+    }
+
+    /// Runs an operation that looks numbers up, compiled for this level.
+    pub(crate) fn run_with_look_up<Op: WithLookUp>(self, op: Op) -> Op::Output {
+        match self.0 {
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+            Arch::Scalar => look_up::run(Scalar::new(), op),
+            #[cfg(target_arch = "x86_64")]
+            Arch::V3(v3) => look_up::run(v3, op),
+            #[cfg(target_arch = "x86_64")]
+            Arch::V4(v4) => look_up::run(v4, op),
+            #[cfg(target_arch = "aarch64")]
+            Arch::Neon(neon) => look_up::run(neon, op),
+            #[cfg(target_arch = "wasm32")]
+            Arch::Simd128(simd128) => look_up::run(simd128, op),
+            #[allow(unreachable_patterns, reason = "pulp may add some")]
+            _ => unreachable!("a level of this crate"),
+        }
+    }
+
     /// Runs an operation that is compiled for this level.
     #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
@@ -105,6 +135,30 @@ impl Level {
             Arch::Simd128(simd128) => pulp::Simd::vectorize(simd128, op),
             _ => unreachable!("simd128 is the only level of this build"),
         }
+    }
+}
+
+/// Query for the number of f32 lanes.
+struct Lanes;
+
+impl WithSimd for Lanes {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        S::F32_LANES
+    }
+}
+
+/// Query for the number of bits of a lookup.
+struct LookUpBits;
+
+impl WithLookUp for LookUpBits {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_look_up<S: LookUp>(self, _: S) -> usize {
+        S::BITS
     }
 }
 

@@ -3,11 +3,11 @@
 //! Codes of few bits would leave most lanes of a register of bits empty. A register here holds one
 //! feature of as many vectors as it has lanes.
 
-use bytemuck::Zeroable;
 use pulp::{Simd, WithSimd};
 
 use crate::product::Panels;
 use crate::rows::Rows;
+use crate::transpose::{ELEMENTS, VectorsOfLanes};
 
 /// Number of features of the longest vectors that are encoded here: for longer ones, products by
 /// tiles take no more time.
@@ -55,9 +55,6 @@ impl WithSimd for EncodeShort<'_> {
     }
 }
 
-/// Number of a vector's elements that are transposed at a time.
-const ELEMENTS: usize = 4;
-
 // for each block of LANES vectors:
 //     logits[0..BITS] = 0                                    // a register for each bit
 //     for each feature:
@@ -80,7 +77,9 @@ impl EncodeShort<'_> {
         let differences = self.differences.only_panel();
         let blocks = x.chunks_exact(S::F32_LANES * features);
         let encoded = blocks.len() * S::F32_LANES;
+        let mut lanes = VectorsOfLanes::new(simd);
         for (x, packed) in blocks.zip(self.packed.chunks_exact_mut(S::F32_LANES)) {
+            lanes.set(x.chunks_exact(features));
             let mut logits = [simd.splat_f32s(0.0); BITS];
             let mut add_products = |x: S::f32s, differences: &[f32]| {
                 for (logit, &difference) in logits.iter_mut().zip(differences) {
@@ -90,14 +89,14 @@ impl EncodeShort<'_> {
             let mut differences = differences.chunks_exact(S::F32_LANES);
             let mut first = 0;
             while first + ELEMENTS <= features {
-                let elements = transposed::<S>(simd, x, features, first);
+                let elements = lanes.transposed(simd, first);
                 for (&element, differences) in elements.iter().zip(&mut differences) {
                     add_products(element, differences);
                 }
                 first += ELEMENTS;
             }
             for (element, differences) in (first..features).zip(differences) {
-                add_products(gathered::<S>(x, features, element), differences);
+                add_products(lanes.gathered::<S>(element), differences);
             }
             let mut codes = simd.splat_u32s(0);
             for (bit, &logit) in logits.iter().enumerate() {
@@ -112,45 +111,4 @@ impl EncodeShort<'_> {
         }
         encoded
     }
-}
-
-/// Returns one element of each vector, a vector in each lane.
-#[inline(always)]
-fn gathered<S: Simd>(x: &[f32], features: usize, element: usize) -> S::f32s {
-    let mut elements = S::f32s::zeroed();
-    let each: &mut [f32] = bytemuck::cast_slice_mut(core::slice::from_mut(&mut elements));
-    for (lane, x) in each.iter_mut().zip(x.chunks_exact(features)) {
-        *lane = x[element];
-    }
-    elements
-}
-
-/// Returns the elements from `first` on of each vector: a register for each element, a vector in
-/// each lane.
-#[inline(always)]
-fn transposed<S: Simd>(simd: S, x: &[f32], features: usize, first: usize) -> [S::f32s; ELEMENTS] {
-    let mut rows = [S::f32s::zeroed(); ELEMENTS];
-    let slots = slot_of_lanes(simd);
-    let slots: &[f32] = bytemuck::cast_slice(core::slice::from_ref(&slots));
-    let each: &mut [[f32; ELEMENTS]] = bytemuck::cast_slice_mut(&mut rows);
-    let mut x = x.chunks_exact(features);
-    for slot in slots {
-        let Some(x) = x.next() else { break };
-        each[*slot as usize] = *x[first..].first_chunk().expect("elements");
-    }
-    simd.deinterleave_shfl_f32s(rows)
-}
-
-/// Returns for each lane the slot in memory that deinterleaving brings into that lane.
-///
-/// pulp's deinterleaving permutes the lanes in an order of its own. It is found by deinterleaving
-/// the numbers of the slots.
-#[inline(always)]
-fn slot_of_lanes<S: Simd>(simd: S) -> S::f32s {
-    let mut rows = [S::f32s::zeroed(); ELEMENTS];
-    let each: &mut [[f32; ELEMENTS]] = bytemuck::cast_slice_mut(&mut rows);
-    for (slot, elements) in each.iter_mut().enumerate() {
-        *elements = [slot as f32; ELEMENTS];
-    }
-    simd.deinterleave_shfl_f32s(rows)[0]
 }

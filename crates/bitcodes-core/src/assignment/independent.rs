@@ -7,8 +7,10 @@ use alloc::vec::Vec;
 use burn::tensor::{FloatDType, Int, Tensor, backend::Backend};
 
 use crate::backend::kernels;
+use crate::backend::known::has_values_in_host_memory;
 use crate::codebook::{Codebook, Pairs};
 use crate::noise::Noise;
+use crate::normalization::Inputs;
 use crate::precision::sigmoid;
 use crate::vectors::{along_axis_1, are_rows, as_integer_rows, vectors_first};
 use crate::{ConfigError, Initializer, Schedule};
@@ -93,12 +95,15 @@ pub(super) fn encode<B: Backend, const N: usize>(
     logits(x, codebook).greater_elem(0.0).int()
 }
 
-/// Returns the packed bits of `x`, if a kernel takes these vectors.
+/// Returns the packed bits, if a kernel takes these vectors.
 pub(super) fn encode_packed<B: Backend>(
-    x: &Tensor<B, 2>,
+    inputs: Inputs<'_, B, 2>,
     codebook: &Codebook<B>,
 ) -> Option<Vec<u8>> {
-    kernels::encode_packed(x, &codebook.rows)
+    if !has_values_in_host_memory::<B>() {
+        return None;
+    }
+    kernels::encode_packed(&inputs.normalized(), &codebook.rows)
 }
 
 /// Returns the quantized vectors of `x` in its type, and their bits along axis 1.
@@ -112,8 +117,7 @@ pub(super) fn quantize<B: Backend, const N: usize>(
         return quantized;
     }
     let (shape, dtype) = (x.dims(), FloatDType::from(x.dtype()));
-    let bits = logits(x, codebook).greater_elem(0.0).int();
-    let bits = along_axis_1(bits, shape);
+    let bits = along_axis_1(encode(x, codebook), shape);
     (codebook.decode(bits.clone()).cast(dtype), bits)
 }
 

@@ -12,7 +12,7 @@ mod tests;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use burn::tensor::{Bool, FloatDType, Int, Tensor, backend::Backend};
+use burn::tensor::{Bool, Int, Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 pub use self::independent::Independent;
@@ -22,7 +22,7 @@ use crate::ConfigError;
 use crate::codebook::{Codebook, Pairs};
 use crate::init::{self, Sample};
 use crate::noise::Noise;
-use crate::vectors::along_axis_1;
+use crate::normalization::Inputs;
 
 /// A method of deciding and training bits, with its settings.
 ///
@@ -210,60 +210,53 @@ impl Assignment {
         }
     }
 
-    /// Returns the logits `[vectors, num_bits]` whose signs are the bits of `x`.
+    /// Returns the logits `[vectors, num_bits]` whose signs are the bits of the vectors.
     pub(crate) fn logits<B: Backend, const N: usize>(
         &self,
-        x: Tensor<B, N>,
+        inputs: Inputs<'_, B, N>,
         codebook: &Codebook<B>,
     ) -> Tensor<B, 2> {
         match self {
-            Self::Independent(_) => independent::logits(x, codebook),
-            Self::Joint(settings) => {
-                let pairs = codebook.pairs(x.dtype().into());
-                settings.logits(x, None, &pairs)
-            }
+            Self::Independent(_) => independent::logits(inputs.normalized(), codebook),
+            Self::Joint(settings) => settings.logits(inputs, codebook),
         }
     }
 
-    /// Returns the bits of `x` without noise, `[vectors, num_bits]`.
+    /// Returns the bits of vectors without noise, `[vectors, num_bits]`.
     pub(crate) fn encode<B: Backend, const N: usize>(
         &self,
-        x: Tensor<B, N>,
+        inputs: Inputs<'_, B, N>,
         codebook: &Codebook<B>,
     ) -> Tensor<B, 2, Int> {
         match self {
-            Self::Independent(_) => independent::encode(x, codebook),
-            Self::Joint(_) => self.logits(x, codebook).greater_elem(0.0).int(),
+            Self::Independent(_) => independent::encode(inputs.normalized(), codebook),
+            Self::Joint(settings) => settings.encode(inputs, Noise::None, codebook),
         }
     }
 
-    /// Returns the bits of `x` without noise, packed by a kernel, if there is one that takes these
-    /// vectors.
+    /// Returns the bits of vectors without noise, packed by a kernel, if there is one that takes
+    /// these vectors.
     pub(crate) fn encode_packed<B: Backend>(
         &self,
-        x: &Tensor<B, 2>,
+        inputs: Inputs<'_, B, 2>,
         codebook: &Codebook<B>,
     ) -> Option<Vec<u8>> {
         match self {
-            Self::Independent(_) => independent::encode_packed(x, codebook),
-            Self::Joint(_) => None,
+            Self::Independent(_) => independent::encode_packed(inputs, codebook),
+            Self::Joint(settings) => settings.encode_packed(inputs, codebook),
         }
     }
 
-    /// Returns the quantized vectors of `x` in its type, and their bits along axis 1, without
-    /// noise.
+    /// Returns the quantized vectors in the type that is computed in, and their bits along axis 1,
+    /// without noise.
     pub(crate) fn quantize<B: Backend, const N: usize>(
         &self,
-        x: Tensor<B, N>,
+        inputs: Inputs<'_, B, N>,
         codebook: &Codebook<B>,
     ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
         match self {
-            Self::Independent(_) => independent::quantize(x, codebook),
-            Self::Joint(_) => {
-                let (shape, dtype) = (x.dims(), FloatDType::from(x.dtype()));
-                let bits = along_axis_1(self.encode(x, codebook), shape);
-                (codebook.decode(bits.clone()).cast(dtype), bits)
-            }
+            Self::Independent(_) => independent::quantize(inputs.normalized(), codebook),
+            Self::Joint(settings) => settings.quantize(inputs, codebook),
         }
     }
 
@@ -282,19 +275,21 @@ impl Assignment {
         }
     }
 
-    /// Quantizes `x` with noise, and with the gradients of training, at a step of the schedules.
+    /// Quantizes normalized vectors with noise, and with the gradients of training, at a step of the
+    /// schedules. Takes the codebook, too, which `pairs` are of.
     pub(crate) fn train<B: Backend, const N: usize>(
         &self,
         x: Tensor<B, N>,
         noise: Noise<B, N>,
         pairs: &Pairs<B>,
+        codebook: &Codebook<B>,
         step: usize,
     ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
         match self {
             Self::Independent(settings) => {
                 independent::train(x, noise, pairs, settings.temperature.value(step))
             }
-            Self::Joint(settings) => settings.train(x, noise, pairs),
+            Self::Joint(settings) => settings.train(x, noise, pairs, codebook),
         }
     }
 

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use bitcodes_kernels::integers::Integer;
 use bitcodes_kernels::layout::row_bytes;
 use bitcodes_kernels::{Codebook, Decoder, Encoder};
-use burn::tensor::{DType, Element, Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{DType, Distribution, Element, Int, Tensor, TensorData, backend::Backend};
 
 use super::known::has_values_in_host_memory;
 use super::lend::{Integers, lend_integers, lend_rows};
@@ -151,6 +151,19 @@ pub(super) fn encode_with_noise<B: Backend, const D: usize>(
     })
 }
 
+/// Draws a seed from the backend, so that the backend's seed repeats the noise.
+pub(crate) fn seed<B: Backend>(device: &B::Device) -> u64 {
+    let draws = Tensor::<B, 1>::random(
+        [4],
+        Distribution::Uniform(0.0, 65536.0),
+        (device, DType::F32),
+    );
+    let draws = draws.into_data();
+    draws
+        .iter::<f32>()
+        .fold(0, |seed, draw| seed << 16 | draw as u64)
+}
+
 fn decoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Decoder> {
     let [_, features] = codebook.dims();
     lend_rows(codebook, |rows| {
@@ -177,7 +190,7 @@ fn shape_of_bits<B: Backend, const D: usize>(
 }
 
 /// Unpacks bits to integers of the type that the backend's comparisons give.
-pub(super) fn bits<B: Backend, const D: usize>(
+pub(crate) fn bits<B: Backend, const D: usize>(
     packed: &[u8],
     shape: [usize; D],
     device: &B::Device,

@@ -57,14 +57,18 @@ pub(super) fn lend_rows<B: Backend, const D: usize, R>(
     vectors: &Tensor<B, D>,
     read: impl FnOnce(Rows<'_>) -> R,
 ) -> Option<R> {
-    let dims = vectors.dims();
-    let (count, features): (usize, usize) = (dims[..D - 1].iter().product(), dims[D - 1]);
     let tensor = vectors.clone().into_primitive().tensor();
-    let tensor = &tensor as &dyn Any;
+    lend(&tensor, &vectors.dims(), read)
+}
+
+/// Lends the vectors along the last axis of a tensor with these axes.
+fn lend<R>(tensor: &dyn Any, dims: &[usize], read: impl FnOnce(Rows<'_>) -> R) -> Option<R> {
+    let (leading, features) = (&dims[..dims.len() - 1], dims[dims.len() - 1]);
+    let count: usize = leading.iter().product();
     #[cfg(feature = "flex")]
     if let Some(tensor) = tensor.downcast_ref::<burn_flex::FlexTensor>()
         && tensor.dtype() == DType::F32
-        && let Some(stride) = row_stride(&dims, tensor.layout().strides())
+        && let Some(stride) = row_stride(dims, tensor.layout().strides())
     {
         let data = &tensor.storage::<f32>()[tensor.layout().start_offset()..];
         return Some(read(Rows::strided(data, count, features, stride)));
@@ -79,20 +83,38 @@ pub(super) fn lend_rows<B: Backend, const D: usize, R>(
     None
 }
 
-/// Lends vectors as [`lend_rows`] does, or a copy of them if they cannot be lent.
-#[cfg(feature = "autodiff")]
-pub(super) fn with_rows<B: Backend, const D: usize, R>(
+/// Lends vectors as [`lend_rows`] does, also those of a backend that differentiates, or a copy of
+/// them if they cannot be lent. The graph does not learn of it.
+pub(crate) fn with_rows<B: Backend, const D: usize, R>(
     vectors: &Tensor<B, D>,
     read: impl FnOnce(Rows<'_>) -> R,
 ) -> R {
     let mut read = Some(read);
     let mut once = |rows: Rows<'_>| read.take().map(|read| read(rows));
-    if let Some(given) = lend_rows(vectors, &mut once).flatten() {
+    let tensor = vectors.clone().into_primitive().tensor();
+    if let Some(given) = lend(values(&tensor), &vectors.dims(), &mut once).flatten() {
         return given;
     }
     let copy: Vec<f32> = vectors.to_data().iter().collect();
     once(Rows::new(&copy, vectors.dims()[D - 1])).expect("it was not lent")
 }
+
+/// Returns the tensor that a backend in host memory has inside of `Autodiff`, or else the tensor
+/// itself.
+fn values(tensor: &dyn Any) -> &dyn Any {
+    #[cfg(all(feature = "autodiff", feature = "flex"))]
+    if let Some(tracked) = tensor.downcast_ref::<Tracked<burn::backend::Flex>>() {
+        return &tracked.primitive;
+    }
+    #[cfg(all(feature = "autodiff", feature = "ndarray"))]
+    if let Some(tracked) = tensor.downcast_ref::<Tracked<burn::backend::NdArray>>() {
+        return &tracked.primitive;
+    }
+    tensor
+}
+
+#[cfg(all(feature = "autodiff", any(feature = "flex", feature = "ndarray")))]
+type Tracked<K> = burn::tensor::ops::FloatTensor<burn::backend::Autodiff<K>>;
 
 /// Returns the distance between the starts of consecutive vectors along the last axis, if it is the
 /// same everywhere and the elements of a vector lie side by side.

@@ -11,7 +11,7 @@ use burn::backend::autodiff::grads::Gradients as Graph;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
-use burn::tensor::{DType, Distribution, Int, Tensor, TensorData, TensorPrimitive};
+use burn::tensor::{DType, Int, Tensor, TensorData, TensorPrimitive};
 
 use super::kernels;
 use super::known::{Known, OnKnown, same};
@@ -81,7 +81,7 @@ fn on<K: Backend, const D: usize>(
 ) -> Option<(Tracked<K>, IntTensor<K>)> {
     let of_x = inner::<K, D>(&x.primitive);
     let of_codebook = inner::<K, 2>(&codebook.primitive);
-    let (seed, device) = (|| seed::<K>(&of_x.device()), of_x.device());
+    let (seed, device) = (|| kernels::seed::<K>(&of_x.device()), of_x.device());
     let noisy = kernels::encode_with_noise(&of_x, &of_codebook, noise, seed, temperature)?;
     // The tensor operations spread a NaN, so that a diverged training shows.
     if !noisy.are_numbers {
@@ -107,19 +107,6 @@ fn on<K: Backend, const D: usize>(
 
 fn inner<K: Backend, const D: usize>(primitive: &FloatTensor<K>) -> Tensor<K, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive.clone()))
-}
-
-/// Draws a seed from the backend, so that the backend's seed repeats the noise.
-fn seed<K: Backend>(device: &K::Device) -> u64 {
-    let draws = Tensor::<K, 1>::random(
-        [4],
-        Distribution::Uniform(0.0, 65536.0),
-        (device, DType::F32),
-    );
-    let draws = draws.into_data();
-    draws
-        .iter::<f32>()
-        .fold(0, |seed, draw| seed << 16 | draw as u64)
 }
 
 /// The backward pass, as an operation of the graph.

@@ -32,6 +32,11 @@ impl<B: Backend> Codebook<B> {
         self.rows.dtype()
     }
 
+    /// Returns the number of pairs.
+    pub fn num_bits(&self) -> usize {
+        self.rows.dims()[0] / 2
+    }
+
     /// Returns the pairs in `dtype`.
     pub fn pairs(&self, dtype: FloatDType) -> Pairs<B> {
         let [rows, features] = self.rows.dims();
@@ -58,11 +63,6 @@ impl<B: Backend> Codebook<B> {
 }
 
 impl<B: Backend> Pairs<B> {
-    /// Returns the number of pairs.
-    pub fn num_bits(&self) -> usize {
-        self.delta.dims()[0]
-    }
-
     /// Multiplies `x` with the difference of each pair.
     pub fn logits<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
         product(self.delta.clone(), x, None)

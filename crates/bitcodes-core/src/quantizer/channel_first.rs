@@ -7,7 +7,6 @@ use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 
 use super::{Bitcodes, BitcodesOutput, assert_leading};
 use crate::noise::Noise;
-use crate::precision::working;
 
 impl<B: Backend> Bitcodes<B> {
     /// Quantizes channel-first maps as [`forward`](Self::forward) does rows. A map has any number
@@ -118,9 +117,7 @@ impl<B: Backend> Bitcodes<B> {
             return Tensor::zeros(shape, &x.device());
         }
         let codebook = self.stored_codebook();
-        let dtype = working([x.dtype(), codebook.dtype()]);
-        let x = self.normalized(flat(x).cast(dtype));
-        let bits = self.assignment().encode(x, &codebook);
+        let bits = self.assignment().encode(self.inputs(flat(x)), &codebook);
         bits.reshape(shape)
     }
 
@@ -160,7 +157,7 @@ impl<B: Backend> Bitcodes<B> {
     ) -> BitcodesOutput<B, D> {
         let (shape, bits_shape) = (x.dims(), self.bits_of_map(&x));
         if bits_shape[..D - 1].contains(&0) {
-            return self.no_vectors(x, bits_shape);
+            return self.no_vectors(x, bits_shape, noise.is_some());
         }
         let x = flat(x);
         let [batch, _, positions] = x.dims();

@@ -5,6 +5,7 @@ use burn::tensor::{FloatDType, Int, Tensor, backend::Backend, read_sync};
 use super::Bitcodes;
 use crate::backend::kernels;
 use crate::backend::lend::{reshaped_floats, reshaped_integers};
+use crate::normalization::Inputs;
 use crate::precision::working;
 use crate::vectors::{as_integer_rows, as_rows, has_no_vectors};
 use crate::{CodesError, PackedCodes, check_bits_async};
@@ -27,7 +28,9 @@ impl<B: Backend> Bitcodes<B> {
             return x;
         }
         let codebook = self.stored_codebook();
-        let (quantized, _) = self.assignment().quantize(self.rows(x), &codebook);
+        let (quantized, _) = self
+            .assignment()
+            .quantize(self.inputs(as_rows(x)), &codebook);
         // Decoded vectors have the codebook's type first, as those of `decode` do.
         let quantized = quantized.cast(FloatDType::from(codebook.dtype()));
         reshaped_floats(quantized.cast(dtype), shape)
@@ -55,7 +58,7 @@ impl<B: Backend> Bitcodes<B> {
         }
         let logits = self
             .assignment()
-            .logits(self.rows(x), &self.stored_codebook());
+            .logits(self.inputs(as_rows(x)), &self.stored_codebook());
         reshaped_floats(logits, shape)
     }
 
@@ -76,7 +79,7 @@ impl<B: Backend> Bitcodes<B> {
         }
         let bits = self
             .assignment()
-            .encode(self.rows(x), &self.stored_codebook());
+            .encode(self.inputs(as_rows(x)), &self.stored_codebook());
         reshaped_integers(bits, shape)
     }
 
@@ -119,11 +122,11 @@ impl<B: Backend> Bitcodes<B> {
         if has_no_vectors(&x) {
             return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), [].into());
         }
-        let (rows, codebook) = (self.rows(x), self.stored_codebook());
-        if let Some(bytes) = self.assignment().encode_packed(&rows, &codebook) {
+        let (inputs, codebook) = (self.inputs(as_rows(x)), self.stored_codebook());
+        if let Some(bytes) = self.assignment().encode_packed(inputs.clone(), &codebook) {
             return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
         }
-        let logits = self.assignment().logits(rows, &codebook);
+        let logits = self.assignment().logits(inputs, &codebook);
         PackedCodes::from_logits_async(reshaped_floats(logits, shape)).await
     }
 
@@ -220,9 +223,12 @@ impl<B: Backend> Bitcodes<B> {
         Ok(self.decode(bits))
     }
 
-    /// Returns vectors along the last axis as normalized rows, in the type that is computed in.
-    fn rows<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, 2> {
+    /// Returns vectors along axis 1 in the type that is computed in, to be normalized.
+    pub(super) fn inputs<const N: usize>(&self, x: Tensor<B, N>) -> Inputs<'_, B, N> {
         let dtype = working([x.dtype(), self.codebook.val().dtype()]);
-        self.normalized(as_rows(x).cast(dtype))
+        Inputs {
+            x: x.cast(dtype),
+            normalization: self.normalization.as_ref(),
+        }
     }
 }

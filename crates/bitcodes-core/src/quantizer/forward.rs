@@ -8,6 +8,7 @@ use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 use super::{Bitcodes, BitcodesOutput, assert_leading};
 use crate::backend::lend::{reshaped_floats, reshaped_integers};
 use crate::noise::Noise;
+use crate::normalization::Inputs;
 use crate::precision::working;
 use crate::vectors::{as_rows, fill_padding, has_no_vectors};
 
@@ -19,7 +20,7 @@ impl<B: Backend> Bitcodes<B> {
     /// [`Assignment`](crate::Assignment) says. The configuration's
     /// [`noise_scale`](crate::BitcodesConfig::noise_scale) multiplies the noise; at 0 none is drawn and
     /// the bits are those of [`encode`](Self::encode). On any other backend, and after Burn's
-    /// `valid()`, this is [`quantize`](Self::quantize) with its bits.
+    /// `valid()`, this is [`quantize`](Self::quantize) with its bits, and there is no loss.
     ///
     /// ```
     /// # #[cfg(all(feature = "flex", feature = "autodiff"))] {
@@ -127,7 +128,7 @@ impl<B: Backend> Bitcodes<B> {
     ) -> BitcodesOutput<B, D> {
         let (shape, shape_of_bits) = (x.dims(), self.shape_of_bits(&x));
         if has_no_vectors(&x) {
-            return self.no_vectors(x, shape_of_bits);
+            return self.no_vectors(x, shape_of_bits, noise.is_some());
         }
         if let (Some(noise), None, None) = (&noise, &valid, &self.normalization)
             && !self.has_loss()
@@ -174,28 +175,31 @@ impl<B: Backend> Bitcodes<B> {
         let padding = valid.as_ref().map(|valid| valid.clone().bool_not());
         // Padding is filled first, as NaN times 0 would leak.
         let given = fill_padding(x.cast(dtype), &padding);
-        let x = match (&noise, &self.normalization) {
-            (_, None) => given.clone(),
-            (None, Some(normalization)) => normalization.normalized(given.clone()),
-            (Some(_), Some(normalization)) => {
-                normalization.normalized_in_training(given.clone(), &valid)
-            }
-        };
-        let pairs =
-            || assignment.pairs_in_training(codebook.pairs(dtype), self.normalization.is_some());
-        let (quantized, bits, pairs) = match noise {
+        let (quantized, bits, loss) = match noise {
             None => {
-                let (quantized, bits) = assignment.quantize(x.clone(), &codebook);
-                (quantized, bits, self.has_loss().then(pairs))
+                let inputs = Inputs {
+                    x: given,
+                    normalization: self.normalization.as_ref(),
+                };
+                let (quantized, bits) = assignment.quantize(inputs, &codebook);
+                (quantized, bits, None)
             }
             Some(noise) => {
-                let pairs = pairs();
-                let (quantized, bits) = assignment.train(x.clone(), noise, &pairs, self.step());
-                (quantized, bits, Some(pairs))
+                let x = match &self.normalization {
+                    None => given.clone(),
+                    Some(normalization) => {
+                        normalization.normalized_in_training(given.clone(), &valid)
+                    }
+                };
+                let pairs = codebook.pairs(dtype);
+                let pairs = assignment.pairs_in_training(pairs, self.normalization.is_some());
+                let (quantized, bits) =
+                    assignment.train(x.clone(), noise, &pairs, &codebook, self.step());
+                let loss = self.loss(&pairs, given, x, &bits, valid);
+                (quantized, bits, loss)
             }
         };
         let quantized = fill_padding(quantized, &padding);
-        let loss = pairs.and_then(|pairs| self.loss(&pairs, given, x, &bits, valid));
         let bits = match padding {
             Some(padding) => {
                 let padding = padding.expand(bits.dims());
@@ -215,10 +219,11 @@ impl<B: Backend> Bitcodes<B> {
         &self,
         x: Tensor<B, D>,
         bits: [usize; D],
+        trains: bool,
     ) -> BitcodesOutput<B, D> {
         BitcodesOutput {
             bits: Tensor::zeros(bits, &x.device()),
-            loss: self.has_loss().then(|| Tensor::zeros([1], &x.device())),
+            loss: (trains && self.has_loss()).then(|| Tensor::zeros([1], &x.device())),
             quantized: x,
         }
     }

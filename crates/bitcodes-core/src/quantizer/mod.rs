@@ -102,7 +102,8 @@ pub struct BitcodesOutput<B: Backend, const D: usize> {
     pub bits: Tensor<B, D, Int>,
     /// The sum of the losses that the configuration gives a weight, and of the loss by which the
     /// normalization learns, whose value is 0; `[1]`, to be added to the model's own loss. `None` if
-    /// there are no such losses, as in the reference's configuration.
+    /// there are no such losses, as in the reference's configuration, and if the pass does not train:
+    /// without noise given, on a backend that does not differentiate.
     pub loss: Option<Tensor<B, 1>>,
 }
 
@@ -173,14 +174,6 @@ impl<B: Backend> Bitcodes<B> {
         );
         shape[D - 1] = self.num_bits();
         shape
-    }
-
-    /// Normalizes vectors along axis 1, without the gradient of training.
-    fn normalized<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
-        match &self.normalization {
-            Some(normalization) => normalization.normalized(x),
-            None => x,
-        }
     }
 
     fn assert_num_bits(&self, found: usize) {

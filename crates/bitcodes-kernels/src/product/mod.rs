@@ -34,7 +34,7 @@ const CHECKED_ELEMENTS: usize = 8;
 impl Panels {
     /// Makes a matrix of zeros.
     pub fn new(level: Level, inner: usize, columns: usize) -> Self {
-        let lanes = level.run(Lanes);
+        let lanes = level.lanes();
         let wide: usize = panels(columns, lanes).map(|(_, width)| width).sum();
         Self {
             level,
@@ -69,6 +69,16 @@ impl Panels {
             self.lanes
         );
         &self.data[..self.inner * self.lanes]
+    }
+
+    /// Returns the panel, `[inner][columns]`, of a matrix with as many columns as a wide panel.
+    pub fn wide_panel_mut(&mut self) -> &mut [f32] {
+        assert_eq!(
+            self.columns,
+            PANEL_REGISTERS * self.lanes,
+            "Panels: columns (left), expected a whole panel of them"
+        );
+        &mut self.data[..self.inner * self.columns]
     }
 
     /// Sets the row at an index.
@@ -125,18 +135,6 @@ fn panels(columns: usize, lanes: usize) -> impl Iterator<Item = (usize, usize)> 
             rest if rest <= lanes => (first, lanes),
             _ => (first, wide),
         })
-}
-
-/// Query of a level for the number of f32 lanes of its registers.
-struct Lanes;
-
-impl WithSimd for Lanes {
-    type Output = usize;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        S::F32_LANES
-    }
 }
 
 /// Left factor of a product: vectors of `inner` elements each.

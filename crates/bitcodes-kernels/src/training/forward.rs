@@ -33,6 +33,28 @@ pub enum Noise<'a> {
     },
 }
 
+impl<'a> Noise<'a> {
+    /// Splits given noise at an index.
+    pub(crate) fn split_at(self, index: usize) -> (Self, Self) {
+        match self {
+            Noise::Given(noise) => {
+                let (noise, after) = noise.split_at(index);
+                (Noise::Given(noise), Noise::Given(after))
+            }
+            other => (other, other),
+        }
+    }
+
+    /// Returns the random stream of the part of a batch with this index.
+    pub(crate) fn random(self, part: usize) -> Xoshiro256PlusPlus {
+        let seed = match self {
+            Noise::Logistic { seed, .. } => seed,
+            _ => 0,
+        };
+        Xoshiro256PlusPlus::seed_from_u64(seed ^ (part as u64).rotate_left(32))
+    }
+}
+
 /// Bits that were decided with noise, and their slopes.
 #[derive(Debug, Clone)]
 pub struct NoisyBits {
@@ -134,13 +156,7 @@ impl Task for ForwardTask<'_> {
         } = self;
         let num_bits = encoder.num_bits();
         let (x, x_after) = self.x.split_at(vectors);
-        let (noise, noise_after) = match self.noise {
-            Noise::Given(noise) => {
-                let (noise, after) = noise.split_at(vectors * num_bits);
-                (Noise::Given(noise), Noise::Given(after))
-            }
-            other => (other, other),
-        };
+        let (noise, noise_after) = self.noise.split_at(vectors * num_bits);
         let (packed, packed_after) = self.packed.split_at_mut(vectors * row_bytes(num_bits));
         let (slopes, slopes_after) = self.slopes.split_at_mut(vectors * num_bits);
         let part = |x, first, noise, packed, slopes| ForwardTask {
@@ -166,14 +182,9 @@ impl Task for ForwardTask<'_> {
 
     fn run(self) -> bool {
         let num_bits = self.encoder.num_bits();
-        let seed = match self.noise {
-            Noise::Logistic { seed, .. } => seed,
-            _ => 0,
-        };
         // The index of a part in the batch determines its random stream, so that the draws do not
         // depend on the thread that computes them.
-        let part = (self.first / PART_VECTORS) as u64;
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ part.rotate_left(32));
+        let mut random = self.noise.random(self.first / PART_VECTORS);
         let tile = (TILE_LOGITS / num_bits).max(1).min(self.x.len());
         let mut logits = vec![0.0; tile * num_bits];
         let mut are_numbers = true;
@@ -258,7 +269,7 @@ const DRAWS: usize = 64;
 //     draw  = max(word >> 8, 1)                          // u = draw / STEPS
 //     logit += scale * ln(draw / (STEPS - draw))
 #[inline(always)]
-fn add_logistic(random: &mut impl Rng, scale: f32, logits: &mut [f32]) {
+pub fn add_logistic(random: &mut impl Rng, scale: f32, logits: &mut [f32]) {
     for logits in logits.chunks_mut(DRAWS) {
         let mut words = [0u64; DRAWS / 2];
         for word in &mut words {

@@ -16,15 +16,19 @@ mod constant_bits;
 mod host;
 mod tensors;
 
-use burn::tensor::{Bool, FloatDType, Int, Tensor, backend::Backend};
+use alloc::vec::Vec;
+
+use burn::tensor::{Bool, DType, FloatDType, Int, Tensor, TensorData, backend::Backend};
 
 use self::constant_bits::constant_bits_loss;
 use crate::ConfigError;
+use crate::backend::kernels;
 use crate::backend::known::has_values_in_host_memory;
-use crate::codebook::{Pairs, product};
+use crate::codebook::{Codebook, Pairs, product};
 use crate::graph::untracked;
 use crate::noise::Noise;
-use crate::vectors::{along, along_axis_1, vectors_first};
+use crate::normalization::Inputs;
+use crate::vectors::{along, along_axis_1, count as vectors_of, vectors_first};
 
 /// Settings of bits that are decided [jointly](crate::Assignment::Joint).
 ///
@@ -49,7 +53,7 @@ impl Default for Joint {
 }
 
 impl Joint {
-    /// The widest beam that a configuration may ask for. A wider one makes no difference.
+    /// The widest beam that a configuration may ask for. Wider beams were not tried.
     pub const MAX_BEAM: usize = 256;
 
     /// Returns the default settings.
@@ -72,41 +76,98 @@ impl Joint {
         }
     }
 
-    /// Returns the logits by which the bits of `x` are decided, noise included,
-    /// `[vectors, num_bits]` and without a gradient.
+    /// Returns the logits by which the bits are decided, `[vectors, num_bits]` and without a gradient.
     pub(super) fn logits<B: Backend, const N: usize>(
         &self,
-        x: Tensor<B, N>,
-        noise: Option<Tensor<B, N>>,
-        pairs: &Pairs<B>,
+        inputs: Inputs<'_, B, N>,
+        codebook: &Codebook<B>,
     ) -> Tensor<B, 2> {
-        let products = vectors_first(pairs.centered_products(untracked(x)));
+        match host::decide(&inputs, &Noise::None, codebook, self.beam, true) {
+            Some(decided) => {
+                let shape = [vectors_of(&inputs.x), codebook.num_bits()];
+                let logits = TensorData::new(decided.logits, shape);
+                Tensor::from_data(logits, (&inputs.x.device(), DType::F32))
+            }
+            None => self.logits_by_tensors(inputs.normalized(), Noise::None, codebook),
+        }
+    }
+
+    /// Returns the bits, `[vectors, num_bits]`.
+    pub(super) fn encode<B: Backend, const N: usize>(
+        &self,
+        inputs: Inputs<'_, B, N>,
+        noise: Noise<B, N>,
+        codebook: &Codebook<B>,
+    ) -> Tensor<B, 2, Int> {
+        if let Some(decided) = host::decide(&inputs, &noise, codebook, self.beam, false) {
+            let shape = [vectors_of(&inputs.x), codebook.num_bits()];
+            if let Some(bits) = kernels::bits(&decided.packed, shape, &inputs.x.device()) {
+                return bits;
+            }
+        }
+        self.logits_by_tensors(inputs.normalized(), noise, codebook)
+            .greater_elem(0.0)
+            .int()
+    }
+
+    /// Returns the quantized vectors, and their bits along axis 1.
+    pub(super) fn quantize<B: Backend, const N: usize>(
+        &self,
+        inputs: Inputs<'_, B, N>,
+        codebook: &Codebook<B>,
+    ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
+        let (shape, dtype) = (inputs.x.dims(), FloatDType::from(inputs.x.dtype()));
+        let bits = self.encode(inputs, Noise::None, codebook);
+        let bits = along_axis_1(bits, shape);
+        (codebook.decode(bits.clone()).cast(dtype), bits)
+    }
+
+    /// Returns the packed bits, if a kernel takes these vectors.
+    pub(super) fn encode_packed<B: Backend>(
+        &self,
+        inputs: Inputs<'_, B, 2>,
+        codebook: &Codebook<B>,
+    ) -> Option<Vec<u8>> {
+        let decided = host::decide(&inputs, &Noise::None, codebook, self.beam, false)?;
+        Some(decided.packed)
+    }
+
+    /// Returns the logits that decide the bits of normalized vectors, noise included.
+    fn logits_by_tensors<B: Backend, const N: usize>(
+        &self,
+        x: Tensor<B, N>,
+        noise: Noise<B, N>,
+        codebook: &Codebook<B>,
+    ) -> Tensor<B, 2> {
+        let mut shape = x.dims();
+        shape[1] = codebook.num_bits();
+        let noise = noise.into_tensor(shape, &x.device());
+        let pairs = codebook.pairs(x.dtype().into());
+        let products = untracked(vectors_first(pairs.centered_products(untracked(x))));
         let dtype = FloatDType::from(products.dtype());
-        let noise = noise.map(|noise| vectors_first(noise).cast(dtype));
-        let (products, half) = (untracked(products), untracked(pairs.half()));
-        let noise = noise.map(untracked);
+        let noise = noise.map(|noise| untracked(vectors_first(noise).cast(dtype)));
+        let half = untracked(pairs.half());
         let gram = half.clone().matmul(half.clone().transpose());
         // In this order a build for the host alone, as for browsers without WebGPU, leaves the
         // tensors' search out.
         if !has_values_in_host_memory::<B>() {
             return tensors::decide(products, noise, half, gram, self.beam);
         }
-        host::decide(products, noise, gram, self.beam)
+        host::decide_in_f64(products, noise, gram, self.beam)
     }
 
-    /// Decides the bits of `x` with noise. The gradient of the output is the identity to `x`.
+    /// Decides the bits of normalized vectors with noise. The gradient of the output is the identity
+    /// to `x`.
     pub(super) fn train<B: Backend, const N: usize>(
         &self,
         x: Tensor<B, N>,
         noise: Noise<B, N>,
         pairs: &Pairs<B>,
+        codebook: &Codebook<B>,
     ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
-        let mut shape = x.dims();
-        shape[1] = pairs.num_bits();
-        let noise = noise.into_tensor(shape, &x.device());
         let dtype = FloatDType::from(x.dtype());
-        let logits = self.logits(x.clone(), noise, pairs);
-        let bits = along_axis_1(logits.greater_elem(0.0).int(), x.dims());
+        let bits = self.encode(Inputs::of(x.clone()), noise, codebook);
+        let bits = along_axis_1(bits, x.dims());
         let nearest = pairs.decode(bits.clone().cast(dtype)).detach();
         // The added term is zero, so the value is `nearest` to the last bit.
         (nearest + (x.clone() - x.detach()), bits)

@@ -202,7 +202,9 @@ mod tests {
                 for noise in [None, Some(random([vectors, num_bits]))] {
                     for beam in [1, 2, 8] {
                         let (products, gram) = (products.clone(), gram.clone());
-                        let host = host::decide(products, noise.clone(), gram, beam);
+                        let [products, gram] = [products, gram].map(|it| it.cast(DType::F64));
+                        let given = noise.clone().map(|noise| noise.cast(DType::F64));
+                        let host = host::decide_in_f64(products, given, gram, beam).cast(dtype);
                         let (squares, coupling) = (squares.clone(), coupling.clone());
                         let noise = noise.clone();
                         let tensors =
