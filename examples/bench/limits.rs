@@ -35,6 +35,17 @@ impl Limits {
             .max(products * 1e3)
     }
 
+    /// Returns the time in milliseconds to read vectors, multiply them by half the difference of each
+    /// pair, search and refine with one multiplication for each candidate and pair of bits, and write
+    /// the packed codes. A search that looks sums up may take less.
+    pub fn joint_ms(&self, shape: [usize; 3], beam: usize) -> f64 {
+        let [vectors, features, num_bits] = shape;
+        let of_vector = features * num_bits + beam * num_bits.pow(2) / 2 + num_bits.pow(2);
+        let multiplications = (vectors * of_vector) as f64 / self.multiplied;
+        self.bytes_ms(vectors, features, num_bits)
+            .max(multiplications * 1e3)
+    }
+
     /// Returns the least time in milliseconds to read packed codes, add one table entry for each
     /// four bits and write the vectors.
     pub fn decode_ms(&self, [vectors, features, num_bits]: [usize; 3]) -> f64 {

@@ -1,5 +1,5 @@
-//! Checks the quantizer's answers, then times it on five shapes and prints one JSON object per
-//! shape.
+//! Checks the quantizer's answers, then times both of its methods on five shapes and prints one
+//! JSON object for each shape and method.
 //!
 //! ```console
 //! $ cargo run --release --example bench
@@ -11,18 +11,18 @@
 //! - `eval_ms`: `forward(x)` without autodiff, which gives quantized vectors and bits
 //! - `decode_ms`: `decode(bits)`
 //! - `train_ms`: `forward(x)`, and `backward` of `mean((y - x)^2)` plus the quantizer's own loss,
-//!   with
-//!   the gradients of `x` and of the codebook
+//!   with the gradients of `x` and of the codebook
 //! - `gemm_ms`: only the backend's matrix product of `x` with `num_bits` directions
 //! - `portable_eval_ms`: the same as `eval_ms`, written with the backend's tensor operations
 //! - `encode_packed_ms`, `decode_packed_ms`: the kernels on slices
-//! - `encode_limit_ms`, `decode_limit_ms`: the time of the kernels at this machine's best rates of
-//!   copying, multiplying and adding, which are measured at the start
+//! - `encode_limit_ms` of independent bits, `joint_limit_ms` of joint ones, `decode_limit_ms`: the
+//!   time of the kernels at this machine's best rates of copying, multiplying and adding, which are
+//!   measured at the start
 //! - `peak_mib`: the most host memory that the process has had since the shape began, if the system
 //!   tells it
 //!
-//! The times of kernels and limits, and `portable_eval_ms`, are for independent bits only. Bits and
-//! vectors are compared with plain loops first, and so are the gradients of independent bits.
+//! `portable_eval_ms` is of independent bits only. Bits and vectors are compared with plain loops
+//! first, and so are the gradients of independent bits.
 
 mod check;
 mod limits;
@@ -32,7 +32,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bitcodes_core::{Bitcodes, BitcodesConfig};
+use bitcodes_core::{Bitcodes, BitcodesConfig, Joint};
 use burn::backend::Autodiff;
 use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Distribution, Tensor};
@@ -63,9 +63,9 @@ struct Args {
     /// Backend to compute with
     #[arg(long, value_enum, default_value = "flex")]
     backend: Device,
-    /// Configuration of the quantizer
-    #[arg(long, value_enum, default_value = "reference")]
-    config: Config,
+    /// Configuration of the quantizer; both if it is left out
+    #[arg(long, value_enum)]
+    config: Option<Config>,
     /// Number of CPU threads
     #[arg(long, default_value = "2", value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
@@ -137,9 +137,16 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
 fn bench<B: Backend>(args: &Args, name: &str, device: &B::Device) -> Result<(), Box<dyn Error>> {
     let limits = Limits::measure();
-    for [vectors, features, num_bits] in SHAPES {
+    let configs = match args.config {
+        Some(config) => vec![config],
+        None => vec![Config::New, Config::Reference],
+    };
+    let shapes = SHAPES.iter();
+    let runs = shapes.flat_map(|shape| configs.iter().map(move |&config| (*shape, config)));
+    for (shape, method) in runs {
+        let [vectors, features, num_bits] = shape;
         forget_peak();
-        let config = match args.config {
+        let config = match method {
             Config::Reference => BitcodesConfig::reference(features, num_bits),
             Config::New => BitcodesConfig::new(features, num_bits),
         };
@@ -149,8 +156,8 @@ fn bench<B: Backend>(args: &Args, name: &str, device: &B::Device) -> Result<(), 
         let normal = Distribution::Normal(0.0, 1.0);
         let x = Tensor::<B, 3>::random([1, vectors, features], normal, device);
         let tolerance = args.backend.tolerance();
-        check::forward(&bitcodes, args.config, x.clone(), tolerance)
-            .and_then(|()| match args.config {
+        check::forward(&bitcodes, method, x.clone(), tolerance)
+            .and_then(|()| match method {
                 Config::Reference => check::gradients(&trained, x.clone(), tolerance),
                 Config::New => Ok(()),
             })
@@ -170,25 +177,27 @@ fn bench<B: Backend>(args: &Args, name: &str, device: &B::Device) -> Result<(), 
             "backend": value_name(args.backend),
             "device": name,
             "threads": args.threads,
-            "config": value_name(args.config),
+            "config": value_name(method),
             "eval_ms": timer.median_ms(|| bitcodes.forward(x.clone()))?,
             "decode_ms": timer.median_ms(|| bitcodes.decode(bits.clone()))?,
             "train_ms": timer.median_ms(|| train(&trained, &x))?,
             "gemm_ms": timer.median_ms(|| x.clone().matmul(directions.clone()))?,
         });
-        if let Config::Reference = args.config {
-            let mut packed = Packed::new(&bitcodes, x.clone());
-            packed.check(&bitcodes, x.clone())?;
-            let shape = [vectors, features, num_bits];
-            let mut add = |key: &str, value: f64| row[key] = json!(value);
-            add(
-                "portable_eval_ms",
-                timer.median_ms(|| portable(&bitcodes, x.clone()))?,
-            );
-            add("encode_packed_ms", timer.median_ms(|| packed.encode())?);
-            add("encode_limit_ms", limits.encode_ms(shape));
-            add("decode_packed_ms", timer.median_ms(|| packed.decode())?);
-            add("decode_limit_ms", limits.decode_ms(shape));
+        let mut packed = Packed::new(&bitcodes, method, x.clone());
+        packed.check(&bitcodes, x.clone())?;
+        let mut add = |key: &str, value: f64| row[key] = json!(value);
+        add("encode_packed_ms", timer.median_ms(|| packed.encode())?);
+        add("decode_packed_ms", timer.median_ms(|| packed.decode())?);
+        add("decode_limit_ms", limits.decode_ms(shape));
+        match method {
+            Config::New => add("joint_limit_ms", limits.joint_ms(shape, Joint::new().beam)),
+            Config::Reference => {
+                add("encode_limit_ms", limits.encode_ms(shape));
+                add(
+                    "portable_eval_ms",
+                    timer.median_ms(|| portable(&bitcodes, x.clone()))?,
+                );
+            }
         }
         row["peak_mib"] = json!(peak_mib());
         println!("{row}");

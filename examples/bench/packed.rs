@@ -1,30 +1,56 @@
-//! The kernels of independent bits on slices.
+//! The kernels on slices.
 
-use bitcodes_core::{Bitcodes, PackedCodes};
+use bitcodes_core::{Bitcodes, Joint, Normalization, PackedCodes};
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Codebook, Decoder, Encoder, Rows};
+use bitcodes_kernels::{Codebook, Decoder, Encoder, JointEncoder, Noise, Rows, joint};
 use burn::tensor::{Tensor, backend::Backend};
+
+use super::Config;
 
 /// The kernels of a codebook, with the vectors to encode and memory for the results.
 pub struct Packed {
-    encoder: Encoder,
+    features: usize,
+    encoder: AnyEncoder,
     decoder: Decoder,
     x: Vec<f32>,
     bytes: Vec<u8>,
     vectors: Vec<f32>,
 }
 
+/// An encoder of either method.
+enum AnyEncoder {
+    Independent(Encoder),
+    Joint(JointEncoder),
+}
+
 impl Packed {
     /// Makes the kernels of the quantizer's codebook, to encode `x [1, vectors, features]`.
-    pub fn new<B: Backend>(bitcodes: &Bitcodes<B>, x: Tensor<B, 3>) -> Self {
+    pub fn new<B: Backend>(bitcodes: &Bitcodes<B>, method: Config, x: Tensor<B, 3>) -> Self {
         let features = bitcodes.features();
         let values = |tensor: Tensor<B, 1>| -> Vec<f32> { tensor.into_data().iter().collect() };
         let codebook = values(bitcodes.codebook.val().flatten(0, 1));
         let pairs = Codebook::new(&codebook, features);
         let x = values(x.flatten(0, 2));
         let bytes = vec![0; x.len() / features * row_bytes(bitcodes.num_bits())];
+        let encoder = match method {
+            Config::New => {
+                let normalization = bitcodes.normalization.as_ref().map(|normalization| {
+                    let log_scale: f32 = values(normalization.log_scale.val()).iter().sum();
+                    let factor = Normalization::<B>::DEVIATION as f32 / log_scale.exp();
+                    (factor, values(normalization.center.val()))
+                });
+                let normalization = normalization.as_ref();
+                let normalization = normalization.map(|(factor, center)| joint::Normalization {
+                    factor: *factor,
+                    center,
+                });
+                AnyEncoder::Joint(JointEncoder::new(pairs, normalization, Joint::new().beam))
+            }
+            Config::Reference => AnyEncoder::Independent(Encoder::new(pairs)),
+        };
         Self {
-            encoder: Encoder::new(pairs),
+            features,
+            encoder,
             decoder: Decoder::new(pairs),
             vectors: vec![0.0; x.len()],
             x,
@@ -33,8 +59,11 @@ impl Packed {
     }
 
     pub fn encode(&mut self) {
-        let x = Rows::new(&self.x, self.encoder.features());
-        self.encoder.encode(x, &mut self.bytes);
+        let x = Rows::new(&self.x, self.features);
+        match &self.encoder {
+            AnyEncoder::Independent(encoder) => encoder.encode(x, &mut self.bytes),
+            AnyEncoder::Joint(encoder) => encoder.encode(x, Noise::None, &mut self.bytes),
+        }
     }
 
     pub fn decode(&mut self) {

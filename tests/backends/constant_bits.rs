@@ -1,8 +1,8 @@
-//! Tests of the loss of unused bits, which are the same for all vectors.
+//! Tests of the loss of unused bits, which are the same for all vectors, and of vectors that are all equal.
 
 use bitcodes_core::{Bitcodes, BitcodesConfig};
 use bitcodes_workspace::on_every_backend;
-use burn::backend::Autodiff;
+use burn::backend::{Autodiff, Flex};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Bool, Distribution, Tensor, TensorData};
@@ -113,4 +113,23 @@ fn training_makes_an_unused_bit_used<B: Backend>(device: &B::Device) {
     }
     let used = used(&quantizer, draw())[1];
     assert!((0.2..0.8).contains(&used), "{used}");
+}
+
+/// The deviation of equal vectors is 0, and its logarithm has no end.
+#[test]
+fn training_on_equal_vectors_stays_finite() {
+    let device = Default::default();
+    let mut quantizer = BitcodesConfig::new(3, 6).init::<Autodiff<Flex>>(&device);
+    let mut optimizer = AdamConfig::new().init::<Autodiff<Flex>, Bitcodes<_>>();
+    let zeros = Tensor::<Autodiff<Flex>, 2>::zeros([40, 3], &device);
+    for _ in 0..900 {
+        let loss = quantizer.forward(zeros.clone()).loss.expect("by default");
+        let gradients = GradientsParams::from_grads(loss.backward(), &quantizer);
+        quantizer = optimizer.step(0.05, quantizer, gradients);
+    }
+    let normalization = quantizer.normalization.as_ref().expect("by default");
+    let log_scale = floats(normalization.log_scale.val().inner())[0];
+    assert!((-32.0..-29.0).contains(&log_scale), "{log_scale}");
+    let codebook = floats(quantizer.codebook.val().inner());
+    assert!(codebook.iter().all(|element| element.is_finite()));
 }

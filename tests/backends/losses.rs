@@ -7,7 +7,7 @@ use bitcodes_workspace::on_every_backend;
 use burn::backend::Autodiff;
 use burn::tensor::{Bool, DType, Distribution, FloatDType, Tensor, TensorData, backend::Backend};
 
-use crate::golden::floats;
+use crate::golden::{floats, integers};
 
 on_every_backend!(
     the_entropy_loss_equals_plain_loops,
@@ -15,6 +15,7 @@ on_every_backend!(
     certain_and_fair_bits_have_the_least_entropy_loss,
     large_logits_give_finite_losses_and_gradients,
     losses_are_off_unless_they_are_given_a_weight,
+    a_pass_that_does_not_train_has_a_loss_only_if_noise_is_given,
     losses_without_valid_vectors_are_zero,
     masks_of_another_shape_panic_and_name_both_shapes,
 );
@@ -155,6 +156,22 @@ fn losses_are_off_unless_they_are_given_a_weight<B: Backend>(device: &B::Device)
     assert_eq!(floats(both.forward(none).loss.unwrap().inner()), [0.0]);
 }
 
+/// Evaluation should not pay for losses that nobody uses.
+fn a_pass_that_does_not_train_has_a_loss_only_if_noise_is_given<B: Backend>(device: &B::Device) {
+    let config = BitcodesConfig::new(5, 7).with_entropy_weight(0.1);
+    let quantizer = config.init::<B>(device);
+    let x = normal::<B, 2>([40, 5], device);
+    let out = quantizer.forward(x.clone());
+    assert!(out.loss.is_none());
+    let none = Tensor::<B, 2>::zeros([0, 5], device);
+    assert!(quantizer.forward(none).loss.is_none());
+    let noise = Tensor::zeros([40, 7], device);
+    let as_in_training = quantizer.forward_with_noise(x, noise);
+    assert_eq!(integers(as_in_training.bits), integers(out.bits));
+    let loss = floats(as_in_training.loss.expect("noise is given"))[0];
+    assert!(loss > 0.0, "{loss}");
+}
+
 fn losses_without_valid_vectors_are_zero<B: Backend>(device: &B::Device) {
     let nothing = mask::<B, 1>(&[false; 4], [4], device);
     let x = normal::<B, 2>([4, 3], device);
@@ -162,12 +179,11 @@ fn losses_without_valid_vectors_are_zero<B: Backend>(device: &B::Device) {
     assert_eq!(floats(loss), [0.0]);
     let loss = CommitmentLoss::new().forward_masked(x.clone(), x.clone() + 1.0, nothing.clone());
     assert_eq!(floats(loss), [0.0]);
-    let quantizer = BitcodesConfig::reference(3, 6)
-        .with_entropy_weight(1.0)
-        .init::<B>(device);
-    let out = quantizer.forward_masked(x, nothing);
-    assert_eq!(floats(out.quantized), [0.0; 12]);
-    assert_eq!(floats(out.loss.unwrap()), [0.0]);
+    let config = BitcodesConfig::reference(3, 6).with_entropy_weight(1.0);
+    let quantizer = config.init::<Autodiff<B>>(device);
+    let out = quantizer.forward_masked(Tensor::from_inner(x), Tensor::from_inner(nothing));
+    assert_eq!(floats(out.quantized.inner()), [0.0; 12]);
+    assert_eq!(floats(out.loss.unwrap().inner()), [0.0]);
 
     let none = Tensor::<B, 2>::zeros([0, 3], device);
     assert_eq!(floats(EntropyLoss::new().forward(none.clone())), [0.0]);

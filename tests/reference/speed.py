@@ -79,6 +79,7 @@ def main():
     torch.set_num_threads(args.threads)
     with open(args.ours) as lines:
         ours = [json.loads(line) for line in lines]
+    ours = [row for row in ours if row["config"] == "reference"]
     print(f"| vectors x features x bits | {' | '.join(COLUMNS)} |")
     print("|---" * (1 + len(COLUMNS)) + "|")
     ratios = []

@@ -166,7 +166,7 @@ impl BitcodesConfig {
         if self.num_bits == 0 {
             return Err(ConfigError::NoBits);
         }
-        self.assignment.validate()?;
+        self.assignment.validate(self.num_bits)?;
         for end in self.noise_scale.ends() {
             if !is_weight(end) {
                 return Err(ConfigError::NoiseScale(end));
@@ -280,8 +280,14 @@ mod tests {
         assert_eq!(message(beam(257)), "the beam is 257, expected 1 to 256");
         let independent = valid.clone().with_assignment(Independent::new());
         assert_eq!(independent.validate(), Ok(()));
+        assert_eq!(BitcodesConfig::new(1, 16_384).validate(), Ok(()));
+        assert_eq!(BitcodesConfig::reference(1, 200_000).validate(), Ok(()));
+        assert_eq!(
+            message(BitcodesConfig::new(1, 200_000)),
+            "num_bits is 200000, expected at most 16384 joint bits; independent bits have no such limit"
+        );
         for (features, num_bits) in [(usize::MAX, 1), (1, usize::MAX), (1 << 32, 1 << 31)] {
-            let message = message(BitcodesConfig::new(features, num_bits));
+            let message = message(BitcodesConfig::reference(features, num_bits));
             assert!(message.ends_with("too large to address"), "{message}");
         }
     }

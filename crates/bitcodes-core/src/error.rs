@@ -31,6 +31,16 @@ pub enum ConfigError {
         /// The widest beam.
         max: usize,
     },
+    /// There are more bits than can be decided jointly.
+    #[error(
+        "num_bits is {found}, expected at most {max} joint bits; independent bits have no such limit"
+    )]
+    JointBits {
+        /// Number of bits that was asked for.
+        found: usize,
+        /// Most bits that are decided jointly.
+        max: usize,
+    },
     /// The weight of a loss is negative, NaN or infinite.
     #[error("{name} is {found}, expected a finite number of at least 0, in the range of f32")]
     Weight {

@@ -70,6 +70,10 @@ impl<B: Backend, const N: usize> Inputs<'_, B, N> {
 /// value of 8 left bits less balanced, and 128 was no better.
 const MEAN_VECTORS: f64 = 32.0;
 
+/// The least scale that is learned, as its logarithm. Its inverse and the square of that times a
+/// vector are far from the largest f32.
+const LEAST_LOG_SCALE: f64 = -30.0;
+
 impl<B: Backend> Normalization<B> {
     /// The standard deviation of normalized vectors, taken over all features together.
     pub const DEVIATION: f64 = 0.5;
@@ -163,14 +167,16 @@ impl<B: Backend> Normalization<B> {
         let dtype = FloatDType::from(x.dtype());
         let scaled = vectors_first(self.times_scale(untracked(x), -1.0));
         let log_scale = self.log_scale.val().cast(dtype);
+        // Below the least scale there is no gradient, so that equal vectors do not bring it to 0.
+        let size = log_scale.clone().clamp_min(LEAST_LOG_SCALE);
         let shrink = (untracked(log_scale.clone()) - log_scale.clone()).exp();
         let center = self.center.val().cast(dtype) / Self::DEVIATION;
         let off = (scaled - along(center)) * along(shrink);
         let nothing = off.zeros_like();
         let square = mean_squared_distance(off, nothing, valid.clone());
         let size = match valid {
-            Some(valid) => log_scale * valid.any().int().cast(dtype),
-            None => log_scale,
+            Some(valid) => size * valid.any().int().cast(dtype),
+            None => size,
         };
         let loss = square / 2.0 + size;
         loss.clone() - loss.detach()

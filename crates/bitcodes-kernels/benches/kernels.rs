@@ -4,7 +4,7 @@
 
 use bitcodes_kernels::integers::Integer;
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Backward, Codebook, Decoder, Encoder, Noise, Rows, distance};
+use bitcodes_kernels::{Backward, Codebook, Decoder, Encoder, JointEncoder, Noise, Rows, distance};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -35,6 +35,18 @@ fn kernels(criterion: &mut Criterion) {
         let mut decoded = vec![0.0; vectors * features];
 
         group.bench_function("encode", |b| b.iter(|| encoder.encode(x, &mut packed)));
+        for beam in [1, 2, 4, 8, 16, 32] {
+            let encoder = JointEncoder::new(codebook, None, beam);
+            group.bench_function(BenchmarkId::new("encode_jointly", beam), |b| {
+                b.iter(|| encoder.encode(x, Noise::None, &mut packed))
+            });
+        }
+        let encoder = JointEncoder::new(codebook, None, 8);
+        let one = x.split_at(1).0;
+        let mut code = vec![0; row_bytes(num_bits)];
+        group.bench_function("encode_one_jointly", |b| {
+            b.iter(|| encoder.encode(one, Noise::None, &mut code))
+        });
         group.bench_function("decode", |b| {
             b.iter(|| decoder.decode(&packed, &mut decoded))
         });
@@ -104,6 +116,10 @@ fn growth(criterion: &mut Criterion) {
         };
         group.bench_function(BenchmarkId::new("encode", of), |b| {
             b.iter(|| encoder.encode(x, &mut packed))
+        });
+        let joint = JointEncoder::new(codebook, None, 8);
+        group.bench_function(BenchmarkId::new("encode_jointly", of), |b| {
+            b.iter(|| joint.encode(x, Noise::None, &mut packed))
         });
         group.bench_function(BenchmarkId::new("decode", of), |b| {
             b.iter(|| decoder.decode(&packed, &mut decoded))

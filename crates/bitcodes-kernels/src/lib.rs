@@ -5,7 +5,7 @@
 //! - [`Codebook`] checks the shape of a codebook; [`Rows`] views vectors in memory.
 //! - [`Encoder`] encodes independent bits; [`Decoder`] decodes the codes of either method.
 //! - [`Encoder::encode_with_noise`] and [`Backward`] are the two passes of a training step.
-//! - [`joint`] decides the bits of a vector together, by beam search.
+//! - [`JointEncoder`] decides the bits of a vector together, by beam search; [`joint`] specifies it.
 //! - [`layout`] defines the bit order of packed codes and packs single rows; [`integers`] packs and
 //!   unpacks many rows.
 //! - [`distance`] and [`columns`] compute distances and statistics of packed codes.

@@ -1,10 +1,10 @@
 //! Plain f64 loops that specify the logits of an [`Encoder`](crate::Encoder) and the vectors of a
 //! [`Decoder`](crate::Decoder).
 //!
-//! Tests hold every level to them. They do not specify noise, slopes, gradients or joint bits:
-//! those are defined by the formulas at
-//! [`Encoder::encode_with_noise`](crate::Encoder::encode_with_noise), [`Backward`](crate::Backward)
-//! and [`joint::decide`](crate::joint::decide), and tested against loops of their own.
+//! Tests hold every level to them. Joint bits have a specification of their own,
+//! [`joint::decide`](crate::joint::decide). Noise, slopes and gradients are defined by the formulas at
+//! [`Encoder::encode_with_noise`](crate::Encoder::encode_with_noise) and
+//! [`Backward`](crate::Backward), and tested against loops of their own.
 
 use alloc::vec::Vec;
 

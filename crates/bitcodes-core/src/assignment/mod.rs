@@ -148,10 +148,10 @@ impl Assignment {
         }
     }
 
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self, num_bits: usize) -> Result<(), ConfigError> {
         match self {
             Self::Independent(settings) => settings.validate(),
-            Self::Joint(settings) => settings.validate(),
+            Self::Joint(settings) => settings.validate(num_bits),
         }
     }
 

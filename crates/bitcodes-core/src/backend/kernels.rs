@@ -14,15 +14,15 @@ use burn::tensor::{DType, Distribution, Element, Int, Tensor, TensorData, backen
 use super::known::has_values_in_host_memory;
 use super::lend::{Integers, lend_integers, lend_rows};
 
-/// The code that decides independent bits, and decodes bits to vectors.
+/// The code that decides bits, and decodes bits to vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
-    /// Independent bits are computed by the kernels of [`bitcodes_kernels`], in the host's memory
-    /// and in f32. On a backend that differentiates, the kernels compute `forward` if there is no
-    /// normalization, no loss and no mask. Tensors of other types, and channel-first maps, take the
-    /// other path.
+    /// Bits are decided and decoded by the kernels of [`bitcodes_kernels`], in the host's memory and
+    /// in f32. On a backend that differentiates, kernels decide joint bits, and compute `forward` of
+    /// independent bits if there is no normalization, no loss and no mask. Tensors of other types
+    /// take the other path, and so do channel-first maps, but for their joint bits.
     Kernels,
-    /// Independent bits are computed by the backend's tensor operations.
+    /// Bits are decided and decoded by the backend's tensor operations.
     Tensors,
 }
 

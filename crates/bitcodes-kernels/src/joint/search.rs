@@ -162,7 +162,7 @@ impl Problem<'_> {
                 for table in of_groups.chunks_exact(1 << S::BITS) {
                     subtract(simd, &mut a, table, &mut chosen);
                 }
-                if place % S::BITS > 0 {
+                if !place.is_multiple_of(S::BITS) {
                     subtract(simd, &mut a, earlier, &mut chosen);
                 }
                 let one = simd.splat_u32s(1 << place);

@@ -41,8 +41,9 @@ use crate::vectors::{along, along_axis_1, count as vectors_of, vectors_first};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Joint {
-    /// Number of candidates that the beam search keeps, 1 to [`MAX_BEAM`](Self::MAX_BEAM). The time of
-    /// the search is proportional to it, and to its square for a beam much wider than 8. Default: 8
+    /// Number of candidates that the beam search keeps, 1 to [`MAX_BEAM`](Self::MAX_BEAM). A beam of 1,
+    /// 2, 4, 8, 16 or 32 is searched with vector instructions on a CPU; any other takes longer than
+    /// the next of these. Default: 8
     pub beam: usize,
 }
 
@@ -56,6 +57,9 @@ impl Joint {
     /// The widest beam that a configuration may ask for. Wider beams were not tried.
     pub const MAX_BEAM: usize = 256;
 
+    /// The most bits that are decided jointly: their products with one another take 1 GiB.
+    pub const MAX_BITS: usize = 1 << 14;
+
     /// Returns the default settings.
     pub fn new() -> Self {
         Self::default()
@@ -66,7 +70,13 @@ impl Joint {
         Self { beam }
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self, num_bits: usize) -> Result<(), ConfigError> {
+        if num_bits > Self::MAX_BITS {
+            return Err(ConfigError::JointBits {
+                found: num_bits,
+                max: Self::MAX_BITS,
+            });
+        }
         match self.beam {
             1..=Self::MAX_BEAM => Ok(()),
             found => Err(ConfigError::Beam {
