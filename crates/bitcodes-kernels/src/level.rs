@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use pulp::{Arch, Scalar, Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::look_up::{self, LookUp, WithLookUp};
 
@@ -105,7 +105,7 @@ impl Level {
     pub(crate) fn run_with_look_up<Op: WithLookUp>(self, op: Op) -> Op::Output {
         match self.0 {
             #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-            Arch::Scalar => look_up::run(Scalar::new(), op),
+            Arch::Scalar => look_up::run(pulp::Scalar::new(), op),
             #[cfg(target_arch = "x86_64")]
             Arch::V3(v3) => look_up::run(v3, op),
             #[cfg(target_arch = "x86_64")]
