@@ -41,11 +41,11 @@ fn kernels(criterion: &mut Criterion) {
                 b.iter(|| encoder.encode(x, Noise::None, &mut packed))
             });
         }
-        let encoder = JointEncoder::new(codebook, None, 8);
+        let joint = JointEncoder::new(codebook, None, 8);
         let one = x.split_at(1).0;
         let mut code = vec![0; row_bytes(num_bits)];
         group.bench_function("encode_one_jointly", |b| {
-            b.iter(|| encoder.encode(one, Noise::None, &mut code))
+            b.iter(|| joint.encode(one, Noise::None, &mut code))
         });
         group.bench_function("decode", |b| {
             b.iter(|| decoder.decode(&packed, &mut decoded))

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use burn::tensor::{FloatDType, Int, Tensor, backend::Backend};
 
 use crate::backend::kernels;
-use crate::backend::known::has_values_in_host_memory;
+use crate::backend::known::Known;
 use crate::codebook::{Codebook, Pairs};
 use crate::noise::Noise;
 use crate::normalization::Inputs;
@@ -100,7 +100,7 @@ pub(super) fn encode_packed<B: Backend>(
     inputs: Inputs<'_, B, 2>,
     codebook: &Codebook<B>,
 ) -> Option<Vec<u8>> {
-    if !has_values_in_host_memory::<B>() {
+    if !Known::of::<B>().is_some_and(Known::is_in_host_memory) {
         return None;
     }
     kernels::encode_packed(&inputs.normalized(), &codebook.rows)

@@ -275,10 +275,13 @@ impl Assignment {
         }
     }
 
-    /// Quantizes normalized vectors with noise, and with the gradients of training, at a step of the
-    /// schedules. Takes the codebook, too, which `pairs` are of.
+    /// Quantizes vectors with noise, and with the gradients of training, at a step of the schedules.
+    ///
+    /// Takes the vectors also normalized, as `x` with its gradient, and the codebook also as its
+    /// `pairs` in training.
     pub(crate) fn train<B: Backend, const N: usize>(
         &self,
+        inputs: Inputs<'_, B, N>,
         x: Tensor<B, N>,
         noise: Noise<B, N>,
         pairs: &Pairs<B>,
@@ -289,7 +292,7 @@ impl Assignment {
             Self::Independent(settings) => {
                 independent::train(x, noise, pairs, settings.temperature.value(step))
             }
-            Self::Joint(settings) => settings.train(x, noise, pairs, codebook),
+            Self::Joint(settings) => settings.train(inputs, x, noise, pairs, codebook),
         }
     }
 

@@ -175,12 +175,12 @@ impl<B: Backend> Bitcodes<B> {
         let padding = valid.as_ref().map(|valid| valid.clone().bool_not());
         // Padding is filled first, as NaN times 0 would leak.
         let given = fill_padding(x.cast(dtype), &padding);
+        let inputs = Inputs {
+            x: given.clone(),
+            normalization: self.normalization.as_ref(),
+        };
         let (quantized, bits, loss) = match noise {
             None => {
-                let inputs = Inputs {
-                    x: given,
-                    normalization: self.normalization.as_ref(),
-                };
                 let (quantized, bits) = assignment.quantize(inputs, &codebook);
                 (quantized, bits, None)
             }
@@ -194,7 +194,7 @@ impl<B: Backend> Bitcodes<B> {
                 let pairs = codebook.pairs(dtype);
                 let pairs = assignment.pairs_in_training(pairs, self.normalization.is_some());
                 let (quantized, bits) =
-                    assignment.train(x.clone(), noise, &pairs, &codebook, self.step());
+                    assignment.train(inputs, x.clone(), noise, &pairs, &codebook, self.step());
                 let loss = self.loss(&pairs, given, x, &bits, valid);
                 (quantized, bits, loss)
             }

@@ -11,7 +11,7 @@ pub struct Load<'a> {
     pub x: Rows<'a>,
     pub factor: f32,
     pub offset: &'a [f32],
-    /// `[features][registers][lanes]`; lanes past the last vector keep anything.
+    /// `[features][registers][lanes]`; lanes past the last vector hold anything.
     pub panel: &'a mut [f32],
 }
 

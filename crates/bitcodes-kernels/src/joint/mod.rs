@@ -49,9 +49,11 @@ pub struct Normalization<'a> {
 /// [`Level`], and not on the other vectors or the number of threads. Bits of two levels may differ
 /// where rounding decides a comparison. The encoder owns all that it needs of the codebook.
 ///
-/// A beam of 1, 2, 4, 8, 16 or 32 is searched with a vector in each lane of a register. With any
-/// other beam, and for more than 1024 bits, each vector is searched alone, which takes longer. So are
-/// vectors whose products overflow or are NaN, and those for which two candidates cost the same.
+/// A beam of 1, 2, 4, 8, 16 or 32 (in a browser, of 8) is searched with a vector in each lane of a
+/// register, if no more than 1024 pairs differ. Otherwise each vector is searched alone, in plain
+/// loops, which takes about twenty times as long. So are vectors whose products overflow or are NaN,
+/// and those for which two candidates cost the same after rounding, as with one feature and 16 bits.
+/// A pair of equal vectors has the logit 0, also for a vector that is NaN.
 #[derive(Debug, Clone)]
 pub struct JointEncoder {
     level: Level,
@@ -85,7 +87,12 @@ struct InLanes {
 }
 
 impl JointEncoder {
-    /// Makes an encoder for the best level of this processor.
+    /// Makes an encoder for the best level of this processor. It takes four bytes for each pair of bits,
+    /// and up to 17 MB of tables.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `beam` is 0, or if the center has other features than the codebook.
     pub fn new(
         codebook: Codebook<'_>,
         normalization: Option<Normalization<'_>>,
@@ -95,6 +102,10 @@ impl JointEncoder {
     }
 
     /// Makes an encoder for a level.
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
     pub fn at(
         level: Level,
         codebook: Codebook<'_>,

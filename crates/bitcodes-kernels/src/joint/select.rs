@@ -56,7 +56,8 @@ impl<S: Simd, const WAYS: usize> Ways<S, WAYS> {
         (low, simd.equal_f32s(worst_kept, best_left))
     }
 
-    /// Sorts the ways by their costs, by Batcher's odd-even merges.
+    /// Sorts the ways by their costs, by a network: the smallest that is known, or Batcher's odd-even
+    /// merges for many ways.
     #[inline(always)]
     fn sort(&mut self, simd: S) {
         macro_rules! order {

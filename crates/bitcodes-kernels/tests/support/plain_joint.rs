@@ -133,11 +133,11 @@ impl Plain {
             signs: Vec::new(),
             costs: Vec::new(),
         }];
-        for p in 0..bits {
+        for (p, product) in products.iter().enumerate() {
             let extend = |way: &Way| {
                 let taken = way.signs.iter().enumerate();
                 let taken: f64 = taken.map(|(q, sign)| sign * self.gram[q * bits + p]).sum();
-                let gain = products[p] - taken;
+                let gain = product - taken;
                 [-1.0, 1.0].map(|sign| {
                     let cost = way.cost - sign * gain;
                     Way {
@@ -158,8 +158,8 @@ impl Plain {
             }
         }
         let mut signs = ways.swap_remove(0).signs;
-        for p in 0..bits {
-            let (mut rest, mut error) = (products[p], errors.products[p]);
+        for (p, &product) in products.iter().enumerate() {
+            let (mut rest, mut error) = (product, errors.products[p]);
             let (mut size, row) = (rest.abs(), p * bits);
             for (q, sign) in signs.iter().enumerate().filter(|&(q, _)| q != p) {
                 rest -= sign * self.gram[row + q];

@@ -21,8 +21,9 @@ const WEIGHT: f64 = 0.1;
 /// than 32 vectors are valid.
 ///
 /// A row that is never chosen gets no input vectors to learn from. As the pair comes together, some
-/// inputs choose that row. Other quantizers replace codes that are never used by an input vector, and count how often each code is
-/// used ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312), section III-C).
+/// inputs choose that row. Other quantizers replace codes that are never used by an input vector, and
+/// count how often each code is used
+/// ([Zeghidour et al. 2021](https://arxiv.org/abs/2107.03312), section III-C).
 pub(super) fn constant_bits_loss<B: Backend>(
     delta: Tensor<B, 2>,
     bits: Tensor<B, 2>,

@@ -12,6 +12,7 @@ use crate::backend::kernels::seed;
 use crate::backend::known::has_values_in_host_memory;
 use crate::backend::lend::{reshaped_floats, with_rows};
 use crate::codebook::Codebook;
+use crate::graph::untracked;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
 use crate::vectors::{are_rows, count, vectors_first};
@@ -38,9 +39,10 @@ pub(super) fn decide<B: Backend, const N: usize>(
         return None;
     }
     let encoder = encoder(inputs, codebook, beam);
+    let x = untracked(inputs.x.clone());
     let rows = match are_rows::<N>() {
-        true => reshaped_floats(inputs.x.clone(), [count(&inputs.x), encoder.features()]),
-        false => vectors_first(inputs.x.clone()),
+        true => reshaped_floats(x, [count(&inputs.x), encoder.features()]),
+        false => vectors_first(x),
     };
     let decide = |noise: OfKernels<'_>| {
         with_rows(&rows, |x| {
@@ -63,7 +65,7 @@ pub(super) fn decide<B: Backend, const N: usize>(
             scale: *scale as f32,
         }),
         Noise::Given(noise) => {
-            let noise = vectors_first(noise.clone()).cast(FloatDType::F32);
+            let noise = vectors_first(untracked(noise.clone())).cast(FloatDType::F32);
             with_rows(&noise, |noise| match noise.as_slice() {
                 Some(noise) => decide(OfKernels::Given(noise)),
                 None => {
@@ -80,7 +82,7 @@ fn encoder<B: Backend, const N: usize>(
     codebook: &Codebook<B>,
     beam: usize,
 ) -> JointEncoder {
-    let rows = codebook.rows.clone().cast(FloatDType::F32);
+    let rows = untracked(codebook.rows.clone()).cast(FloatDType::F32);
     let normalization = inputs
         .normalization
         .map(|normalization| normalization.values());

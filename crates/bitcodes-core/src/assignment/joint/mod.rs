@@ -41,9 +41,9 @@ use crate::vectors::{along, along_axis_1, count as vectors_of, vectors_first};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Joint {
-    /// Number of candidates that the beam search keeps, 1 to [`MAX_BEAM`](Self::MAX_BEAM). A beam of 1,
-    /// 2, 4, 8, 16 or 32 is searched with vector instructions on a CPU; any other takes longer than
-    /// the next of these. Default: 8
+    /// Number of candidates that the beam search keeps, 1 to [`MAX_BEAM`](Self::MAX_BEAM). On a CPU, a
+    /// beam of 1, 2, 4, 8, 16 or 32 (in a browser, of 8) is searched with vector instructions, and any
+    /// other takes about twenty times as long. Default: 8
     pub beam: usize,
 }
 
@@ -57,7 +57,8 @@ impl Joint {
     /// The widest beam that a configuration may ask for. Wider beams were not tried.
     pub const MAX_BEAM: usize = 256;
 
-    /// The most bits that are decided jointly: their products with one another take 1 GiB.
+    /// The most bits that are decided jointly. The products of their halves with one another take 1 GiB
+    /// in f32, and a call may hold several such matrices.
     pub const MAX_BITS: usize = 1 << 14;
 
     /// Returns the default settings.
@@ -166,17 +167,24 @@ impl Joint {
         host::decide_in_f64(products, noise, gram, self.beam)
     }
 
-    /// Decides the bits of normalized vectors with noise. The gradient of the output is the identity
-    /// to `x`.
+    /// Decides bits with noise. The gradient of the output is the identity to `x`, the normalized
+    /// inputs.
     pub(super) fn train<B: Backend, const N: usize>(
         &self,
+        inputs: Inputs<'_, B, N>,
         x: Tensor<B, N>,
         noise: Noise<B, N>,
         pairs: &Pairs<B>,
         codebook: &Codebook<B>,
     ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
         let dtype = FloatDType::from(x.dtype());
-        let bits = self.encode(Inputs::of(x.clone()), noise, codebook);
+        // A kernel normalizes by itself, and rounds otherwise than tensor operations do. So that the
+        // bits are those of `encode`, it takes the same inputs here as there.
+        let inputs = match has_values_in_host_memory::<B>() {
+            true => inputs,
+            false => Inputs::of(x.clone()),
+        };
+        let bits = self.encode(inputs, noise, codebook);
         let bits = along_axis_1(bits, x.dims());
         let nearest = pairs.decode(bits.clone().cast(dtype)).detach();
         // The added term is zero, so the value is `nearest` to the last bit.
