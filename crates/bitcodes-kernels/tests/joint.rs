@@ -220,6 +220,72 @@ fn all_levels_draw_the_same_logistic_noise() {
 }
 
 #[test]
+fn drawn_noise_has_the_effect_of_the_same_noise_given() {
+    let (features, num_bits, vectors) = (6, 11, 1101);
+    let x = numbers(vectors * features, 18);
+    let x = Rows::new(&x, features);
+    let drawn = Noise::Logistic {
+        seed: 7,
+        scale: 0.3,
+    };
+    // The logits of pairs of equal vectors are their noise.
+    let equal = vec![0.5; 2 * num_bits * features];
+    let mut codebook = numbers(2 * num_bits * features, 19);
+    codebook[4 * features..6 * features].fill(0.25);
+    let run = |codebook: &[f32], level, beam, noise| {
+        let encoder = JointEncoder::at(level, Codebook::new(codebook, features), None, beam);
+        let mut packed = vec![0; vectors * row_bytes(num_bits)];
+        let mut logits = vec![0.0; vectors * num_bits];
+        encoder.encode_with_logits(x, noise, &mut packed, &mut logits);
+        (packed, logits)
+    };
+    for level in Level::available() {
+        let (_, noise) = run(&equal, level, 8, drawn);
+        for beam in [1, 2, 4, 5, 8, 16, 32] {
+            let given = run(&codebook, level, beam, Noise::Given(&noise));
+            assert!(
+                run(&codebook, level, beam, drawn) == given,
+                "{level:?}, beam {beam}"
+            );
+            let quiet = run(&codebook, level, beam, Noise::None);
+            assert!(
+                quiet.0 != given.0,
+                "{level:?}, beam {beam}: noise turned no bit"
+            );
+        }
+    }
+}
+
+#[test]
+fn many_bits_are_decided_as_the_plain_loop_does() {
+    // The last is decided in plain loops, as are wider codes.
+    for (num_bits, vectors) in [(200, 6), (1024, 3), (1025, 3)] {
+        let features = 40;
+        let codebook = numbers(2 * num_bits * features, 20);
+        let codebook = Codebook::new(&codebook, features);
+        let x: Vec<f32> = numbers(vectors * features, 21);
+        let x: Vec<f32> = x.into_iter().map(|element| 4.0 * element).collect();
+        let halves = Halves::new(codebook);
+        let plain = Plain::new(codebook, 8);
+        for level in Level::available() {
+            let encoder = JointEncoder::at(level, codebook, None, 8);
+            let found = encode(&encoder, Rows::new(&x, features), Noise::None);
+            let (mut error, mut plain_error) = (0.0, 0.0);
+            for (x, found) in x.chunks(features).zip(&found) {
+                error += plain.error(x, found);
+                plain_error += plain.error(x, &plain_bits(&halves, x, None, 8));
+            }
+            // So many bits leave little, and rounding turns some of them.
+            let ratio = error / plain_error;
+            assert!(
+                (0.8..1.25).contains(&ratio),
+                "{level:?}, {num_bits} bits: {ratio}"
+            );
+        }
+    }
+}
+
+#[test]
 fn numbers_that_cannot_be_computed_with_leave_their_neighbors_alone() {
     let (features, num_bits) = (6, 10);
     let codebook = numbers(2 * num_bits * features, 12);
@@ -240,7 +306,10 @@ fn numbers_that_cannot_be_computed_with_leave_their_neighbors_alone() {
                 None => assert_eq!(before, after, "{level:?}: vector {index}"),
                 // All products are NaN.
                 Some(0) => assert!(!after.iter().any(|&bit| bit), "{after:?}"),
-                Some(_) => {}
+                Some(_) => {
+                    let alone = Rows::new(&x[index * features..][..features], features);
+                    assert_eq!(after, &encode(&encoder, alone, Noise::None)[0], "{level:?}");
+                }
             }
         }
         x = good;

@@ -33,7 +33,7 @@ impl Flavor {
     /// Largest size of the wasm in bytes: compressed by brotli, and uncompressed.
     pub fn limits(self) -> (usize, usize) {
         match self {
-            Self::Cpu | Self::Scalar => (250_000, 5_000_000),
+            Self::Cpu | Self::Scalar => (300_000, 5_000_000),
             Self::WebGpu => (600_000, 5_000_000),
         }
     }
