@@ -219,6 +219,13 @@ fn all_levels_draw_the_same_logistic_noise() {
     }
 }
 
+fn packed_and_logits(encoder: &JointEncoder, x: Rows<'_>, noise: Noise<'_>) -> (Vec<u8>, Vec<f32>) {
+    let mut packed = vec![0; x.len() * row_bytes(encoder.num_bits())];
+    let mut logits = vec![0.0; x.len() * encoder.num_bits()];
+    encoder.encode_with_logits(x, noise, &mut packed, &mut logits);
+    (packed, logits)
+}
+
 #[test]
 fn drawn_noise_has_the_effect_of_the_same_noise_given() {
     let (features, num_bits, vectors) = (6, 11, 1101);
@@ -232,26 +239,17 @@ fn drawn_noise_has_the_effect_of_the_same_noise_given() {
     let equal = vec![0.5; 2 * num_bits * features];
     let mut codebook = numbers(2 * num_bits * features, 19);
     codebook[4 * features..6 * features].fill(0.25);
-    let run = |codebook: &[f32], level, beam, noise| {
-        let encoder = JointEncoder::at(level, Codebook::new(codebook, features), None, beam);
-        let mut packed = vec![0; vectors * row_bytes(num_bits)];
-        let mut logits = vec![0.0; vectors * num_bits];
-        encoder.encode_with_logits(x, noise, &mut packed, &mut logits);
-        (packed, logits)
-    };
     for level in Level::available() {
-        let (_, noise) = run(&equal, level, 8, drawn);
+        let at =
+            |codebook, beam| JointEncoder::at(level, Codebook::new(codebook, features), None, beam);
+        let (_, noise) = packed_and_logits(&at(&equal, 8), x, drawn);
         for beam in [1, 2, 4, 5, 8, 16, 32] {
-            let given = run(&codebook, level, beam, Noise::Given(&noise));
-            assert!(
-                run(&codebook, level, beam, drawn) == given,
-                "{level:?}, beam {beam}"
-            );
-            let quiet = run(&codebook, level, beam, Noise::None);
-            assert!(
-                quiet.0 != given.0,
-                "{level:?}, beam {beam}: noise turned no bit"
-            );
+            let encoder = at(&codebook, beam);
+            let given = packed_and_logits(&encoder, x, Noise::Given(&noise));
+            let found = packed_and_logits(&encoder, x, drawn);
+            assert!(found == given, "{level:?}, beam {beam}");
+            let quiet = packed_and_logits(&encoder, x, Noise::None);
+            assert!(quiet.0 != given.0, "{level:?}, beam {beam}: no bit turned");
         }
     }
 }
@@ -259,7 +257,7 @@ fn drawn_noise_has_the_effect_of_the_same_noise_given() {
 #[test]
 fn many_bits_are_decided_as_the_plain_loop_does() {
     // The last is decided in plain loops, as are wider codes.
-    for (num_bits, vectors) in [(200, 6), (1024, 3), (1025, 3)] {
+    for (num_bits, vectors) in [(200, 6), (1024, 1), (1025, 1)] {
         let features = 40;
         let codebook = numbers(2 * num_bits * features, 20);
         let codebook = Codebook::new(&codebook, features);
