@@ -44,6 +44,18 @@ impl Halves {
         self.halves.iter().map(|half| dot(half, &z)).collect()
     }
 
+    /// Returns the squared error of a vector and its code.
+    pub fn error(&self, x: &[f32], bits: &[bool]) -> f64 {
+        let mut rest = self.centered(x);
+        for (half, &bit) in self.halves.iter().zip(bits) {
+            let sign = if bit { 1.0 } else { -1.0 };
+            rest.iter_mut()
+                .zip(half)
+                .for_each(|(rest, half)| *rest -= sign * half);
+        }
+        dot(&rest, &rest)
+    }
+
     /// Returns the products of the halves with one another.
     pub fn gram(&self) -> Vec<f64> {
         let row = |q: &Vec<f64>| self.halves.iter().map(|p| dot(q, p)).collect::<Vec<f64>>();
@@ -112,14 +124,7 @@ impl Plain {
 
     /// Returns the squared error of a vector and its code.
     pub fn error(&self, x: &[f32], bits: &[bool]) -> f64 {
-        let mut rest = self.halves.centered(x);
-        for (half, &bit) in self.halves.halves.iter().zip(bits) {
-            let sign = if bit { 1.0 } else { -1.0 };
-            rest.iter_mut()
-                .zip(half)
-                .for_each(|(rest, half)| *rest -= sign * half);
-        }
-        dot(&rest, &rest)
+        self.halves.error(x, bits)
     }
 
     /// Returns the bits of a vector, and whether rounding in single precision cannot turn them.
