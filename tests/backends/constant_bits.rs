@@ -1,4 +1,5 @@
-//! Tests of the loss of unused bits, which are the same for all vectors, and of vectors that are all equal.
+//! Tests of the loss of unused bits, which are the same for all vectors, and of vectors that are all
+//! equal.
 
 use bitcodes_core::{Bitcodes, BitcodesConfig};
 use bitcodes_workspace::on_every_backend;
