@@ -12,6 +12,7 @@ mod golden;
 mod gradients;
 mod init;
 mod joint;
+mod joint_pass;
 mod joint_training;
 mod kernels;
 mod losses;

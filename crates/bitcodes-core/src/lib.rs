@@ -75,6 +75,7 @@ pub mod init;
 mod losses;
 mod noise;
 mod normalization;
+mod output;
 mod precision;
 mod quantizer;
 #[cfg(feature = "std")]
@@ -99,6 +100,7 @@ pub use init::Initializer;
 pub use losses::{CommitmentLoss, EntropyLoss};
 pub use noise::logistic_noise;
 pub use normalization::Normalization;
-pub use quantizer::{Bitcodes, BitcodesOutput, BitcodesRecord};
+pub use output::BitcodesOutput;
+pub use quantizer::{Bitcodes, BitcodesRecord};
 pub use schedule::{Curve, Schedule, ScheduleError, ScheduleParseError};
 pub use statistics::{BitStatistics, Estimate};

@@ -68,7 +68,7 @@ impl<B: Backend, const N: usize> Inputs<'_, B, N> {
 
 /// With this many vectors, half of the mean's gradient is left out. In training with 256 vectors, a
 /// value of 8 left bits less balanced, and 128 was no better.
-const MEAN_VECTORS: f64 = 32.0;
+pub(crate) const MEAN_VECTORS: f64 = 32.0;
 
 /// The least scale that is learned, as its logarithm. Its inverse and the square of that times a
 /// vector are far from the largest f32.
@@ -180,5 +180,23 @@ impl<B: Backend> Normalization<B> {
         };
         let loss = square / 2.0 + size;
         loss.clone() - loss.detach()
+    }
+    /// Computes the gradients of [`following_loss`](Self::following_loss) by center and logarithm of
+    /// the scale, from the number of valid vectors, the sum of normalized vectors and that of their
+    /// squares.
+    #[cfg(feature = "autodiff")]
+    pub(crate) fn following_gradients(
+        &self,
+        vectors: usize,
+        sum: &[f32],
+        squares: f64,
+    ) -> (Vec<f32>, f32) {
+        let elements = (vectors.max(1) * sum.len()) as f64;
+        let by = 1.0 / (Self::DEVIATION * Self::DEVIATION * elements);
+        let of_center = sum.iter().map(|&sum| (-f64::from(sum) * by) as f32);
+        let log_scale: f64 = self.log_scale.val().into_data().iter::<f64>().sum();
+        let is_held = vectors == 0 || log_scale < LEAST_LOG_SCALE;
+        let of_size = if is_held { 0.0 } else { 1.0 };
+        (of_center.collect(), (of_size - squares * by) as f32)
     }
 }

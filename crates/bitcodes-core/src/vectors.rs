@@ -34,11 +34,19 @@ pub(crate) fn vectors_first<B: Backend, const N: usize, K: BasicOps<B>>(
     tensor.swap_dims(1, N - 1).reshape([vectors, dims[1]])
 }
 
+/// Does the same as [`vectors_first`] for floats, without the copy that some backends make of rows.
+pub(crate) fn as_rows_first<B: Backend, const N: usize>(tensor: Tensor<B, N>) -> Tensor<B, 2> {
+    match are_rows::<N>() {
+        true => as_rows(tensor),
+        false => vectors_first(tensor),
+    }
+}
+
 /// Reverses [`vectors_first`]: `rows [count, n]` take the axes of vectors of this shape.
-pub(crate) fn along_axis_1<B: Backend, const N: usize>(
-    rows: Tensor<B, 2, Int>,
+pub(crate) fn along_axis_1<B: Backend, const N: usize, K: BasicOps<B>>(
+    rows: Tensor<B, 2, K>,
     vectors: [usize; N],
-) -> Tensor<B, N, Int> {
+) -> Tensor<B, N, K> {
     let mut dims = vectors;
     dims[1] = vectors[N - 1];
     dims[N - 1] = rows.dims()[1];

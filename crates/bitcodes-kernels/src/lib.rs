@@ -6,6 +6,7 @@
 //! - [`Encoder`] encodes independent bits; [`Decoder`] decodes the codes of either method.
 //! - [`Encoder::encode_with_noise`] and [`Backward`] are the two passes of a training step.
 //! - [`JointEncoder`] decides the bits of a vector together, by beam search; [`joint`] specifies it.
+//!   [`JointPass`] and [`gradients`] are the two passes of a training step.
 //! - [`layout`] defines the bit order of packed codes and packs single rows; [`integers`] packs and
 //!   unpacks many rows.
 //! - [`distance`] and [`columns`] compute distances and statistics of packed codes.
@@ -44,3 +45,5 @@ pub use level::Level;
 pub use rows::Rows;
 pub use training::backward::{Backward, Gradients};
 pub use training::forward::{Noise, NoisyBits};
+pub use training::gradients;
+pub use training::joint::{JointPass, JointSums, JointTraining};

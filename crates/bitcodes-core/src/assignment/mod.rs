@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize};
 pub use self::independent::Independent;
 pub use self::joint::Joint;
 use self::json::Settings;
-use crate::ConfigError;
 use crate::codebook::{Codebook, Pairs};
 use crate::init::{self, Sample};
+use crate::losses::Weights;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
+use crate::{BitcodesOutput, ConfigError};
 
 /// A method of deciding and training bits, with its settings.
 ///
@@ -296,8 +297,26 @@ impl Assignment {
         }
     }
 
-    /// Does the same as [`train`](Self::train) for vectors along the last axis, by a kernel, if
-    /// there is one that takes them.
+    /// Does the same as [`train`](Self::train), and computes the losses, by a kernel, if there is one that
+    /// takes these vectors.
+    pub(crate) fn train_with_losses<B: Backend, const N: usize>(
+        &self,
+        inputs: &Inputs<'_, B, N>,
+        noise: &Noise<B, N>,
+        valid: &Option<Tensor<B, N, Bool>>,
+        codebook: &Codebook<B>,
+        weights: Weights,
+    ) -> Option<BitcodesOutput<B, N>> {
+        match self {
+            Self::Independent(_) => None,
+            Self::Joint(settings) => {
+                settings.train_by_kernel(inputs, noise, valid, codebook, weights)
+            }
+        }
+    }
+
+    /// Does the same as [`train`](Self::train) for vectors along the last axis without normalization,
+    /// losses and padding, by a kernel, if there is one that takes them.
     pub(crate) fn train_by_kernel<B: Backend, const D: usize>(
         &self,
         x: &Tensor<B, D>,

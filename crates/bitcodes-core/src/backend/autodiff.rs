@@ -1,4 +1,4 @@
-//! Numbers with a gradient of their own, in the graph of `Autodiff` around a known backend.
+//! Tensors with a gradient of their own, in the graph of `Autodiff` around a known backend.
 //!
 //! On any other backend the caller uses its portable operations.
 
@@ -15,29 +15,32 @@ use burn::tensor::{Tensor, TensorPrimitive};
 
 use super::known::{Known, OnKnown, same};
 
-/// The derivative of a number by a matrix, as a function of that matrix and some other matrices.
-pub(crate) trait Derivative: Clone + Debug + Send + 'static {
-    /// Computes the derivative of `upstream [1]` times the number by `input`, in the shape of
-    /// `input`.
+/// The derivative of a value by a matrix, as a function of that matrix and some other matrices. The
+/// value is a tensor of rank `N`, a number if `N` is 1.
+pub(crate) trait Derivative<const N: usize>: Clone + Debug + Send + 'static {
+    /// Computes the derivative of the sum of `upstream` times the value by `input`, in the shape of
+    /// `input`. `upstream` has the shape of the value.
+    ///
+    /// Burn holds the lock of the graph meanwhile: see `gradients` of [`bitcodes_kernels`].
     fn derivative<B: Backend>(
         &self,
         input: Tensor<B, 2>,
         others: Vec<Tensor<B, 2>>,
-        upstream: Tensor<B, 1>,
+        upstream: Tensor<B, N>,
     ) -> Tensor<B, 2>;
 }
 
-/// Puts `value [1]`, computed outside of the graph, into the graph as a function of `input` with
-/// the gradient that `derivative` computes.
+/// Puts `value`, computed outside of the graph, into the graph as a function of `input` with the
+/// gradient that `derivative` computes.
 ///
 /// None of `others` may be a function of `input` in the graph. The backward pass keeps references
 /// to the tensors given, and nothing else. Returns `None` on a backend that is not known.
-pub(crate) fn with_derivative<B: Backend>(
+pub(crate) fn with_derivative<B: Backend, const N: usize>(
     input: Tensor<B, 2>,
-    value: Tensor<B, 1>,
+    value: Tensor<B, N>,
     others: Vec<Tensor<B, 2>>,
-    derivative: impl Derivative,
-) -> Option<Tensor<B, 1>> {
+    derivative: impl Derivative<N>,
+) -> Option<Tensor<B, N>> {
     let known = Known::inside_autodiff::<B>()?;
     Some(known.run(WithDerivative {
         input,
@@ -47,20 +50,20 @@ pub(crate) fn with_derivative<B: Backend>(
     }))
 }
 
-/// A number to put into the graph of a backend inside of `Autodiff`.
-struct WithDerivative<B: Backend, D> {
+/// A value to put into the graph of a backend inside of `Autodiff`.
+struct WithDerivative<B: Backend, const N: usize, D> {
     input: Tensor<B, 2>,
-    value: Tensor<B, 1>,
+    value: Tensor<B, N>,
     others: Vec<Tensor<B, 2>>,
     derivative: D,
 }
 
-impl<B: Backend, D: Derivative> OnKnown for WithDerivative<B, D> {
-    type Output = Tensor<B, 1>;
+impl<B: Backend, const N: usize, D: Derivative<N>> OnKnown for WithDerivative<B, N, D> {
+    type Output = Tensor<B, N>;
 
-    fn run<K: Backend>(self) -> Tensor<B, 1> {
+    fn run<K: Backend>(self) -> Tensor<B, N> {
         let others = self.others.into_iter();
-        let output: FloatTensor<B> = same(register::<K>(
+        let output: FloatTensor<B> = same(register::<K, N>(
             same(self.input.into_primitive().tensor()),
             same(self.value.into_primitive().tensor()),
             others
@@ -73,9 +76,9 @@ impl<B: Backend, D: Derivative> OnKnown for WithDerivative<B, D> {
 }
 
 #[derive(Debug)]
-struct Registered<D>(D);
+struct Registered<D, const N: usize>(D);
 
-impl<B: Backend, D: Derivative> Backward<B, 1> for Registered<D> {
+impl<B: Backend, const N: usize, D: Derivative<N>> Backward<B, 1> for Registered<D, N> {
     type State = (FloatTensor<B>, Vec<FloatTensor<B>>);
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
@@ -93,14 +96,14 @@ impl<B: Backend, D: Derivative> Backward<B, 1> for Registered<D> {
     }
 }
 
-fn register<K: Backend>(
+fn register<K: Backend, const N: usize>(
     input: FloatTensor<Autodiff<K>>,
     value: FloatTensor<Autodiff<K>>,
     others: Vec<FloatTensor<Autodiff<K>>>,
-    derivative: impl Derivative,
+    derivative: impl Derivative<N>,
 ) -> FloatTensor<Autodiff<K>> {
     let others = others.into_iter().map(|other| other.primitive).collect();
-    let operation = Registered(derivative)
+    let operation = Registered::<_, N>(derivative)
         .prepare::<NoCheckpointing>([input.node.clone()])
         .compute_bound()
         .stateful();

@@ -243,7 +243,7 @@ impl EntropyLoss {
 }
 
 #[cfg(feature = "autodiff")]
-impl Derivative for EntropyLoss {
+impl Derivative<1> for EntropyLoss {
     /// `others` holds the balance and, if there is a valid mask, the weights of the rows.
     fn derivative<B: Backend>(
         &self,

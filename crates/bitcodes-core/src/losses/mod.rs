@@ -15,6 +15,28 @@ pub(crate) use squared_distance::mean_squared_distance;
 
 use burn::tensor::{Bool, Tensor, backend::Backend};
 
+/// Weights of the losses of an output.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Weights {
+    pub commitment: f64,
+    pub codebook: f64,
+    pub entropy: f64,
+    pub diversity: f64,
+}
+
+impl Weights {
+    /// Returns whether a loss has a weight.
+    pub fn are_any(self) -> bool {
+        let Self {
+            commitment,
+            codebook,
+            entropy,
+            ..
+        } = self;
+        [commitment, codebook, entropy].iter().any(|&w| w > 0.0)
+    }
+}
+
 /// Reshapes the valid mask to a column `[rows, 1]`.
 ///
 /// # Panics

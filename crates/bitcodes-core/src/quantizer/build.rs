@@ -3,8 +3,9 @@
 use burn::module::Param;
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::{Bitcodes, PlainField, Weights};
+use super::{Bitcodes, PlainField};
 use crate::init::Sample;
+use crate::losses::Weights;
 use crate::{BitcodesConfig, ConfigError, Normalization};
 
 impl BitcodesConfig {

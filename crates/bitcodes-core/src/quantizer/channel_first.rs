@@ -5,7 +5,8 @@
 
 use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 
-use super::{Bitcodes, BitcodesOutput, assert_leading};
+use super::{Bitcodes, assert_leading};
+use crate::BitcodesOutput;
 use crate::noise::Noise;
 
 impl<B: Backend> Bitcodes<B> {

@@ -5,8 +5,10 @@
 
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
-use super::{Bitcodes, BitcodesOutput, assert_leading};
+use super::{Bitcodes, assert_leading};
+use crate::BitcodesOutput;
 use crate::backend::lend::{reshaped_floats, reshaped_integers};
+use crate::codebook::Codebook;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
 use crate::precision::working;
@@ -176,27 +178,27 @@ impl<B: Backend> Bitcodes<B> {
         // Padding is filled first, as NaN times 0 would leak.
         let given = fill_padding(x.cast(dtype), &padding);
         let inputs = Inputs {
-            x: given.clone(),
+            x: given,
             normalization: self.normalization.as_ref(),
         };
-        let (quantized, bits, loss) = match noise {
+        let BitcodesOutput {
+            quantized,
+            bits,
+            loss,
+        } = match noise {
             None => {
                 let (quantized, bits) = assignment.quantize(inputs, &codebook);
-                (quantized, bits, None)
+                let loss = None;
+                BitcodesOutput {
+                    quantized,
+                    bits,
+                    loss,
+                }
             }
             Some(noise) => {
-                let x = match &self.normalization {
-                    None => given.clone(),
-                    Some(normalization) => {
-                        normalization.normalized_in_training(given.clone(), &valid)
-                    }
-                };
-                let pairs = codebook.pairs(dtype);
-                let pairs = assignment.pairs_in_training(pairs, self.normalization.is_some());
-                let (quantized, bits) =
-                    assignment.train(inputs, x.clone(), noise, &pairs, &codebook, self.step());
-                let loss = self.loss(&pairs, given, x, &bits, valid);
-                (quantized, bits, loss)
+                let by_kernel =
+                    assignment.train_with_losses(&inputs, &noise, &valid, &codebook, self.weights);
+                by_kernel.unwrap_or_else(|| self.train_by_tensors(inputs, noise, valid, &codebook))
             }
         };
         let quantized = fill_padding(quantized, &padding);
@@ -209,6 +211,31 @@ impl<B: Backend> Bitcodes<B> {
         };
         BitcodesOutput {
             quantized: quantized.cast(given_dtype),
+            bits,
+            loss,
+        }
+    }
+
+    /// Quantizes vectors along axis 1 as in training, and computes the losses.
+    fn train_by_tensors<const N: usize>(
+        &self,
+        inputs: Inputs<'_, B, N>,
+        noise: Noise<B, N>,
+        valid: Option<Tensor<B, N, Bool>>,
+        codebook: &Codebook<B>,
+    ) -> BitcodesOutput<B, N> {
+        let (assignment, given) = (self.assignment(), inputs.x.clone());
+        let x = match &self.normalization {
+            None => given.clone(),
+            Some(normalization) => normalization.normalized_in_training(given.clone(), &valid),
+        };
+        let pairs = codebook.pairs(FloatDType::from(x.dtype()));
+        let pairs = assignment.pairs_in_training(pairs, self.normalization.is_some());
+        let (quantized, bits) =
+            assignment.train(inputs, x.clone(), noise, &pairs, codebook, self.step());
+        let loss = self.loss(&pairs, given, x, &bits, valid);
+        BitcodesOutput {
+            quantized,
             bits,
             loss,
         }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use burn::tensor::{Bool, FloatDType, Int, Tensor, backend::Backend};
 
-use super::{Bitcodes, Weights};
+use super::Bitcodes;
 use crate::codebook::Pairs;
 use crate::losses::{EntropyLoss, mean_squared_distance};
 use crate::vectors::vectors_first;
@@ -12,13 +12,7 @@ use crate::vectors::vectors_first;
 impl<B: Backend> Bitcodes<B> {
     /// Returns whether an output has a loss.
     pub(super) fn has_loss(&self) -> bool {
-        let Weights {
-            commitment,
-            codebook,
-            entropy,
-            ..
-        } = self.weights;
-        self.normalization.is_some() || [commitment, codebook, entropy].iter().any(|&w| w > 0.0)
+        self.normalization.is_some() || self.weights.are_any()
     }
 
     /// Returns the sum of the losses that the configuration asks for, `[1]`.

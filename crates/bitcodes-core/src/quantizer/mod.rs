@@ -9,13 +9,14 @@ mod plain_field;
 mod reconstruct;
 
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
-use burn::tensor::{Int, Tensor, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 
 #[cfg(feature = "std")]
 pub(crate) use self::plain_field::METHOD;
 use self::plain_field::PlainField;
 use crate::assignment::Assignment;
 use crate::codebook::Codebook;
+use crate::losses::Weights;
 use crate::{BitcodesConfig, Normalization, Schedule};
 
 /// A vector quantizer with binary codes.
@@ -81,30 +82,6 @@ pub struct Bitcodes<B: Backend> {
     noise_scale: Schedule,
     #[module(skip)]
     weights: Weights,
-}
-
-/// Weights of the losses of an output.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Weights {
-    commitment: f64,
-    codebook: f64,
-    entropy: f64,
-    diversity: f64,
-}
-
-/// The output of [`Bitcodes::forward`].
-#[derive(Debug, Clone)]
-pub struct BitcodesOutput<B: Backend, const D: usize> {
-    /// The quantized vectors, in the shape and the type of the input. They are in the units of
-    /// normalized vectors if the quantizer normalizes.
-    pub quantized: Tensor<B, D>,
-    /// The bits that made them, 0 or 1, `[.., num_bits]`.
-    pub bits: Tensor<B, D, Int>,
-    /// The sum of the losses that the configuration gives a weight, and of the loss by which the
-    /// normalization learns, whose value is 0; `[1]`, to be added to the model's own loss. `None` if
-    /// there are no such losses, as in the reference's configuration, and if the pass does not train:
-    /// without noise given, on a backend that does not differentiate.
-    pub loss: Option<Tensor<B, 1>>,
 }
 
 impl<B: Backend> Bitcodes<B> {

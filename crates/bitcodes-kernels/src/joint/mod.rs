@@ -203,23 +203,15 @@ impl JointEncoder {
     }
 
     fn run(&self, x: Rows<'_>, noise: Noise<'_>, packed: &mut [u8], logits: Option<&mut [f32]>) {
-        let (features, bytes) = (self.features(), row_bytes(self.num_bits()));
-        assert!(
-            x.features() == features && packed.len() == x.len() * bytes,
-            "JointEncoder: {} vectors of {} and {} bytes, expected vectors of {features} and rows of {bytes}",
-            x.len(),
-            x.features(),
-            packed.len(),
-        );
-        let all = x.len() * self.num_bits();
-        let given = match noise {
-            Noise::Given(noise) => noise.len(),
-            _ => all,
-        };
+        self.check(x, noise);
+        let (bytes, all) = (row_bytes(self.num_bits()), x.len() * self.num_bits());
         let asked = logits.as_ref().map_or(all, |logits| logits.len());
         assert!(
-            given == all && asked == all,
-            "JointEncoder: {given} numbers of noise and {asked} logits, expected {all}"
+            packed.len() == x.len() * bytes && asked == all,
+            "JointEncoder: {} bytes and {asked} logits for {} vectors, expected rows of {bytes} and {all} \
+             logits",
+            packed.len(),
+            x.len(),
         );
         run_in_parts(EncodeTask {
             encoder: self,
@@ -229,6 +221,29 @@ impl JointEncoder {
             packed,
             logits,
         });
+    }
+}
+
+impl JointEncoder {
+    /// Returns the level that the encoder was made for.
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Panics unless vectors and their noise have the shapes that the encoder takes.
+    pub(crate) fn check(&self, x: Rows<'_>, noise: Noise<'_>) {
+        let all = x.len() * self.num_bits();
+        let given = match noise {
+            Noise::Given(noise) => noise.len(),
+            _ => all,
+        };
+        assert!(
+            x.features() == self.features && given == all,
+            "JointEncoder: vectors of {} and {given} numbers of noise, expected vectors of {} and {all} \
+             numbers",
+            x.features(),
+            self.features,
+        );
     }
 }
 
@@ -287,14 +302,14 @@ fn starts(gram: &[f32], bits: usize, ways: usize) -> Vec<f32> {
 }
 
 /// Vectors to encode.
-struct EncodeTask<'a> {
-    encoder: &'a JointEncoder,
-    x: Rows<'a>,
+pub(crate) struct EncodeTask<'a> {
+    pub encoder: &'a JointEncoder,
+    pub x: Rows<'a>,
     /// Index of the first of these vectors in the batch.
-    first: usize,
-    noise: Noise<'a>,
-    packed: &'a mut [u8],
-    logits: Option<&'a mut [f32]>,
+    pub first: usize,
+    pub noise: Noise<'a>,
+    pub packed: &'a mut [u8],
+    pub logits: Option<&'a mut [f32]>,
 }
 
 impl Task for EncodeTask<'_> {

@@ -4,13 +4,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
+use super::unpack_weights;
 use crate::codebook::Codebook;
 use crate::layout::row_bytes;
 use crate::level::Level;
 use crate::memory::filled_by;
 use crate::product::{AddToRows, ColumnVectors, Panels, StoreRows};
 use crate::rows::Rows;
-use crate::tasks::{Task, run_in_parts};
+use crate::tasks::{Task, add_elements, run_apart};
 
 /// Inputs of a training backward pass after
 /// [`Encoder::encode_with_noise`](crate::Encoder::encode_with_noise).
@@ -91,7 +92,7 @@ impl Backward<'_> {
         }
         let mut sums = None;
         let write = |grad_x: &mut [MaybeUninit<f32>]| {
-            sums = Some(run_in_parts(BackwardTask {
+            sums = Some(run_apart(BackwardTask {
                 differences: &differences,
                 transposed: &transposed,
                 x: self.x,
@@ -235,15 +236,7 @@ impl BackwardTask<'_> {
             || {
                 let each = logits.iter_mut().zip(self.slopes);
                 each.for_each(|(logit, slope)| *logit *= slope);
-                // The bit order is that of `layout`, repeated here to write f32 in one pass.
-                let rows = self.packed.chunks_exact(row_bytes(num_bits));
-                for (bits, packed) in bits.chunks_exact_mut(num_bits).zip(rows) {
-                    for (bits, byte) in bits.chunks_mut(8).zip(packed) {
-                        for (bit, weight) in bits.iter_mut().enumerate() {
-                            *weight = f32::from(byte >> bit & 1);
-                        }
-                    }
-                }
+                unpack_weights(self.packed, num_bits, bits);
                 for row in self.output.iter() {
                     add_elements(&mut sums.base, row);
                 }
@@ -266,12 +259,4 @@ impl BackwardTask<'_> {
             AddToRows { rows, columns },
         );
     }
-}
-
-/// Adds elements to their sums.
-#[inline(always)]
-fn add_elements(sums: &mut [f32], parts: &[f32]) {
-    sums.iter_mut()
-        .zip(parts)
-        .for_each(|(sum, part)| *sum += part);
 }

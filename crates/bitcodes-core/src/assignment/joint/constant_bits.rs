@@ -1,5 +1,7 @@
 //! The loss of constant bits: the bits that are the same for all vectors.
 
+#[cfg(feature = "autodiff")]
+use bitcodes_kernels::Codebook as Slice;
 use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
 use crate::graph::untracked;
@@ -48,4 +50,37 @@ pub(super) fn constant_bits_loss<B: Backend>(
     let both_or_few = (ones * zeros).greater_elem(0.0).bool_or(few);
     let squares = delta.powi_scalar(2).mean_dim(1).transpose();
     squares.mask_fill(both_or_few, 0.0).sum() * WEIGHT
+}
+
+/// Computes the same loss, and adds its gradient times `weight` to `gradient [2 * num_bits,
+/// features]`.
+///
+/// Takes the sums of each bit over the valid vectors, and the number of these.
+#[cfg(feature = "autodiff")]
+pub(super) fn add_constant_bits_gradient(
+    codebook: Slice<'_>,
+    bits: &[f32],
+    vectors: usize,
+    weight: f64,
+    gradient: &mut [f32],
+) -> f64 {
+    let (features, mut loss) = (codebook.features(), 0.0);
+    if vectors < LEAST_VECTORS {
+        return loss;
+    }
+    let pairs = gradient.chunks_exact_mut(2 * features);
+    let each = codebook.differences().zip(bits).zip(pairs);
+    for ((difference, &ones), pair) in each {
+        if 0.0 < ones && ones < vectors as f32 {
+            continue;
+        }
+        let (zero, one) = pair.split_at_mut(features);
+        for ((delta, zero), one) in difference.map(f64::from).zip(zero).zip(one) {
+            loss += WEIGHT * delta * delta / features as f64;
+            let of_delta = (weight * WEIGHT * 2.0 * delta / features as f64) as f32;
+            *zero -= of_delta;
+            *one += of_delta;
+        }
+    }
+    loss
 }

@@ -5,17 +5,17 @@ use alloc::vec::Vec;
 
 use bitcodes_kernels::joint::{self, Normalization};
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Codebook as Slice, JointEncoder, Noise as OfKernels};
+use bitcodes_kernels::{Codebook as Slice, JointEncoder, Noise as OfKernels, Rows};
 use burn::tensor::{DType, FloatDType, Tensor, TensorData, backend::Backend};
 
 use crate::backend::kernels::seed;
 use crate::backend::known::has_values_in_host_memory;
-use crate::backend::lend::{reshaped_floats, with_rows};
+use crate::backend::lend::with_rows;
 use crate::codebook::Codebook;
 use crate::graph::untracked;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
-use crate::vectors::{are_rows, count, vectors_first};
+use crate::vectors::{as_rows_first, vectors_first};
 
 /// Bits that a kernel decided.
 pub(super) struct Decided {
@@ -38,71 +38,88 @@ pub(super) fn decide<B: Backend, const N: usize>(
     if !has_values_in_host_memory::<B>() || inputs.x.dtype() != DType::F32 {
         return None;
     }
-    let encoder = encoder(inputs, codebook, beam);
-    let x = untracked(inputs.x.clone());
-    let rows = match are_rows::<N>() {
-        true => reshaped_floats(x, [count(&inputs.x), encoder.features()]),
-        false => vectors_first(x),
-    };
-    let decide = |noise: OfKernels<'_>| {
-        with_rows(&rows, |x| {
-            let mut packed = vec![0; x.len() * row_bytes(encoder.num_bits())];
-            let mut logits = Vec::new();
-            match with_logits {
-                true => {
-                    logits = vec![0.0; x.len() * encoder.num_bits()];
-                    encoder.encode_with_logits(x, noise, &mut packed, &mut logits);
-                }
-                false => encoder.encode(x, noise, &mut packed),
+    let normalization = inputs.normalization.map(|of| of.values());
+    let normalization = normalization.as_ref().map(of_kernels);
+    let encoder = with_codebook(codebook, |codebook| {
+        JointEncoder::new(codebook, normalization, beam)
+    });
+    let rows = as_rows_first(untracked(inputs.x.clone()));
+    Some(with_vectors(&rows, noise, |x, noise| {
+        let mut packed = vec![0; x.len() * row_bytes(encoder.num_bits())];
+        let mut logits = Vec::new();
+        match with_logits {
+            true => {
+                logits = vec![0.0; x.len() * encoder.num_bits()];
+                encoder.encode_with_logits(x, noise, &mut packed, &mut logits);
             }
-            Decided { packed, logits }
-        })
-    };
-    Some(match noise {
-        Noise::None => decide(OfKernels::None),
-        Noise::Logistic(scale) => decide(OfKernels::Logistic {
-            seed: seed::<B>(&inputs.x.device()),
-            scale: *scale as f32,
-        }),
+            false => encoder.encode(x, noise, &mut packed),
+        }
+        Decided { packed, logits }
+    }))
+}
+
+/// Lends vectors `[vectors, features]` in host memory, and noise for their logits.
+pub(super) fn with_vectors<B: Backend, const N: usize, R>(
+    rows: &Tensor<B, 2>,
+    noise: &Noise<B, N>,
+    read: impl FnOnce(Rows<'_>, OfKernels<'_>) -> R,
+) -> R {
+    with_rows(rows, |x| match noise {
+        Noise::None => read(x, OfKernels::None),
+        Noise::Logistic(scale) => {
+            let (seed, scale) = (seed::<B>(&rows.device()), *scale as f32);
+            read(x, OfKernels::Logistic { seed, scale })
+        }
         Noise::Given(noise) => {
             let noise = vectors_first(untracked(noise.clone())).cast(FloatDType::F32);
-            with_rows(&noise, |noise| match noise.as_slice() {
-                Some(noise) => decide(OfKernels::Given(noise)),
-                None => {
-                    let noise: Vec<f32> = noise.iter().flatten().copied().collect();
-                    decide(OfKernels::Given(&noise))
-                }
+            with_rows(&noise, |noise| {
+                let noise = Adjacent::of(noise);
+                read(x, OfKernels::Given(noise.elements()))
             })
         }
     })
 }
 
-fn encoder<B: Backend, const N: usize>(
-    inputs: &Inputs<'_, B, N>,
+/// Lends a codebook in host memory.
+pub(super) fn with_codebook<B: Backend, R>(
     codebook: &Codebook<B>,
-    beam: usize,
-) -> JointEncoder {
+    read: impl FnOnce(Slice<'_>) -> R,
+) -> R {
     let rows = untracked(codebook.rows.clone()).cast(FloatDType::F32);
-    let normalization = inputs
-        .normalization
-        .map(|normalization| normalization.values());
     with_rows(&rows, |rows| {
-        let copy: Vec<f32>;
-        let elements = match rows.as_slice() {
-            Some(elements) => elements,
-            None => {
-                copy = rows.iter().flatten().copied().collect();
-                &copy
-            }
-        };
-        let codebook = Slice::new(elements, rows.features());
-        let normalization = normalization.as_ref();
-        let normalization = normalization.map(|(factor, center)| Normalization {
-            factor: *factor as f32,
-            center,
-        });
-        JointEncoder::new(codebook, normalization, beam)
+        let features = rows.features();
+        read(Slice::new(Adjacent::of(rows).elements(), features))
     })
+}
+
+/// Returns a normalization as kernels take it.
+pub(super) fn of_kernels((factor, center): &(f64, Vec<f32>)) -> Normalization<'_> {
+    Normalization {
+        factor: *factor as f32,
+        center,
+    }
+}
+
+/// The elements of rows, one row after the other.
+enum Adjacent<'a> {
+    Lent(&'a [f32]),
+    Copied(Vec<f32>),
+}
+
+impl<'a> Adjacent<'a> {
+    fn of(rows: Rows<'a>) -> Self {
+        match rows.as_slice() {
+            Some(elements) => Self::Lent(elements),
+            None => Self::Copied(rows.iter().flatten().copied().collect()),
+        }
+    }
+
+    fn elements(&self) -> &[f32] {
+        match self {
+            Self::Lent(elements) => elements,
+            Self::Copied(elements) => elements,
+        }
+    }
 }
 
 /// Decides bits in double precision as [`bitcodes_kernels::joint::decide`] does, which returns logits.

@@ -10,25 +10,29 @@
 //!
 //! The search needs only the products `(x - mid) . h_p` of the vectors and the Gram matrix
 //! `h_q . h_p` of the codebook. [`host`] searches in the host's memory, [`tensors`] on any other
-//! backend.
+//! backend. [`Joint::train`] specifies the training pass, which `training` computes in the host's
+//! memory.
 
 mod constant_bits;
 mod host;
 mod tensors;
+#[cfg(feature = "autodiff")]
+mod training;
 
 use alloc::vec::Vec;
 
 use burn::tensor::{Bool, DType, FloatDType, Int, Tensor, TensorData, backend::Backend};
 
 use self::constant_bits::constant_bits_loss;
-use crate::ConfigError;
 use crate::backend::kernels;
 use crate::backend::known::has_values_in_host_memory;
 use crate::codebook::{Codebook, Pairs, product};
 use crate::graph::untracked;
+use crate::losses::Weights;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
 use crate::vectors::{along, along_axis_1, count as vectors_of, vectors_first};
+use crate::{BitcodesOutput, ConfigError};
 
 /// Settings of bits that are decided [jointly](crate::Assignment::Joint).
 ///
@@ -189,6 +193,25 @@ impl Joint {
         let nearest = pairs.decode(bits.clone().cast(dtype)).detach();
         // The added term is zero, so the value is `nearest` to the last bit.
         (nearest + (x.clone() - x.detach()), bits)
+    }
+
+    /// Does the same as [`train`](Self::train), and computes the losses, by a kernel, if there is one that
+    /// takes these vectors.
+    pub(super) fn train_by_kernel<B: Backend, const N: usize>(
+        &self,
+        inputs: &Inputs<'_, B, N>,
+        noise: &Noise<B, N>,
+        valid: &Option<Tensor<B, N, Bool>>,
+        codebook: &Codebook<B>,
+        weights: Weights,
+    ) -> Option<BitcodesOutput<B, N>> {
+        #[cfg(feature = "autodiff")]
+        return training::train(inputs, noise, valid, codebook, weights, self.beam);
+        #[cfg(not(feature = "autodiff"))]
+        {
+            let _ = (inputs, noise, valid, codebook, weights);
+            None
+        }
     }
 
     /// Returns the part of the codebook's loss that is the method's own, `[1]`.

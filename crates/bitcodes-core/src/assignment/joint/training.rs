@@ -1,0 +1,265 @@
+//! The training pass in the host's memory.
+//!
+//! A kernel computes bits, output, losses and the sums over vectors of which the losses' gradients are
+//! made. The graph gets an operation for the output, and one for each parameter of the losses.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use bitcodes_kernels::gradients::{commitment_gradient, normalization_gradient, sum_of_vectors};
+use bitcodes_kernels::joint::Normalization as OfKernels;
+use bitcodes_kernels::{Codebook as Slice, Decoder, JointEncoder, JointPass, JointSums};
+use burn::tensor::{Bool, DType, FloatDType, Tensor, TensorData, backend::Backend};
+
+use super::constant_bits::add_constant_bits_gradient;
+use super::host::{of_kernels, with_codebook, with_vectors};
+use crate::BitcodesOutput;
+use crate::backend::autodiff::{Derivative, with_derivative};
+use crate::backend::kernels;
+use crate::backend::known::Known;
+use crate::backend::lend::with_rows;
+use crate::codebook::Codebook;
+use crate::graph::untracked;
+use crate::losses::Weights;
+use crate::noise::Noise;
+use crate::normalization::{Inputs, MEAN_VECTORS};
+use crate::vectors::{along_axis_1, as_rows_first, vectors_first};
+
+/// Computes the output along axis 1, its bits and the loss, if there is one. Returns `None` unless
+/// the backend is `Autodiff` around one in host memory, the vectors are of f32, and the entropy loss
+/// has no weight.
+pub(super) fn train<B: Backend, const N: usize>(
+    inputs: &Inputs<'_, B, N>,
+    noise: &Noise<B, N>,
+    valid: &Option<Tensor<B, N, Bool>>,
+    codebook: &Codebook<B>,
+    weights: Weights,
+    beam: usize,
+) -> Option<BitcodesOutput<B, N>> {
+    let is_known = Known::inside_autodiff::<B>().is_some_and(Known::is_in_host_memory);
+    if !is_known || inputs.x.dtype() != DType::F32 || weights.entropy > 0.0 {
+        return None;
+    }
+    let (shape, device) = (inputs.x.dims(), inputs.x.device());
+    let x = as_rows_first(inputs.x.clone());
+    let dims = x.dims();
+    let valid: Option<Vec<bool>> = valid
+        .as_ref()
+        .map(|valid| vectors_first(valid.clone()).into_data().iter().collect());
+    let normalization = inputs.normalization.map(|of| of.values());
+    let of_inputs = normalization.as_ref().map(of_kernels);
+    let (encoder, decoder) = with_codebook(codebook, |codebook| {
+        (
+            JointEncoder::new(codebook, of_inputs, beam),
+            Decoder::new(codebook),
+        )
+    });
+    let pass = with_vectors(&untracked(x.clone()), noise, |x, noise| {
+        let pass = JointPass {
+            encoder: &encoder,
+            decoder: &decoder,
+            normalization: of_inputs,
+            x,
+            noise,
+            valid: valid.as_deref(),
+        };
+        pass.run()
+    });
+    let bits = kernels::bits(&pass.packed, [dims[0], encoder.num_bits()], &device)?;
+    let rows = |elements: Vec<f32>, dims: [usize; 2]| -> Tensor<B, 2> {
+        Tensor::from_data(TensorData::new(elements, dims), (&device, DType::F32))
+    };
+    let quantized = rows(pass.quantized, dims);
+    let sums = &pass.sums;
+
+    // In the graph the vectors count as normalized. Their values are never read there, so that `x`
+    // stands for them.
+    let normalized = match &normalization {
+        Some((factor, _)) => {
+            let values = untracked(x.clone());
+            with_derivative(x, values, Vec::new(), Normalized::new(*factor, sums))?
+        }
+        None => x,
+    };
+    let output = with_derivative(
+        normalized.clone(),
+        quantized.clone(),
+        Vec::new(),
+        StraightThrough,
+    )?;
+    let loss = match inputs.normalization.is_some() || weights.are_any() {
+        false => None,
+        true => {
+            let elements = (sums.vectors.max(1) * dims[1]) as f64;
+            let (constant, of_codebook) = with_codebook(codebook, |codebook| {
+                codebook_gradient(codebook, sums, weights.codebook, normalization.is_some())
+            });
+            let square = sums.squared_residuals / elements;
+            let value = (weights.commitment + weights.codebook) * square + constant;
+            let value = Tensor::<B, 1>::from_data([value as f32], (&device, DType::F32));
+            let commitment = Commitment {
+                normalization: normalization.clone(),
+                valid,
+                weight: (2.0 * weights.commitment / elements) as f32,
+            };
+            let mut loss = with_derivative(normalized, value, vec![quantized], commitment)?;
+            let mut add = |input: Tensor<B, 2>, gradient: Vec<f32>| {
+                let gradient = rows(gradient, input.dims());
+                let input = input.cast(FloatDType::F32);
+                let zero = loss.zeros_like();
+                let more = with_derivative(input, zero, vec![gradient], Constant)?;
+                loss = loss.clone() + more;
+                Some(())
+            };
+            if weights.codebook > 0.0 {
+                add(codebook.rows.clone(), of_codebook)?;
+            }
+            if let Some(normalization) = inputs.normalization {
+                let (of_center, of_log_scale) = normalization.following_gradients(
+                    sums.vectors,
+                    &sums.normalized,
+                    sums.squared_normalized,
+                );
+                add(normalization.center.val().unsqueeze(), of_center)?;
+                add(
+                    normalization.log_scale.val().unsqueeze(),
+                    vec![of_log_scale],
+                )?;
+            }
+            Some(loss)
+        }
+    };
+    Some(BitcodesOutput {
+        quantized: along_axis_1(output, shape),
+        bits: along_axis_1(bits, shape),
+        loss,
+    })
+}
+
+/// Computes the weighted loss of constant bits, and the gradient of the codebook's losses, `[2 *
+/// num_bits, features]`, which holds `mid` if the vectors are normalized.
+fn codebook_gradient(
+    codebook: Slice<'_>,
+    sums: &JointSums,
+    weight: f64,
+    holds_mid: bool,
+) -> (f64, Vec<f32>) {
+    let features = codebook.features();
+    let elements = (sums.vectors.max(1) * features) as f64;
+    let by = (-2.0 * weight / elements) as f32;
+    let mut gradient = Vec::with_capacity(2 * sums.residuals_of_bits.len());
+    for of_bit in sums.residuals_of_bits.chunks_exact(features) {
+        // Each row of a pair is the output's term for the vectors that choose it. What all vectors have
+        // in common would move `mid`.
+        let each = || of_bit.iter().zip(&sums.residuals);
+        match holds_mid {
+            true => {
+                gradient.extend(each().map(|(one, all)| by * (0.5 * all - one)));
+                gradient.extend(each().map(|(one, all)| by * (one - 0.5 * all)));
+            }
+            false => {
+                gradient.extend(each().map(|(one, all)| by * (all - one)));
+                gradient.extend(each().map(|(one, _)| by * one));
+            }
+        }
+    }
+    let constant =
+        add_constant_bits_gradient(codebook, &sums.bits, sums.vectors, weight, &mut gradient);
+    (weight * constant, gradient)
+}
+
+/// The derivative of the output by normalized vectors: the identity.
+#[derive(Debug, Clone)]
+struct StraightThrough;
+
+impl Derivative<2> for StraightThrough {
+    fn derivative<B: Backend>(
+        &self,
+        _: Tensor<B, 2>,
+        _: Vec<Tensor<B, 2>>,
+        upstream: Tensor<B, 2>,
+    ) -> Tensor<B, 2> {
+        upstream
+    }
+}
+
+/// The derivative of normalized vectors by the vectors, of whose mean a part is left out.
+#[derive(Debug, Clone)]
+struct Normalized {
+    factor: f32,
+    /// What the sum of the gradients is multiplied by, `[features]`.
+    left_out: Vec<f32>,
+}
+
+impl Normalized {
+    fn new(factor: f64, sums: &JointSums) -> Self {
+        let part = 1.0 / (sums.vectors as f64 + MEAN_VECTORS);
+        // A NaN in one vector does not affect the others.
+        let part = |sum: &f32| if sum.is_finite() { part as f32 } else { 0.0 };
+        Self {
+            factor: factor as f32,
+            left_out: sums.normalized.iter().map(part).collect(),
+        }
+    }
+}
+
+impl Derivative<2> for Normalized {
+    fn derivative<B: Backend>(
+        &self,
+        x: Tensor<B, 2>,
+        _: Vec<Tensor<B, 2>>,
+        upstream: Tensor<B, 2>,
+    ) -> Tensor<B, 2> {
+        let gradient = with_rows(&upstream, |upstream| {
+            let sums = sum_of_vectors(upstream).into_iter().zip(&self.left_out);
+            let means = sums.map(|(sum, part)| if *part > 0.0 { sum * part } else { 0.0 });
+            normalization_gradient(upstream, &means.collect::<Vec<f32>>(), self.factor)
+        });
+        let gradient = TensorData::new(gradient, x.dims());
+        Tensor::from_data(gradient, (&x.device(), DType::F32))
+    }
+}
+
+/// The derivative of the commitment loss by normalized vectors. It takes the vectors as they were given,
+/// and the quantized vectors.
+#[derive(Debug, Clone)]
+struct Commitment {
+    normalization: Option<(f64, Vec<f32>)>,
+    valid: Option<Vec<bool>>,
+    weight: f32,
+}
+
+impl Derivative<1> for Commitment {
+    fn derivative<B: Backend>(
+        &self,
+        x: Tensor<B, 2>,
+        others: Vec<Tensor<B, 2>>,
+        upstream: Tensor<B, 1>,
+    ) -> Tensor<B, 2> {
+        let normalization: Option<OfKernels<'_>> = self.normalization.as_ref().map(of_kernels);
+        let weight = self.weight * upstream.into_data().iter::<f32>().sum::<f32>();
+        let gradient = with_rows(&x, |x| {
+            with_rows(&others[0], |quantized| {
+                commitment_gradient(x, quantized, normalization, self.valid.as_deref(), weight)
+            })
+        });
+        let gradient = TensorData::new(gradient, x.dims());
+        Tensor::from_data(gradient, (&x.device(), DType::F32))
+    }
+}
+
+/// A derivative that was computed together with the value.
+#[derive(Debug, Clone)]
+struct Constant;
+
+impl Derivative<1> for Constant {
+    fn derivative<B: Backend>(
+        &self,
+        _: Tensor<B, 2>,
+        others: Vec<Tensor<B, 2>>,
+        upstream: Tensor<B, 1>,
+    ) -> Tensor<B, 2> {
+        let [derivative] = others.try_into().expect("one derivative is given");
+        derivative * upstream.unsqueeze()
+    }
+}
