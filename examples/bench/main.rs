@@ -14,7 +14,8 @@
 //!   with the gradients of `x` and of the codebook
 //! - `gemm_ms`: only the backend's matrix product of `x` with `num_bits` directions
 //! - `portable_eval_ms`: the same as `eval_ms`, written with the backend's tensor operations
-//! - `encode_packed_ms`, `decode_packed_ms`: the kernels on slices
+//! - `encode_packed_ms`, `decode_packed_ms`: the quantizer on slices, with its normalization
+//! - `encode_one_us`, `reconstruct_one_us`: the same for one vector a call, in microseconds a call
 //! - `encode_limit_ms` of independent bits, `joint_limit_ms` of joint ones, `decode_limit_ms`: the
 //!   time of the kernels at this machine's best rates of copying, multiplying and adding, which are
 //!   measured at the start
@@ -29,6 +30,7 @@ mod limits;
 mod packed;
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -57,6 +59,9 @@ const SHAPES: [[usize; 3]; 5] = [
     [16384, 128, 128],
 ];
 
+/// Number of vectors that are encoded in calls of their own.
+const ONE_BY_ONE: usize = 1000;
+
 /// Time the quantizer and print one JSON object per line
 #[derive(Parser)]
 struct Args {
@@ -69,6 +74,9 @@ struct Args {
     /// Number of CPU threads
     #[arg(long, default_value = "2", value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
+    /// Folder for vectors, codebooks and codes, which `tests/reference/compare_faiss.py` compares with
+    #[arg(long)]
+    save: Option<PathBuf>,
     /// Number of measurements of each time, after a warm-up of a tenth of a second
     #[arg(long, default_value = "15", value_parser = clap::value_parser!(u16).range(1..))]
     repeats: u16,
@@ -183,11 +191,20 @@ fn bench<B: Backend>(args: &Args, name: &str, device: &B::Device) -> Result<(), 
             "train_ms": timer.median_ms(|| train(&trained, &x))?,
             "gemm_ms": timer.median_ms(|| x.clone().matmul(directions.clone()))?,
         });
-        let mut packed = Packed::new(&bitcodes, method, x.clone());
+        let mut packed = Packed::new(&bitcodes, x.clone())?;
         packed.check(&bitcodes, x.clone())?;
+        if let Some(folder) = &args.save {
+            let name = format!("{vectors}x{features}x{num_bits}-{}", value_name(method));
+            packed.save(&bitcodes, &folder.join(name))?;
+        }
         let mut add = |key: &str, value: f64| row[key] = json!(value);
         add("encode_packed_ms", timer.median_ms(|| packed.encode())?);
         add("decode_packed_ms", timer.median_ms(|| packed.decode())?);
+        let us_a_call = 1e3 / ONE_BY_ONE as f64;
+        let one = timer.median_ms(|| packed.encode_each(ONE_BY_ONE))?;
+        add("encode_one_us", one * us_a_call);
+        let one = timer.median_ms(|| packed.reconstruct_each(ONE_BY_ONE))?;
+        add("reconstruct_one_us", one * us_a_call);
         add("decode_limit_ms", limits.decode_ms(shape));
         match method {
             Config::New => add("joint_limit_ms", limits.joint_ms(shape, Joint::new().beam)),

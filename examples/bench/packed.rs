@@ -1,73 +1,89 @@
-//! The kernels on slices.
+//! The quantizer on slices.
 
-use bitcodes_core::{Bitcodes, Joint, Normalization, PackedCodes};
-use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Codebook, Decoder, Encoder, JointEncoder, Noise, Rows, joint};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use bitcodes_core::kernels::{Quantizer, Rows, layout::row_bytes};
+use bitcodes_core::{Bitcodes, CodesError, PackedCodes};
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::Config;
-
-/// The kernels of a codebook, with the vectors to encode and memory for the results.
+/// The quantizer on slices, with the vectors to encode and memory for the results.
 pub struct Packed {
-    features: usize,
-    encoder: AnyEncoder,
-    decoder: Decoder,
+    quantizer: Quantizer,
     x: Vec<f32>,
     bytes: Vec<u8>,
     vectors: Vec<f32>,
 }
 
-/// An encoder of either method.
-enum AnyEncoder {
-    Independent(Encoder),
-    Joint(JointEncoder),
-}
-
 impl Packed {
-    /// Makes the kernels of the quantizer's codebook, to encode `x [1, vectors, features]`.
-    pub fn new<B: Backend>(bitcodes: &Bitcodes<B>, method: Config, x: Tensor<B, 3>) -> Self {
-        let features = bitcodes.features();
-        let values = |tensor: Tensor<B, 1>| -> Vec<f32> { tensor.into_data().iter().collect() };
-        let codebook = values(bitcodes.codebook.val().flatten(0, 1));
-        let pairs = Codebook::new(&codebook, features);
-        let x = values(x.flatten(0, 2));
-        let bytes = vec![0; x.len() / features * row_bytes(bitcodes.num_bits())];
-        let encoder = match method {
-            Config::New => {
-                let normalization = bitcodes.normalization.as_ref().map(|normalization| {
-                    let log_scale: f32 = values(normalization.log_scale.val()).iter().sum();
-                    let factor = Normalization::<B>::DEVIATION as f32 / log_scale.exp();
-                    (factor, values(normalization.center.val()))
-                });
-                let normalization = normalization.as_ref();
-                let normalization = normalization.map(|(factor, center)| joint::Normalization {
-                    factor: *factor,
-                    center,
-                });
-                AnyEncoder::Joint(JointEncoder::new(pairs, normalization, Joint::new().beam))
-            }
-            Config::Reference => AnyEncoder::Independent(Encoder::new(pairs)),
-        };
-        Self {
-            features,
-            encoder,
-            decoder: Decoder::new(pairs),
+    /// Makes the same quantizer on slices, to encode `x [1, vectors, features]`.
+    pub fn new<B: Backend>(bitcodes: &Bitcodes<B>, x: Tensor<B, 3>) -> Result<Self, CodesError> {
+        let quantizer = bitcodes.to_slices()?;
+        let x: Vec<f32> = x.into_data().iter().collect();
+        Ok(Self {
+            bytes: vec![0; x.len() / quantizer.features() * quantizer.code_bytes()],
             vectors: vec![0.0; x.len()],
+            quantizer,
             x,
-            bytes,
-        }
+        })
     }
 
     pub fn encode(&mut self) {
-        let x = Rows::new(&self.x, self.features);
-        match &self.encoder {
-            AnyEncoder::Independent(encoder) => encoder.encode(x, &mut self.bytes),
-            AnyEncoder::Joint(encoder) => encoder.encode(x, Noise::None, &mut self.bytes),
-        }
+        let x = Rows::new(&self.x, self.quantizer.features());
+        self.quantizer.encode(x, &mut self.bytes);
     }
 
     pub fn decode(&mut self) {
-        self.decoder.decode(&self.bytes, &mut self.vectors);
+        self.quantizer.decode(&self.bytes, &mut self.vectors);
+    }
+
+    /// Encodes the first vectors, each in a call of its own.
+    pub fn encode_each(&mut self, count: usize) {
+        let codes = self.bytes.chunks_mut(self.quantizer.code_bytes());
+        let vectors = self.x.chunks(self.quantizer.features());
+        for (x, code) in vectors.zip(codes).take(count) {
+            self.quantizer.encode(Rows::new(x, x.len()), code);
+        }
+    }
+
+    /// Brings the first vectors back, each in a call of its own.
+    pub fn reconstruct_each(&mut self, count: usize) {
+        let vectors = self.vectors.chunks_mut(self.quantizer.features());
+        let codes = self.bytes.chunks(self.quantizer.code_bytes());
+        for (code, x) in codes.zip(vectors).take(count) {
+            self.quantizer.reconstruct(code, x);
+        }
+    }
+
+    /// Writes normalized vectors, the codebook and the codes that were encoded last as three files of
+    /// plain numbers, for another program to compare with.
+    ///
+    /// # Errors
+    ///
+    /// The error of a file that cannot be written.
+    pub fn save<B: Backend>(&self, bitcodes: &Bitcodes<B>, base: &Path) -> io::Result<()> {
+        let values = |tensor: Tensor<B, 1>| -> Vec<f32> { tensor.into_data().iter().collect() };
+        let mut x = self.x.clone();
+        if let Some(normalization) = &bitcodes.normalization {
+            let scale: f32 = values(normalization.log_scale.val()).iter().sum();
+            let factor = 0.5 * (-scale).exp();
+            let center = values(normalization.center.val());
+            for row in x.chunks_mut(center.len()) {
+                let each = row.iter_mut().zip(&center);
+                each.for_each(|(x, center)| *x = factor * *x - center);
+            }
+        }
+        let codebook = values(bitcodes.codebook.val().flatten(0, 1));
+        let bytes = |numbers: &[f32]| -> Vec<u8> {
+            numbers
+                .iter()
+                .flat_map(|number| number.to_le_bytes())
+                .collect()
+        };
+        fs::write(base.with_extension("x"), bytes(&x))?;
+        fs::write(base.with_extension("codebook"), bytes(&codebook))?;
+        fs::write(base.with_extension("codes"), &self.bytes)
     }
 
     /// Compares the kernels' results with the quantizer's.

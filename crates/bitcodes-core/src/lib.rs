@@ -60,6 +60,8 @@ extern crate alloc;
 extern crate std;
 
 #[doc(no_inline)]
+pub use bitcodes_kernels as kernels;
+#[doc(no_inline)]
 pub use burn;
 
 mod assignment;

@@ -133,10 +133,12 @@ impl<B: Backend> Normalization<B> {
     pub(crate) fn values(&self) -> (f64, Vec<f32>) {
         let log_scale: f64 = self.log_scale.val().into_data().iter::<f64>().sum();
         let center = self.center.val().into_data();
-        (
-            libm::exp(-log_scale) * Self::DEVIATION,
-            center.iter().collect(),
-        )
+        (Self::factor(log_scale), center.iter().collect())
+    }
+
+    /// Returns the factor of `factor x - center`.
+    pub(crate) fn factor(log_scale: f64) -> f64 {
+        libm::exp(-log_scale) * Self::DEVIATION
     }
 
     /// Returns the center as a constant.

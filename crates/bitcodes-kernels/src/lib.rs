@@ -3,6 +3,7 @@
 //! ## Map
 //!
 //! - [`Codebook`] checks the shape of a codebook; [`Rows`] views vectors in memory.
+//! - [`Quantizer`] normalizes, encodes, decodes and reconstructs, of either method.
 //! - [`Encoder`] encodes independent bits; [`Decoder`] decodes the codes of either method.
 //! - [`Encoder::encode_with_noise`] and [`Backward`] are the two passes of a training step.
 //! - [`JointEncoder`] decides the bits of a vector together, by beam search; [`joint`] specifies it.
@@ -24,6 +25,7 @@ mod look_up;
 mod math;
 mod memory;
 mod product;
+mod quantizer;
 mod rows;
 mod short_vectors;
 mod tasks;
@@ -42,6 +44,7 @@ pub use decode::Decoder;
 pub use encode::Encoder;
 pub use joint::JointEncoder;
 pub use level::Level;
+pub use quantizer::Quantizer;
 pub use rows::Rows;
 pub use training::backward::{Backward, Gradients};
 pub use training::forward::{Noise, NoisyBits};

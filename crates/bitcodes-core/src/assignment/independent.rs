@@ -1,18 +1,22 @@
 //! Bits that are decided independently, as the reference decides them.
 //!
-//! Kernels handle rows of f32 in host memory. Tensor operations handle all other tensors.
+//! Kernels decide the bits of f32 vectors in host memory. Tensor operations handle all other tensors.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
-use burn::tensor::{FloatDType, Int, Tensor, backend::Backend};
+use bitcodes_kernels::Encoder;
+use bitcodes_kernels::layout::row_bytes;
+use burn::tensor::{DType, FloatDType, Int, Tensor, backend::Backend};
 
-use crate::backend::kernels;
-use crate::backend::known::Known;
+use crate::backend::known::has_values_in_host_memory;
+use crate::backend::lend::with_rows;
 use crate::codebook::{Codebook, Pairs};
+use crate::graph::untracked;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
 use crate::precision::sigmoid;
-use crate::vectors::{along_axis_1, are_rows, as_integer_rows, vectors_first};
+use crate::vectors::{as_rows_first, vectors_first};
 use crate::{ConfigError, Initializer, Schedule};
 
 /// Settings of bits that are decided [independently](crate::Assignment::Independent).
@@ -82,43 +86,25 @@ pub(super) fn logits<B: Backend, const N: usize>(
     vectors_first(pairs.logits(x))
 }
 
-/// Returns the bits of `x`, `[vectors, num_bits]`.
-pub(super) fn encode<B: Backend, const N: usize>(
-    x: Tensor<B, N>,
-    codebook: &Codebook<B>,
-) -> Tensor<B, 2, Int> {
-    if are_rows::<N>()
-        && let Some(bits) = kernels::encode(&x, &codebook.rows)
-    {
-        return as_integer_rows(bits);
-    }
-    logits(x, codebook).greater_elem(0.0).int()
-}
-
 /// Returns the packed bits, if a kernel takes these vectors.
-pub(super) fn encode_packed<B: Backend>(
-    inputs: Inputs<'_, B, 2>,
+pub(super) fn encode_packed<B: Backend, const N: usize>(
+    inputs: &Inputs<'_, B, N>,
     codebook: &Codebook<B>,
 ) -> Option<Vec<u8>> {
-    if !Known::of::<B>().is_some_and(Known::is_in_host_memory) {
+    if !has_values_in_host_memory::<B>() || inputs.x.dtype() != DType::F32 {
         return None;
     }
-    kernels::encode_packed(&inputs.normalized(), &codebook.rows)
-}
-
-/// Returns the quantized vectors of `x` in its type, and their bits along axis 1.
-pub(super) fn quantize<B: Backend, const N: usize>(
-    x: Tensor<B, N>,
-    codebook: &Codebook<B>,
-) -> (Tensor<B, N>, Tensor<B, N, Int>) {
-    if are_rows::<N>()
-        && let Some(quantized) = kernels::quantize(&x, &codebook.rows)
-    {
-        return quantized;
-    }
-    let (shape, dtype) = (x.dims(), FloatDType::from(x.dtype()));
-    let bits = along_axis_1(encode(x, codebook), shape);
-    (codebook.decode(bits.clone()).cast(dtype), bits)
+    let encoder = codebook.lend(Encoder::new);
+    let inputs = Inputs {
+        x: untracked(inputs.x.clone()),
+        ..*inputs
+    };
+    let x = inputs.normalized();
+    Some(with_rows(&as_rows_first(x), |x| {
+        let mut packed = vec![0; x.len() * row_bytes(encoder.num_bits())];
+        encoder.encode(x, &mut packed);
+        packed
+    }))
 }
 
 /// Quantizes `x` with noise. If the noise is logistic with a scale of 1, bit `p` is 1 with

@@ -88,3 +88,32 @@ fn a_record_brings_method_and_beam_and_leaves_the_other_settings() {
     };
     assert_eq!(wide.with_record(broken), Joint::new().with_beam(1).into());
 }
+
+/// If kernels took nothing, everything else would go on, slower.
+#[cfg(feature = "flex")]
+#[test]
+fn kernels_take_rows_and_maps_of_f32_wherever_they_lie() {
+    use burn::backend::Flex;
+
+    fn takes<const N: usize>(assignment: Assignment, x: Tensor<Flex, N>) -> bool {
+        let rows = Tensor::<Flex, 2>::ones([6, 5], &x.device());
+        let inputs = Inputs::of(x);
+        let packed = assignment.encode_packed(&inputs, &Codebook { rows });
+        packed.is_some_and(|packed| packed.len() == 8)
+    }
+
+    let device = Default::default();
+    for assignment in [Independent::new().into(), Joint::new().into()] {
+        let x = Tensor::<Flex, 2>::ones([8, 7], &device).narrow(1, 1, 5);
+        assert!(takes(assignment, x.clone()));
+        assert!(takes(
+            assignment,
+            Tensor::<Flex, 2>::ones([5, 8], &device).transpose()
+        ));
+        assert!(takes(
+            assignment,
+            Tensor::<Flex, 3>::ones([2, 5, 4], &device)
+        ));
+        assert!(!takes(assignment, x.cast(burn::tensor::DType::F64)));
+    }
+}

@@ -18,9 +18,10 @@ use super::lend::{Integers, lend_integers, lend_rows};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
     /// Bits are decided and decoded by the kernels of [`bitcodes_kernels`], in the host's memory and
-    /// in f32. On a backend that differentiates, kernels decide joint bits, and compute `forward` of
-    /// independent bits if there is no normalization, no loss and no mask. Tensors of other types
-    /// take the other path, and so do channel-first maps, but for their joint bits.
+    /// in f32. On a backend that differentiates, kernels compute `forward` of joint bits with its losses
+    /// and gradients, unless the entropy loss has a weight, and that of independent bits if there is no
+    /// normalization, no loss, no mask and no channel-first map. Tensors of other types take the other
+    /// path.
     Kernels,
     /// Bits are decided and decoded by the backend's tensor operations.
     Tensors,
@@ -43,29 +44,6 @@ pub fn path<B: Backend>() -> Path {
     }
 }
 
-/// Decides the bits `[.., num_bits]` of `x [.., features]` independently, with
-/// `codebook [2 * num_bits, features]`.
-pub(crate) fn encode<B: Backend, const D: usize>(
-    x: &Tensor<B, D>,
-    codebook: &Tensor<B, 2>,
-) -> Option<Tensor<B, D, Int>> {
-    bits(
-        &encode_packed(x, codebook)?,
-        shape_of_bits(x, codebook),
-        &x.device(),
-    )
-}
-
-/// Decides bits as [`encode`] does, and decodes them to `[.., features]`.
-pub(crate) fn quantize<B: Backend, const D: usize>(
-    x: &Tensor<B, D>,
-    codebook: &Tensor<B, 2>,
-) -> Option<(Tensor<B, D>, Tensor<B, D, Int>)> {
-    let packed = encode_packed(x, codebook)?;
-    let bits = bits(&packed, shape_of_bits(x, codebook), &x.device())?;
-    Some((decode_packed(&packed, x.dims(), codebook)?, bits))
-}
-
 /// Decodes `bits [.., num_bits]` to `[.., features]`. Returns `None` if an element is not 0 or 1.
 pub(crate) fn decode<B: Backend, const D: usize>(
     bits: &Tensor<B, D, Int>,
@@ -82,19 +60,6 @@ pub(crate) fn decode<B: Backend, const D: usize>(
         Integers::I64(bits) => i64::pack(bits, num_bits, &mut packed),
     })?;
     are_bits.then(|| vectors_of(&decoder, &packed, shape, &codebook.device()))
-}
-
-/// Decides bits as [`encode`] does, and leaves them packed.
-pub(crate) fn encode_packed<B: Backend, const D: usize>(
-    x: &Tensor<B, D>,
-    codebook: &Tensor<B, 2>,
-) -> Option<Vec<u8>> {
-    let encoder = encoder(codebook)?;
-    lend_rows(x, |x| {
-        let mut packed = vec![0; x.len() * row_bytes(encoder.num_bits())];
-        encoder.encode(x, &mut packed);
-        packed
-    })
 }
 
 /// Decodes packed bits to vectors of the shape `[.., features]`.
@@ -180,25 +145,16 @@ fn encoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Encoder> {
     })?
 }
 
-fn shape_of_bits<B: Backend, const D: usize>(
-    x: &Tensor<B, D>,
-    codebook: &Tensor<B, 2>,
-) -> [usize; D] {
-    let mut shape = x.dims();
-    shape[D - 1] = codebook.dims()[0] / 2;
-    shape
-}
-
 /// Unpacks bits to integers of the type that the backend's comparisons give.
 pub(crate) fn bits<B: Backend, const D: usize>(
     packed: &[u8],
     shape: [usize; D],
     device: &B::Device,
-) -> Option<Tensor<B, D, Int>> {
-    match Tensor::<B, 1, Int>::zeros([1], device).dtype() {
-        DType::I64 => Some(unpacked::<B, i64, D>(packed, shape, device)),
-        DType::I32 => Some(unpacked::<B, i32, D>(packed, shape, device)),
-        _ => None,
+) -> Tensor<B, D, Int> {
+    let dtype = Tensor::<B, 1, Int>::zeros([1], device).dtype();
+    match dtype {
+        DType::I32 => unpacked::<B, i32, D>(packed, shape, device),
+        _ => unpacked::<B, i64, D>(packed, shape, device).cast(dtype),
     }
 }
 
@@ -218,16 +174,17 @@ mod tests {
 
     /// If kernels took nothing, everything else would go on, slower.
     #[test]
-    fn kernels_take_contiguous_and_strided_rows_of_f32() {
+    fn kernels_take_bits_of_both_integers_and_f32_codebooks() {
         let device = Default::default();
         let codebook = Tensor::<Flex, 2>::ones([6, 5], &device);
-        let x = Tensor::<Flex, 2>::ones([8, 7], &device).narrow(1, 1, 5);
-        let bits = encode(&x, &codebook).expect("f32 in rows");
-        assert_eq!(bits.dims(), [8, 3]);
-        assert!(quantize(&x, &codebook).is_some());
+        let bits = bits::<Flex, 2>(&[0b101, 0b010], [2, 3], &device);
+        assert_eq!(
+            bits.to_data().iter::<i64>().collect::<Vec<_>>(),
+            [1, 0, 1, 0, 1, 0]
+        );
         assert!(decode(&bits, &codebook).is_some());
-        assert!(decode(&bits.mul_scalar(3).add_scalar(2), &codebook).is_none());
-        assert!(encode(&x.clone().cast(DType::F64), &codebook).is_none());
-        assert!(encode(&x.transpose(), &Tensor::ones([6, 8], &device)).is_none());
+        assert!(decode(&bits.clone().cast(DType::I64), &codebook).is_some());
+        assert!(decode(&bits.clone().mul_scalar(3).add_scalar(2), &codebook).is_none());
+        assert!(decode(&bits, &codebook.cast(DType::F64)).is_none());
     }
 }

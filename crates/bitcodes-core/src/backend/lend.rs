@@ -99,6 +99,28 @@ pub(crate) fn with_rows<B: Backend, const D: usize, R>(
     once(Rows::new(&copy, vectors.dims()[D - 1])).expect("it was not lent")
 }
 
+/// The elements of rows, one row after the other.
+pub(crate) enum Adjacent<'a> {
+    Lent(&'a [f32]),
+    Copied(Vec<f32>),
+}
+
+impl<'a> Adjacent<'a> {
+    pub fn of(rows: Rows<'a>) -> Self {
+        match rows.as_slice() {
+            Some(elements) => Self::Lent(elements),
+            None => Self::Copied(rows.iter().flatten().copied().collect()),
+        }
+    }
+
+    pub fn elements(&self) -> &[f32] {
+        match self {
+            Self::Lent(elements) => elements,
+            Self::Copied(elements) => elements,
+        }
+    }
+}
+
 /// Returns the tensor that a backend in host memory has inside of `Autodiff`, or else the tensor
 /// itself.
 fn values(tensor: &dyn Any) -> &dyn Any {

@@ -2,10 +2,12 @@
 
 mod product;
 
+use bitcodes_kernels::Codebook as Slice;
 use burn::tensor::{DType, FloatDType, Int, Tensor, backend::Backend};
 
 pub(crate) use self::product::product;
 use crate::backend::kernels;
+use crate::backend::lend::{Adjacent, with_rows};
 use crate::graph::untracked;
 use crate::precision::working;
 use crate::vectors::{along, are_rows};
@@ -35,6 +37,16 @@ impl<B: Backend> Codebook<B> {
     /// Returns the number of pairs.
     pub fn num_bits(&self) -> usize {
         self.rows.dims()[0] / 2
+    }
+
+    /// Lends the codebook to `read` as f32, a copy if it does not lie so in the host's memory. The graph
+    /// does not learn of it.
+    pub fn lend<R>(&self, read: impl FnOnce(Slice<'_>) -> R) -> R {
+        let rows = untracked(self.rows.clone()).cast(FloatDType::F32);
+        with_rows(&rows, |rows| {
+            let features = rows.features();
+            read(Slice::new(Adjacent::of(rows).elements(), features))
+        })
     }
 
     /// Returns the pairs in `dtype`.

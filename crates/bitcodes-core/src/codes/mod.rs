@@ -128,7 +128,7 @@ pub enum CodesError {
 }
 
 /// Reads the values of a tensor back from its device.
-async fn read<B: Backend, const D: usize, K: BasicOps<B>>(
+pub(crate) async fn read<B: Backend, const D: usize, K: BasicOps<B>>(
     tensor: Tensor<B, D, K>,
 ) -> Result<TensorData, CodesError> {
     let data = tensor.into_data_async().await;

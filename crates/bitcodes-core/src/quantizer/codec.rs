@@ -123,7 +123,7 @@ impl<B: Backend> Bitcodes<B> {
             return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), [].into());
         }
         let (inputs, codebook) = (self.inputs(as_rows(x)), self.stored_codebook());
-        if let Some(bytes) = self.assignment().encode_packed(inputs.clone(), &codebook) {
+        if let Some(bytes) = self.assignment().encode_packed(&inputs, &codebook) {
             return PackedCodes::from_bytes(&shape[..D - 1], self.num_bits(), bytes);
         }
         let logits = self.assignment().logits(inputs, &codebook);

@@ -7,6 +7,7 @@ mod forward;
 mod loss;
 mod plain_field;
 mod reconstruct;
+mod slices;
 
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::{Tensor, backend::Backend};

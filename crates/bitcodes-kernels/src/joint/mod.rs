@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 pub use plain::decide;
 
 use self::tables::SignTables;
-use self::tile::Tile;
+pub(crate) use self::tile::Tile;
 use crate::codebook::Codebook;
 use crate::layout::row_bytes;
 use crate::level::Level;
@@ -139,8 +139,6 @@ impl JointEncoder {
         }
         let gram = gram(level, &halves, features);
         let count = bits.len();
-        let squares = gram.iter().step_by(count + 1);
-        let inverses = squares.map(|&square| 1.0 / square.max(f32::MIN_POSITIVE));
         let lanes = InLanes::new(level, &gram, count, beam);
         Self {
             level,
@@ -149,7 +147,7 @@ impl JointEncoder {
             beam,
             factor,
             offset: offset.into_iter().map(|sum| sum as f32).collect(),
-            inverses: inverses.collect(),
+            inverses: plain::inverses(&gram, count),
             bits,
             halves,
             gram,
@@ -349,25 +347,33 @@ impl Task for EncodeTask<'_> {
         )
     }
 
-    fn run(mut self) {
-        let bytes = row_bytes(self.encoder.num_bits());
+    fn run(self) {
+        let mut tile = Tile::new(self.encoder, self.noise);
+        self.run_with(&mut tile);
+    }
+
+    fn join((): (), (): ()) {}
+}
+
+impl EncodeTask<'_> {
+    /// Runs the task on this thread, in memory that was made for its encoder and noise.
+    pub(crate) fn run_with(mut self, tile: &mut Tile) {
+        let encoder = self.encoder;
+        let bytes = row_bytes(encoder.num_bits());
         // The index of a part in the batch determines its random stream, so that the draws do not
         // depend on the thread that computes them.
         let mut random = self.noise.random(self.first / PART_VECTORS);
-        let mut tile = Tile::new(self.encoder, self.noise);
         while !self.x.is_empty() {
             let count = tile.width().min(self.x.len());
             let (here, after) = self.split_at(count);
-            tile.load(here.x);
-            tile.load_noise(here.first % PART_VECTORS, here.noise, &mut random);
-            tile.decide(here.x.len());
-            tile.pack(here.packed.chunks_exact_mut(bytes));
+            tile.load(encoder, here.x);
+            tile.load_noise(encoder, here.first % PART_VECTORS, here.noise, &mut random);
+            tile.decide(encoder, here.x.len());
+            tile.pack(encoder, here.packed.chunks_exact_mut(bytes));
             if let Some(logits) = here.logits {
-                tile.copy_logits(logits);
+                tile.copy_logits(encoder, logits);
             }
             self = after;
         }
     }
-
-    fn join((): (), (): ()) {}
 }

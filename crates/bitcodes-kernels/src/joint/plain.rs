@@ -86,8 +86,9 @@ pub fn decide(
             "decide: noise (left) for products"
         );
     }
+    let inverses = &inverses(gram, num_bits);
     run_in_parts(Rows {
-        pairs: &Pairs::new(gram, num_bits),
+        pairs: Pairs { gram, inverses },
         beam,
         products,
         noise,
@@ -96,7 +97,7 @@ pub fn decide(
 
 /// Rows to decide.
 struct Rows<'a> {
-    pairs: &'a Pairs<'a, f64>,
+    pairs: Pairs<'a, f64>,
     beam: usize,
     products: &'a mut [f64],
     noise: Option<&'a [f64]>,
@@ -128,7 +129,7 @@ impl Task for Rows<'_> {
         let mut search = BeamSearch::new(num_bits, self.beam);
         for (row, products) in self.products.chunks_exact_mut(num_bits).enumerate() {
             let noise = self.noise.map(|noise| &noise[row * num_bits..][..num_bits]);
-            search.decide(products, noise, self.pairs);
+            search.decide(products, noise, &self.pairs);
         }
     }
 
@@ -136,28 +137,25 @@ impl Task for Rows<'_> {
 }
 
 /// Products of the halves of the pairs' differences with one another.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Pairs<'a, R> {
     /// `[num_bits, num_bits]`, the dot products `h_q . h_p`.
-    gram: &'a [R],
-    /// Inverses of the squares `|h_p|^2`, finite for every vector.
-    inverses: Vec<R>,
+    pub gram: &'a [R],
+    /// What [`inverses`] returns for them.
+    pub inverses: &'a [R],
+}
+
+/// Returns the inverses of the squares `|h_p|^2`, finite for every vector, of a Gram matrix.
+pub fn inverses<R: Real>(gram: &[R], num_bits: usize) -> Vec<R> {
+    let squares = gram.iter().step_by(num_bits + 1);
+    let inverses = squares.map(|&square| match square > R::SMALLEST {
+        true => R::ONE / square,
+        false => R::ONE / R::SMALLEST,
+    });
+    inverses.collect()
 }
 
 impl<'a, R: Real> Pairs<'a, R> {
-    /// Prepares the Gram matrix `[num_bits, num_bits]` of the halves.
-    pub fn new(gram: &'a [R], num_bits: usize) -> Self {
-        let squares = gram.iter().step_by(num_bits + 1);
-        let inverses = squares.map(|&square| match square > R::SMALLEST {
-            true => R::ONE / square,
-            false => R::ONE / R::SMALLEST,
-        });
-        Self {
-            gram,
-            inverses: inverses.collect(),
-        }
-    }
-
     fn num_bits(&self) -> usize {
         self.inverses.len()
     }
@@ -169,7 +167,7 @@ impl<'a, R: Real> Pairs<'a, R> {
 }
 
 /// State of a beam search: the candidates for the first bits of a row.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BeamSearch<R> {
     num_bits: usize,
     /// Product of each half with the vector, and then with the residual.

@@ -10,7 +10,7 @@ use super::tables::{SignTables, WORD_BITS, bits_of_word, groups_before_word, wor
 use crate::look_up::LookUp;
 
 /// Memory of a search, which is used again by the next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Scratch {
     /// Bits of the words that are complete, `[words][ways][lanes]`.
     words: AVec<u32>,

@@ -21,9 +21,10 @@ use crate::training::forward::{Noise, add_logistic};
 /// levels draw the same noise.
 const DRAWN_VECTORS: usize = 32;
 
-/// Memory for the vectors whose bits are decided at a time: two registers of them.
-pub struct Tile<'a> {
-    encoder: &'a JointEncoder,
+/// Memory for the vectors whose bits are decided at a time: two registers of them. Every function
+/// takes the encoder that the memory was made for.
+#[derive(Debug, Clone)]
+pub struct Tile {
     /// Number of vectors.
     width: usize,
     /// The vectors, normalized and centered, `[features][width]`.
@@ -38,10 +39,11 @@ pub struct Tile<'a> {
     logits: AVec<f32>,
     noise: TileNoise,
     scratch: Scratch,
-    alone: Option<Alone<'a>>,
+    alone: Option<Alone>,
 }
 
 /// Noise of the vectors of a tile.
+#[derive(Debug, Clone)]
 struct TileNoise {
     /// `[DRAWN_VECTORS, num_bits]`; empty if there is none.
     drawn: Vec<f32>,
@@ -53,17 +55,17 @@ struct TileNoise {
     with_products: AVec<f32>,
 }
 
-/// Decides vectors one by one.
-struct Alone<'a> {
-    pairs: Pairs<'a, f32>,
+/// Memory for a vector that is decided alone.
+#[derive(Debug, Clone)]
+struct Alone {
     search: BeamSearch<f32>,
     products: Vec<f32>,
     noise: Vec<f32>,
 }
 
-impl<'a> Tile<'a> {
+impl Tile {
     /// Makes room for vectors of an encoder.
-    pub fn new(encoder: &'a JointEncoder, noise: Noise<'_>) -> Self {
+    pub fn new(encoder: &JointEncoder, noise: Noise<'_>) -> Self {
         let bits = encoder.bits.len();
         let width = REGISTERS * encoder.level.lanes();
         let ways = encoder.lanes.as_ref().map_or(0, |lanes| lanes.starts.len());
@@ -72,7 +74,6 @@ impl<'a> Tile<'a> {
             _ => (DRAWN_VECTORS * encoder.num_bits, bits * width),
         };
         Self {
-            encoder,
             width,
             x: Panels::new(encoder.level, encoder.features, width),
             products: avec![0.0; bits * width],
@@ -96,8 +97,7 @@ impl<'a> Tile<'a> {
     }
 
     /// Loads vectors.
-    pub fn load(&mut self, x: Rows<'_>) {
-        let encoder = self.encoder;
+    pub fn load(&mut self, encoder: &JointEncoder, x: Rows<'_>) {
         encoder.level.run(Load {
             x,
             factor: encoder.factor,
@@ -107,8 +107,14 @@ impl<'a> Tile<'a> {
     }
 
     /// Loads or draws the noise of the vectors from index `first` of a part on.
-    pub fn load_noise(&mut self, first: usize, noise: Noise<'_>, random: &mut Xoshiro256PlusPlus) {
-        let (num_bits, width) = (self.encoder.num_bits, self.width);
+    pub fn load_noise(
+        &mut self,
+        encoder: &JointEncoder,
+        first: usize,
+        noise: Noise<'_>,
+        random: &mut Xoshiro256PlusPlus,
+    ) {
+        let (num_bits, width) = (encoder.num_bits, self.width);
         let to = &mut self.noise;
         match noise {
             Noise::None => return,
@@ -127,15 +133,14 @@ impl<'a> Tile<'a> {
         let rows = to.drawn[to.first * num_bits..].chunks_exact(num_bits);
         for (vector, row) in rows.take(width).enumerate() {
             let column = to.of_bits.iter_mut().skip(vector).step_by(width);
-            for (to, &bit) in column.zip(&self.encoder.bits) {
+            for (to, &bit) in column.zip(&encoder.bits) {
                 *to = row[bit];
             }
         }
     }
 
     /// Decides the bits of the first `count` vectors.
-    pub fn decide(&mut self, count: usize) {
-        let encoder = self.encoder;
+    pub fn decide(&mut self, encoder: &JointEncoder, count: usize) {
         if encoder.bits.is_empty() {
             return;
         }
@@ -169,17 +174,16 @@ impl<'a> Tile<'a> {
         }
         for vector in 0..count {
             if self.unsure[vector] != 0 {
-                self.decide_alone(vector);
+                self.decide_alone(encoder, vector);
             }
         }
     }
 
     /// Decides the bits of a vector in plain loops.
-    fn decide_alone(&mut self, vector: usize) {
-        let (encoder, width) = (self.encoder, self.width);
+    fn decide_alone(&mut self, encoder: &JointEncoder, vector: usize) {
+        let width = self.width;
         let bits = encoder.bits.len();
         let alone = self.alone.get_or_insert_with(|| Alone {
-            pairs: Pairs::new(&encoder.gram, bits),
             search: BeamSearch::new(bits, encoder.beam),
             products: Vec::new(),
             noise: Vec::new(),
@@ -191,9 +195,11 @@ impl<'a> Tile<'a> {
         column(&self.products, &mut alone.products);
         column(&self.noise.of_bits, &mut alone.noise);
         let noise = (!alone.noise.is_empty()).then_some(&alone.noise[..]);
-        alone
-            .search
-            .decide(&mut alone.products, noise, &alone.pairs);
+        let pairs = Pairs {
+            gram: &encoder.gram,
+            inverses: &encoder.inverses,
+        };
+        alone.search.decide(&mut alone.products, noise, &pairs);
         let logits = self.logits.iter_mut().skip(vector).step_by(width);
         logits
             .zip(&alone.products)
@@ -207,12 +213,12 @@ impl<'a> Tile<'a> {
     }
 
     /// Packs the bits of vectors into rows.
-    pub fn pack<'b>(&self, rows: impl Iterator<Item = &'b mut [u8]>) {
-        let (bits, num_bits) = (self.encoder.bits.len(), self.encoder.num_bits);
+    pub fn pack<'b>(&self, encoder: &JointEncoder, rows: impl Iterator<Item = &'b mut [u8]>) {
+        let (bits, num_bits) = (encoder.bits.len(), encoder.num_bits);
         if bits < num_bits {
             for (vector, row) in rows.enumerate() {
                 row.fill(0);
-                self.each_logit(vector, |bit, logit| {
+                self.each_logit(encoder, vector, |bit, logit| {
                     row[bit / 8] |= u8::from(logit > 0.0) << (bit % 8)
                 });
             }
@@ -231,21 +237,21 @@ impl<'a> Tile<'a> {
     }
 
     /// Copies the logits of vectors to rows of `num_bits`.
-    pub fn copy_logits(&self, logits: &mut [f32]) {
-        let rows = logits.chunks_exact_mut(self.encoder.num_bits);
+    pub fn copy_logits(&self, encoder: &JointEncoder, logits: &mut [f32]) {
+        let rows = logits.chunks_exact_mut(encoder.num_bits);
         for (vector, row) in rows.enumerate() {
-            self.each_logit(vector, |bit, logit| row[bit] = logit);
+            self.each_logit(encoder, vector, |bit, logit| row[bit] = logit);
         }
     }
 
     /// Hands each bit of a vector and its logit to a function. The logit of a pair of equal vectors is
     /// its noise.
-    fn each_logit(&self, vector: usize, mut take: impl FnMut(usize, f32)) {
-        let start = (self.noise.first + vector) * self.encoder.num_bits;
+    fn each_logit(&self, encoder: &JointEncoder, vector: usize, mut take: impl FnMut(usize, f32)) {
+        let start = (self.noise.first + vector) * encoder.num_bits;
         let noise = self.noise.drawn.get(start..).unwrap_or_default();
         let mut index = 0;
-        for bit in 0..self.encoder.num_bits {
-            if self.encoder.bits.get(index) == Some(&bit) {
+        for bit in 0..encoder.num_bits {
+            if encoder.bits.get(index) == Some(&bit) {
                 take(bit, self.logits[index * self.width + vector]);
                 index += 1;
             } else {

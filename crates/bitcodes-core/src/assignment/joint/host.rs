@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 
 use bitcodes_kernels::joint::{self, Normalization};
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Codebook as Slice, JointEncoder, Noise as OfKernels, Rows};
+use bitcodes_kernels::{JointEncoder, Noise as OfKernels, Rows};
 use burn::tensor::{DType, FloatDType, Tensor, TensorData, backend::Backend};
 
 use crate::backend::kernels::seed;
 use crate::backend::known::has_values_in_host_memory;
-use crate::backend::lend::with_rows;
+use crate::backend::lend::{Adjacent, with_rows};
 use crate::codebook::Codebook;
 use crate::graph::untracked;
 use crate::noise::Noise;
@@ -40,9 +40,7 @@ pub(super) fn decide<B: Backend, const N: usize>(
     }
     let normalization = inputs.normalization.map(|of| of.values());
     let normalization = normalization.as_ref().map(of_kernels);
-    let encoder = with_codebook(codebook, |codebook| {
-        JointEncoder::new(codebook, normalization, beam)
-    });
+    let encoder = codebook.lend(|codebook| JointEncoder::new(codebook, normalization, beam));
     let rows = as_rows_first(untracked(inputs.x.clone()));
     Some(with_vectors(&rows, noise, |x, noise| {
         let mut packed = vec![0; x.len() * row_bytes(encoder.num_bits())];
@@ -80,45 +78,11 @@ pub(super) fn with_vectors<B: Backend, const N: usize, R>(
     })
 }
 
-/// Lends a codebook in host memory.
-pub(super) fn with_codebook<B: Backend, R>(
-    codebook: &Codebook<B>,
-    read: impl FnOnce(Slice<'_>) -> R,
-) -> R {
-    let rows = untracked(codebook.rows.clone()).cast(FloatDType::F32);
-    with_rows(&rows, |rows| {
-        let features = rows.features();
-        read(Slice::new(Adjacent::of(rows).elements(), features))
-    })
-}
-
 /// Returns a normalization as kernels take it.
 pub(super) fn of_kernels((factor, center): &(f64, Vec<f32>)) -> Normalization<'_> {
     Normalization {
         factor: *factor as f32,
         center,
-    }
-}
-
-/// The elements of rows, one row after the other.
-enum Adjacent<'a> {
-    Lent(&'a [f32]),
-    Copied(Vec<f32>),
-}
-
-impl<'a> Adjacent<'a> {
-    fn of(rows: Rows<'a>) -> Self {
-        match rows.as_slice() {
-            Some(elements) => Self::Lent(elements),
-            None => Self::Copied(rows.iter().flatten().copied().collect()),
-        }
-    }
-
-    fn elements(&self) -> &[f32] {
-        match self {
-            Self::Lent(elements) => elements,
-            Self::Copied(elements) => elements,
-        }
     }
 }
 

@@ -107,43 +107,13 @@ impl Joint {
         }
     }
 
-    /// Returns the bits, `[vectors, num_bits]`.
-    pub(super) fn encode<B: Backend, const N: usize>(
-        &self,
-        inputs: Inputs<'_, B, N>,
-        noise: Noise<B, N>,
-        codebook: &Codebook<B>,
-    ) -> Tensor<B, 2, Int> {
-        if let Some(decided) = host::decide(&inputs, &noise, codebook, self.beam, false) {
-            let shape = [vectors_of(&inputs.x), codebook.num_bits()];
-            if let Some(bits) = kernels::bits(&decided.packed, shape, &inputs.x.device()) {
-                return bits;
-            }
-        }
-        self.logits_by_tensors(inputs.normalized(), noise, codebook)
-            .greater_elem(0.0)
-            .int()
-    }
-
-    /// Returns the quantized vectors, and their bits along axis 1.
-    pub(super) fn quantize<B: Backend, const N: usize>(
-        &self,
-        inputs: Inputs<'_, B, N>,
-        codebook: &Codebook<B>,
-    ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
-        let (shape, dtype) = (inputs.x.dims(), FloatDType::from(inputs.x.dtype()));
-        let bits = self.encode(inputs, Noise::None, codebook);
-        let bits = along_axis_1(bits, shape);
-        (codebook.decode(bits.clone()).cast(dtype), bits)
-    }
-
     /// Returns the packed bits, if a kernel takes these vectors.
-    pub(super) fn encode_packed<B: Backend>(
+    pub(super) fn encode_packed<B: Backend, const N: usize>(
         &self,
-        inputs: Inputs<'_, B, 2>,
+        inputs: &Inputs<'_, B, N>,
         codebook: &Codebook<B>,
     ) -> Option<Vec<u8>> {
-        let decided = host::decide(&inputs, &Noise::None, codebook, self.beam, false)?;
+        let decided = host::decide(inputs, &Noise::None, codebook, self.beam, false)?;
         Some(decided.packed)
     }
 
@@ -188,7 +158,16 @@ impl Joint {
             true => inputs,
             false => Inputs::of(x.clone()),
         };
-        let bits = self.encode(inputs, noise, codebook);
+        let bits = match host::decide(&inputs, &noise, codebook, self.beam, false) {
+            Some(decided) => {
+                let shape = [vectors_of(&x), codebook.num_bits()];
+                kernels::bits(&decided.packed, shape, &x.device())
+            }
+            None => {
+                let logits = self.logits_by_tensors(inputs.normalized(), noise, codebook);
+                logits.greater_elem(0.0).int()
+            }
+        };
         let bits = along_axis_1(bits, x.dims());
         let nearest = pairs.decode(bits.clone().cast(dtype)).detach();
         // The added term is zero, so the value is `nearest` to the last bit.

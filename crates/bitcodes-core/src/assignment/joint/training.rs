@@ -12,7 +12,7 @@ use bitcodes_kernels::{Codebook as Slice, Decoder, JointEncoder, JointPass, Join
 use burn::tensor::{Bool, DType, FloatDType, Tensor, TensorData, backend::Backend};
 
 use super::constant_bits::add_constant_bits_gradient;
-use super::host::{of_kernels, with_codebook, with_vectors};
+use super::host::{of_kernels, with_vectors};
 use crate::BitcodesOutput;
 use crate::backend::autodiff::{Derivative, with_derivative};
 use crate::backend::kernels;
@@ -48,7 +48,7 @@ pub(super) fn train<B: Backend, const N: usize>(
         .map(|valid| vectors_first(valid.clone()).into_data().iter().collect());
     let normalization = inputs.normalization.map(|of| of.values());
     let of_inputs = normalization.as_ref().map(of_kernels);
-    let (encoder, decoder) = with_codebook(codebook, |codebook| {
+    let (encoder, decoder) = codebook.lend(|codebook| {
         (
             JointEncoder::new(codebook, of_inputs, beam),
             Decoder::new(codebook),
@@ -65,7 +65,7 @@ pub(super) fn train<B: Backend, const N: usize>(
         };
         pass.run()
     });
-    let bits = kernels::bits(&pass.packed, [dims[0], encoder.num_bits()], &device)?;
+    let bits = kernels::bits(&pass.packed, [dims[0], encoder.num_bits()], &device);
     let rows = |elements: Vec<f32>, dims: [usize; 2]| -> Tensor<B, 2> {
         Tensor::from_data(TensorData::new(elements, dims), (&device, DType::F32))
     };
@@ -91,7 +91,7 @@ pub(super) fn train<B: Backend, const N: usize>(
         false => None,
         true => {
             let elements = (sums.vectors.max(1) * dims[1]) as f64;
-            let (constant, of_codebook) = with_codebook(codebook, |codebook| {
+            let (constant, of_codebook) = codebook.lend(|codebook| {
                 codebook_gradient(codebook, sums, weights.codebook, normalization.is_some())
             });
             let square = sums.squared_residuals / elements;
