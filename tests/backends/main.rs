@@ -6,6 +6,7 @@
 use bitcodes_cli as _;
 
 mod checkpoints;
+mod company;
 mod constant_bits;
 mod forms;
 mod golden;

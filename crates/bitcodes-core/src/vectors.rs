@@ -35,9 +35,19 @@ pub(crate) fn vectors_first<B: Backend, const N: usize, K: BasicOps<B>>(
 }
 
 /// Does the same as [`vectors_first`] for floats, without the copy that some backends make of rows.
-pub(crate) fn as_rows_first<B: Backend, const N: usize>(tensor: Tensor<B, N>) -> Tensor<B, 2> {
+pub(crate) fn floats_first<B: Backend, const N: usize>(tensor: Tensor<B, N>) -> Tensor<B, 2> {
     match are_rows::<N>() {
         true => as_rows(tensor),
+        false => vectors_first(tensor),
+    }
+}
+
+/// Does the same as [`floats_first`] for integers.
+pub(crate) fn integers_first<B: Backend, const N: usize>(
+    tensor: Tensor<B, N, Int>,
+) -> Tensor<B, 2, Int> {
+    match are_rows::<N>() {
+        true => as_integer_rows(tensor),
         false => vectors_first(tensor),
     }
 }
@@ -47,6 +57,10 @@ pub(crate) fn along_axis_1<B: Backend, const N: usize, K: BasicOps<B>>(
     rows: Tensor<B, 2, K>,
     vectors: [usize; N],
 ) -> Tensor<B, N, K> {
+    if are_rows::<N>() {
+        // No copy, which some backends make to reshape.
+        return Tensor::new(rows.into_primitive());
+    }
     let mut dims = vectors;
     dims[1] = vectors[N - 1];
     dims[N - 1] = rows.dims()[1];

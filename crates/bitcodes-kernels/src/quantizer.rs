@@ -15,10 +15,11 @@ use crate::training::forward::Noise;
 
 /// A quantizer of vectors in the host's memory: it normalizes, encodes, decodes and reconstructs.
 ///
-/// It is made once, with all its tables, and is then called for one vector or for many. A call for up to
-/// 512 vectors runs on the calling thread and allocates nothing, unless a vector has to be searched for
-/// alone ([`JointEncoder`]), which allocates once. Larger batches are shared among all threads if the
-/// feature `threads` is enabled. A vector's code does not depend on the others.
+/// It is made once, with all its tables, and is then called for one vector or for many. To encode up to 512
+/// vectors, or to decode fewer than 128 codes, it uses the calling thread alone and allocates nothing; the
+/// first vector that has to be searched for alone ([`JointEncoder`]) allocates what the others use again.
+/// Larger batches are shared among all threads if the feature `threads` is enabled. A vector's code does
+/// not depend on the others.
 ///
 /// ```
 /// use bitcodes_kernels::{Codebook, Quantizer, Rows, joint::Normalization};

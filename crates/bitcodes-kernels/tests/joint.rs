@@ -375,7 +375,7 @@ fn ties_are_broken_as_the_plain_loop_breaks_them() {
 
 #[test]
 #[should_panic(
-    expected = "JointEncoder: 2 vectors of 3 and 4 bytes, expected vectors of 4 and rows of 1"
+    expected = "JointEncoder: 2 vectors of 3 and 2 numbers of noise, expected vectors of 4 and 2 numbers"
 )]
 fn vectors_of_other_features_are_refused() {
     let encoder = JointEncoder::new(Codebook::new(&[0.0; 8], 4), None, 8);

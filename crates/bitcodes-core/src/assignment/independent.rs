@@ -16,7 +16,7 @@ use crate::graph::untracked;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
 use crate::precision::sigmoid;
-use crate::vectors::{as_rows_first, vectors_first};
+use crate::vectors::{floats_first, vectors_first};
 use crate::{ConfigError, Initializer, Schedule};
 
 /// Settings of bits that are decided [independently](crate::Assignment::Independent).
@@ -100,7 +100,7 @@ pub(super) fn encode_packed<B: Backend, const N: usize>(
         ..*inputs
     };
     let x = inputs.normalized();
-    Some(with_rows(&as_rows_first(x), |x| {
+    Some(with_rows(&floats_first(x), |x| {
         let mut packed = vec![0; x.len() * row_bytes(encoder.num_bits())];
         encoder.encode(x, &mut packed);
         packed

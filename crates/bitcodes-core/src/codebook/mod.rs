@@ -7,10 +7,11 @@ use burn::tensor::{DType, FloatDType, Int, Tensor, backend::Backend};
 
 pub(crate) use self::product::product;
 use crate::backend::kernels;
+use crate::backend::known::Known;
 use crate::backend::lend::{Adjacent, with_rows};
 use crate::graph::untracked;
 use crate::precision::working;
-use crate::vectors::{along, are_rows};
+use crate::vectors::{along, along_axis_1, integers_first};
 
 /// A codebook `[2 * num_bits, features]`, in the type in which it is stored.
 #[derive(Debug, Clone)]
@@ -63,10 +64,11 @@ impl<B: Backend> Codebook<B> {
 
     /// Decodes bits along axis 1 to vectors along axis 1, in the codebook's type.
     pub fn decode<const N: usize>(&self, bits: Tensor<B, N, Int>) -> Tensor<B, N> {
-        if are_rows::<N>()
-            && let Some(decoded) = kernels::decode(&bits, &self.rows)
+        let shape = bits.dims();
+        if Known::of::<B>().is_some_and(Known::is_in_host_memory)
+            && let Some(decoded) = kernels::decode(&integers_first(bits.clone()), &self.rows)
         {
-            return decoded;
+            return along_axis_1(decoded, shape);
         }
         let dtype = working([self.dtype()]);
         let decoded = self.pairs(dtype).decode(bits.cast(dtype));

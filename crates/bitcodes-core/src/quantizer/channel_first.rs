@@ -1,7 +1,8 @@
 //! Channel-first maps, whose features come before their positions, as convolutions have them.
 //!
-//! The codebook is multiplied from the left, `delta [num_bits, features]` with
-//! `x [batch, features, positions]`, so that neither the map nor the output is transposed.
+//! On a GPU the codebook is multiplied from the left, `delta [num_bits, features]` with
+//! `x [batch, features, positions]`, so that neither the map nor the output is transposed. Kernels
+//! on the CPU take a copy of the map as rows.
 
 use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 

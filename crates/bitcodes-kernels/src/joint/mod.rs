@@ -237,8 +237,9 @@ impl JointEncoder {
         };
         assert!(
             x.features() == self.features && given == all,
-            "JointEncoder: vectors of {} and {given} numbers of noise, expected vectors of {} and {all} \
+            "JointEncoder: {} vectors of {} and {given} numbers of noise, expected vectors of {} and {all} \
              numbers",
+            x.len(),
             x.features(),
             self.features,
         );

@@ -15,7 +15,7 @@ use crate::codebook::Codebook;
 use crate::graph::untracked;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
-use crate::vectors::{as_rows_first, vectors_first};
+use crate::vectors::{floats_first, vectors_first};
 
 /// Bits that a kernel decided.
 pub(super) struct Decided {
@@ -41,7 +41,7 @@ pub(super) fn decide<B: Backend, const N: usize>(
     let normalization = inputs.normalization.map(|of| of.values());
     let normalization = normalization.as_ref().map(of_kernels);
     let encoder = codebook.lend(|codebook| JointEncoder::new(codebook, normalization, beam));
-    let rows = as_rows_first(untracked(inputs.x.clone()));
+    let rows = floats_first(untracked(inputs.x.clone()));
     Some(with_vectors(&rows, noise, |x, noise| {
         let mut packed = vec![0; x.len() * row_bytes(encoder.num_bits())];
         let mut logits = Vec::new();

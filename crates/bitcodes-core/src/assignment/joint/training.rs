@@ -23,7 +23,7 @@ use crate::graph::untracked;
 use crate::losses::Weights;
 use crate::noise::Noise;
 use crate::normalization::{Inputs, MEAN_VECTORS};
-use crate::vectors::{along_axis_1, as_rows_first, vectors_first};
+use crate::vectors::{along_axis_1, floats_first, vectors_first};
 
 /// Computes the output along axis 1, its bits and the loss, if there is one. Returns `None` unless
 /// the backend is `Autodiff` around one in host memory, the vectors are of f32, and the entropy loss
@@ -41,7 +41,7 @@ pub(super) fn train<B: Backend, const N: usize>(
         return None;
     }
     let (shape, device) = (inputs.x.dims(), inputs.x.device());
-    let x = as_rows_first(inputs.x.clone());
+    let x = floats_first(inputs.x.clone());
     let dims = x.dims();
     let valid: Option<Vec<bool>> = valid
         .as_ref()
