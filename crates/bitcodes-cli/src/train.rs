@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use bitcodes_core::{BitcodesConfig, Independent, Schedule};
+use bitcodes_core::{BitcodesConfig, Independent, Joint, Schedule};
 use bitcodes_train::data::Images;
 use bitcodes_train::{
     AutoencoderConfig, Execution, Job, Progress, RunError, RunFolder, Summary, TrainConfig, files,
@@ -30,6 +30,11 @@ pub(crate) struct TrainArgs {
     /// Quantize like bitcodes-pytorch, which decides each bit independently
     #[arg(long)]
     reference: bool,
+
+    /// Number of candidates that the search for joint bits keeps, 1 to 256; 1, 2, 4, 8, 16 and 32 are
+    /// searched with vector instructions [default: 8]
+    #[arg(long, conflicts_with = "reference", allow_hyphen_values = true)]
+    beam: Option<usize>,
 
     /// Scale of the noise in training, 0 for none: a number, or a schedule linear:START:END:STEPS,
     /// exponential:START:END:STEPS or cosine:START:END:STEPS [default: 0.05, with --reference 1]
@@ -93,6 +98,10 @@ impl TrainArgs {
         let defaults = match self.reference {
             true => BitcodesConfig::reference(features, bits).with_assignment(independent),
             false => BitcodesConfig::new(features, bits),
+        };
+        let defaults = match self.beam {
+            Some(beam) => defaults.with_assignment(Joint::new().with_beam(beam)),
+            None => defaults,
         };
         BitcodesConfig {
             noise_scale: self.noise_scale.unwrap_or(defaults.noise_scale),

@@ -1,9 +1,9 @@
 //! The toy VQ autoencoder: it quantizes images to bits and decodes them.
 
-use bitcodes_core::{Bitcodes, BitcodesConfig, ConfigError};
+use bitcodes_core::{Bitcodes, BitcodesConfig, CodesError, ConfigError, PackedCodes};
 use burn::config::Config;
 use burn::module::Module;
-use burn::tensor::{Distribution, Int, Tensor, activation::sigmoid, backend::Backend};
+use burn::tensor::{Distribution, Int, Tensor, activation::sigmoid, backend::Backend, read_sync};
 
 use crate::mixer::Mixer;
 
@@ -243,6 +243,43 @@ impl<B: Backend> Autoencoder<B> {
     pub fn encode(&self, images: Tensor<B, 3>) -> Tensor<B, 3, Int> {
         let tokens = self.encoder.forward(self.patches(images));
         self.quantizer.encode(tokens).swap_dims(0, 1)
+    }
+
+    /// Returns the packed codes of images, whose dimensions are `[batch, tokens]`. In a browser use
+    /// [`encode_packed_async`](Self::encode_packed_async).
+    ///
+    /// # Shapes
+    ///
+    /// - images: `[batch, height, width]` in [0, 1]
+    ///
+    /// # Errors
+    ///
+    /// Returns [`CodesError::Device`] if the device fails.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the images have another height or width than the configuration's.
+    pub fn encode_packed(&self, images: Tensor<B, 3>) -> Result<PackedCodes, CodesError> {
+        read_sync(self.encode_packed_async(images))
+    }
+
+    /// Does the same as [`encode_packed`](Self::encode_packed) for devices that are read
+    /// asynchronously.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode_packed`](Self::encode_packed).
+    ///
+    /// # Panics
+    ///
+    /// As [`encode_packed`](Self::encode_packed).
+    pub async fn encode_packed_async(
+        &self,
+        images: Tensor<B, 3>,
+    ) -> Result<PackedCodes, CodesError> {
+        let tokens = self.encoder.forward(self.patches(images));
+        let tokens = tokens.swap_dims(0, 1);
+        self.quantizer.encode_packed_async(tokens).await
     }
 
     /// Returns the logits of the images' bits, see [`Bitcodes::logits`].

@@ -44,7 +44,7 @@ impl Reconstructions {
         let mut statistics = BitStatistics::new(model.quantizer.num_bits());
         let indices: Vec<usize> = (0..set.len()).collect();
         for batch in indices.chunks(Self::BATCH) {
-            let packed = PackedCodes::from_logits(model.logits(set.tensor(batch, device)))?;
+            let packed = model.encode_packed(set.tensor(batch, device))?;
             statistics.update(&packed)?;
             let images = model.decode(packed.unpack(device)).into_data();
             pixels.extend(images.iter::<f32>());

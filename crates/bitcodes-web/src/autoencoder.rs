@@ -68,8 +68,14 @@ impl Autoencoder {
     /// Returns an error if the last image is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Uint32Array>")]
     pub fn encode(&self, images: Vec<f32>) -> Result<Promise, JsError> {
-        let logits = self.decided(self.images(images)?)?;
-        Ok(code_words(PackedCodes::from_logits_async(logits)))
+        let images = self.images(images)?;
+        let (model, dims) = (self.model.clone(), [0, self.tokens()]);
+        Ok(code_words(async move {
+            match is_empty(&images) {
+                true => PackedCodes::from_bytes(&dims, model.quantizer.num_bits(), [].into()),
+                false => model.encode_packed_async(images).await,
+            }
+        }))
     }
 
     /// Returns the logits of the images' bits, `[n, tokens, num_bits]`.
@@ -79,7 +85,11 @@ impl Autoencoder {
     /// Returns an error if the last image is not whole.
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
     pub fn logits(&self, images: Vec<f32>) -> Result<Promise, JsError> {
-        Ok(float_array(self.decided(self.images(images)?)?))
+        let images = self.images(images)?;
+        Ok(float_array(match is_empty(&images) {
+            true => images,
+            false => self.model.logits(images),
+        }))
     }
 
     /// Encodes images and decodes their codes.
@@ -121,15 +131,6 @@ impl Autoencoder {
 
     fn images(&self, images: Vec<f32>) -> Result<Tensor<Compute, 3>, JsError> {
         floats(images, "pixels", &[self.height(), self.width()])
-    }
-
-    /// Computes the logits of images. There may be no images.
-    fn decided(&self, images: Tensor<Compute, 3>) -> Result<Tensor<Compute, 3>, JsError> {
-        if is_empty(&images) {
-            let shape = [0, self.tokens(), self.num_bits()];
-            return Ok(Tensor::zeros(shape, &device()?));
-        }
-        Ok(self.model.logits(images))
     }
 
     fn pictures(&self, codes: Tensor<Compute, 3, Int>) -> Promise {
