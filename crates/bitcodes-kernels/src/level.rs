@@ -16,6 +16,10 @@ impl Level {
     ///
     /// Without the feature `std`, it is the level that the crate is compiled for.
     pub fn best() -> Self {
+        // pulp has AVX2 there, for which the kernels are not written.
+        #[cfg(target_arch = "x86")]
+        return Self(Arch::Scalar);
+        #[cfg(not(target_arch = "x86"))]
         Self(Arch::new())
     }
 

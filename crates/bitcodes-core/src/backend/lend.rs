@@ -297,7 +297,11 @@ mod tests {
                 let device = K::Device::default();
                 let vectors = Tensor::<K, 2>::ones([3, 2], (&device, DType::F32));
                 let bits = vectors.clone().greater_elem(0.0).int();
-                lend_rows(&vectors, |_| ()).is_some() && lend_integers(&bits, |_| ()).is_some()
+                let address = |rows: Rows<'_>| rows.row(0).as_ptr() as usize;
+                let tracked = Tensor::<burn::backend::Autodiff<K>, 2>::from_inner(vectors.clone());
+                // A copy would lie elsewhere.
+                lend_rows(&vectors, address) == Some(with_rows(&tracked, address))
+                    && lend_integers(&bits, |_| ()).is_some()
             }
         }
 
