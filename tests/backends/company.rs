@@ -85,6 +85,16 @@ fn check<B: Backend>() {
             assert_eq!(bytes(bits), wanted, "{threads} threads, {name}");
         }
         on_slices(&quantizer, &x, &wanted, &name);
+        if matches!(quantizer.assignment(), Assignment::Joint(_)) {
+            let wide = x.clone().slice([0..200]).cast(DType::F64);
+            let wanted = bytes(quantizer.encode(wide.clone()));
+            let alone = (0..200).map(|row| quantizer.encode(wide.clone().slice([row..row + 1])));
+            assert_eq!(
+                alone.flat_map(bytes).collect::<Vec<_>>(),
+                wanted,
+                "f64, {name}"
+            );
+        }
     }
 }
 

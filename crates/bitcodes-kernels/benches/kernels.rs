@@ -4,7 +4,9 @@
 
 use bitcodes_kernels::integers::Integer;
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Backward, Codebook, Decoder, Encoder, JointEncoder, Noise, Rows, distance};
+use bitcodes_kernels::{
+    Backward, Codebook, Decoder, Encoder, JointEncoder, JointPass, Noise, Quantizer, Rows, distance,
+};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -41,12 +43,25 @@ fn kernels(criterion: &mut Criterion) {
                 b.iter(|| encoder.encode(x, Noise::None, &mut packed))
             });
         }
-        let joint = JointEncoder::new(codebook, None, 8);
+        let mut quantizer = Quantizer::joint(codebook, None, 8);
         let one = x.split_at(1).0;
         let mut code = vec![0; row_bytes(num_bits)];
         group.bench_function("encode_one_jointly", |b| {
-            b.iter(|| joint.encode(one, Noise::None, &mut code))
+            b.iter(|| quantizer.encode(one, &mut code))
         });
+        let joint = JointEncoder::new(codebook, None, 8);
+        let pass = JointPass {
+            encoder: &joint,
+            decoder: &decoder,
+            normalization: None,
+            x,
+            noise: Noise::Logistic {
+                seed: 1,
+                scale: 0.05,
+            },
+            valid: None,
+        };
+        group.bench_function("train_jointly", |b| b.iter(|| pass.run()));
         group.bench_function("decode", |b| {
             b.iter(|| decoder.decode(&packed, &mut decoded))
         });

@@ -6,9 +6,11 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+#[cfg(feature = "autodiff")]
+use bitcodes_kernels::Encoder;
 use bitcodes_kernels::integers::Integer;
 use bitcodes_kernels::layout::row_bytes;
-use bitcodes_kernels::{Codebook, Decoder, Encoder};
+use bitcodes_kernels::{Codebook, Decoder};
 use burn::tensor::{DType, Distribution, Element, Int, Tensor, TensorData, backend::Backend};
 
 use super::known::has_values_in_host_memory;
@@ -137,6 +139,7 @@ fn decoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Decoder> {
     })?
 }
 
+#[cfg(feature = "autodiff")]
 fn encoder<B: Backend>(codebook: &Tensor<B, 2>) -> Option<Encoder> {
     let [_, features] = codebook.dims();
     lend_rows(codebook, |rows| {

@@ -93,10 +93,15 @@ impl<B: Backend> Pairs<B> {
         self.delta.clone() * 0.5
     }
 
-    /// Computes `(x - mid) . h_p` for each bit, `mid` being the sum of the pairs' means.
-    pub fn centered_products<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
+    /// Subtracts the sum of the pairs' means, `mid`.
+    pub fn centered<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
         let mid = self.base.clone() + self.half().sum_dim(0);
-        product(self.half(), x - along(mid.flatten::<1>(0, 1)), None)
+        x - along(mid.flatten::<1>(0, 1))
+    }
+
+    /// Computes `(x - mid) . h_p` for each bit.
+    pub fn centered_products<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
+        product(self.half(), self.centered(x), None)
     }
 
     /// Returns the same values, with no gradient to `mid`.

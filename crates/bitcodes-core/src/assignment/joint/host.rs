@@ -86,20 +86,36 @@ pub(super) fn of_kernels((factor, center): &(f64, Vec<f32>)) -> Normalization<'_
     }
 }
 
-/// Decides bits in double precision as [`bitcodes_kernels::joint::decide`] does, which returns logits.
+/// Decides bits in double precision as [`bitcodes_kernels::joint::decide`] does, and returns the logits.
 ///
-/// Takes `products [vectors, num_bits]` of the vectors with the halves of the pairs' differences,
-/// and the halves' products with one another, `gram [num_bits, num_bits]`.
+/// Takes vectors `centered [vectors, features]`, less the sum of the pairs' means, and the halves of the
+/// pairs' differences, `half [num_bits, features]`. The backend's matrix product would round a vector's
+/// products otherwise in another batch.
 pub(super) fn decide_in_f64<B: Backend>(
-    products: Tensor<B, 2>,
+    centered: Tensor<B, 2>,
     noise: Option<Tensor<B, 2>>,
-    gram: Tensor<B, 2>,
+    half: Tensor<B, 2>,
     beam: usize,
 ) -> Tensor<B, 2> {
-    let (shape, device) = (products.dims(), products.device());
+    let (device, [num_bits, features]) = (centered.device(), half.dims());
+    let shape = [centered.dims()[0], num_bits];
     let host = |tensor: Tensor<B, 2>| -> Vec<f64> { tensor.into_data().iter().collect() };
-    let mut logits = host(products);
-    let noise = noise.map(host);
-    joint::decide(&mut logits, noise.as_deref(), &host(gram), shape[1], beam);
+    let (half, noise) = (host(half), noise.map(host));
+    let mut logits = products(&host(centered), &half, features);
+    let gram = products(&half, &half, features);
+    joint::decide(&mut logits, noise.as_deref(), &gram, num_bits, beam);
     Tensor::from_data(TensorData::new(logits, shape), (&device, DType::F64))
+}
+
+/// Multiplies each of some vectors with each of some others.
+fn products(vectors: &[f64], others: &[f64], features: usize) -> Vec<f64> {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let vectors = vectors.chunks_exact(features);
+    vectors
+        .flat_map(|vector| {
+            others
+                .chunks_exact(features)
+                .map(|other| dot(vector, other))
+        })
+        .collect()
 }

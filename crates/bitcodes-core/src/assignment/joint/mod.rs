@@ -128,17 +128,20 @@ impl Joint {
         shape[1] = codebook.num_bits();
         let noise = noise.into_tensor(shape, &x.device());
         let pairs = codebook.pairs(x.dtype().into());
-        let products = untracked(vectors_first(pairs.centered_products(untracked(x))));
-        let dtype = FloatDType::from(products.dtype());
-        let noise = noise.map(|noise| untracked(vectors_first(noise).cast(dtype)));
         let half = untracked(pairs.half());
-        let gram = half.clone().matmul(half.clone().transpose());
+        let rows = |noise: Tensor<B, N>, dtype| untracked(vectors_first(noise).cast(dtype));
         // In this order a build for the host alone, as for browsers without WebGPU, leaves the
         // tensors' search out.
         if !has_values_in_host_memory::<B>() {
+            let products = untracked(vectors_first(pairs.centered_products(untracked(x))));
+            let dtype = FloatDType::from(products.dtype());
+            let noise = noise.map(|noise| rows(noise, dtype));
+            let gram = half.clone().matmul(half.clone().transpose());
             return tensors::decide(products, noise, half, gram, self.beam);
         }
-        host::decide_in_f64(products, noise, gram, self.beam)
+        let centered = untracked(vectors_first(pairs.centered(untracked(x))));
+        let noise = noise.map(|noise| rows(noise, FloatDType::F64));
+        host::decide_in_f64(centered, noise, half, self.beam)
     }
 
     /// Decides bits with noise. The gradient of the output is the identity to `x`, the normalized
