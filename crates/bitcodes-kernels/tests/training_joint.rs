@@ -14,8 +14,8 @@ const SHAPES: [[usize; 3]; 5] = [
     [1, 1, 1],
     [7, 3, 2],
     [40, 16, 33],
-    [1100, 65, 9],
-    [600, 600, 5],
+    [1100, 20, 9],
+    [530, 130, 5],
 ];
 
 /// A center that is as long as the vectors, and a factor.
