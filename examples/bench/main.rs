@@ -14,8 +14,9 @@
 //!   with the gradients of `x` and of the codebook
 //! - `gemm_ms`: only the backend's matrix product of `x` with `num_bits` directions
 //! - `portable_eval_ms`: the same as `eval_ms`, written with the backend's tensor operations
-//! - `encode_packed_ms`, `decode_packed_ms`: the quantizer on slices, with its normalization
-//! - `encode_one_us`, `reconstruct_one_us`: the same for one vector a call, in microseconds a call
+//! - `encode_packed_ms`, `decode_packed_ms`: the quantizer on slices; the first includes normalization
+//! - `encode_one_us`, `reconstruct_one_us`: one vector a call, in microseconds a call; both include
+//!   normalization
 //! - `encode_limit_ms` of independent bits, `joint_limit_ms` of joint ones, `decode_limit_ms`: the
 //!   time of the kernels at this machine's best rates of copying, multiplying and adding, which are
 //!   measured at the start

@@ -4,7 +4,7 @@
 use bitcodes_core::kernels::Rows;
 use bitcodes_core::{Assignment, Bitcodes, BitcodesConfig, Independent, Joint, PackedCodes};
 use burn::backend::{Autodiff, Flex, NdArray};
-use burn::tensor::{DType, Distribution, Int, Tensor, backend::Backend};
+use burn::tensor::{DType, Distribution, Int, Tensor, TensorData, backend::Backend};
 
 const FEATURES: usize = 23;
 const BITS: usize = 37;
@@ -124,6 +124,36 @@ fn on_slices<B: Backend>(quantizer: &Bitcodes<B>, x: &Tensor<B, 2>, wanted: &[u8
 fn bits_do_not_depend_on_company_on_flex() {
     check::<Flex>();
     check::<Autodiff<Flex>>();
+}
+
+/// The sum of these products depends on the order in which they are added, which a matrix product chooses
+/// by the batch.
+#[test]
+fn training_without_noise_has_the_bits_of_encode() {
+    type B = Autodiff<Flex>;
+
+    for [features, vectors] in [[24, 1], [24, 40], [1200, 1], [1200, 40]] {
+        let config = BitcodesConfig::new(features, 9).with_assignment(Independent::new());
+        let config = config.with_normalize(false).with_noise_scale(0.0);
+        let device = Default::default();
+        let rows = (0..18).map(|row| (row % 2) as f32);
+        let codebook: Vec<f32> = rows.flat_map(|row| vec![row; features]).collect();
+        let codebook = TensorData::new(codebook, [18, features]);
+        let quantizer = config.try_init_from_codebook(Tensor::<B, 2>::from_data(codebook, &device));
+        let quantizer = quantizer.unwrap();
+        for [large, small] in [[1, 16], [17, 3], [2, 9]] {
+            let mut x = vec![0.0; features];
+            (x[0], x[large], x[features - 1], x[small]) = (1e8, 1.0, 1.0, -1e8);
+            let x = TensorData::new(x.repeat(vectors), [vectors, features]);
+            let x = Tensor::<B, 2>::from_data(x, &device);
+            let wanted = bytes(quantizer.encode(x.clone()));
+            assert_eq!(
+                bytes(quantizer.forward(x).bits),
+                wanted,
+                "{features} {vectors}"
+            );
+        }
+    }
 }
 
 #[test]

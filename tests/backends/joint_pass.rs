@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bitcodes_core::{Bitcodes, BitcodesConfig, Normalization};
 use burn::backend::{Autodiff, Flex, NdArray};
-use burn::module::Param;
+use burn::module::{Module, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Bool, DType, Distribution, Tensor, TensorData};
 
@@ -162,6 +162,103 @@ fn kernels_have_the_gradients_of_tensor_operations_on_flex() {
 #[test]
 fn kernels_have_the_gradients_of_tensor_operations_on_ndarray() {
     check::<Autodiff<NdArray>>();
+}
+
+/// A vector that is not finite shows in the output of its own row, and spreads as in f64.
+#[test]
+fn vectors_that_are_not_finite_show_as_those_of_tensor_operations() {
+    type B = Autodiff<Flex>;
+
+    for (normalize, weights) in [(true, [0.3, 1.0]), (false, [0.0, 1.0]), (false, [0.0, 0.0])] {
+        let case = Case {
+            normalize,
+            weights,
+            as_map: false,
+            masked: false,
+            noise: false,
+        };
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let are_not_finite = |dtype: DType| -> Vec<bool> {
+                let device = Default::default();
+                let mut x = numbers(40 * FEATURES, 1);
+                x[5 * FEATURES + 2] = number;
+                let x = TensorData::new(x, [40, FEATURES]);
+                let x = Tensor::<B, 2>::from_data(x, (&device, dtype)).require_grad();
+                let quantizer = quantizer::<B>(case, dtype);
+                let out = quantizer.forward(x.clone());
+                let mut all: Vec<f64> = out.quantized.to_data().iter().collect();
+                let mut loss = out.quantized.sum();
+                if let Some(own) = out.loss {
+                    all.extend(own.to_data().iter::<f64>());
+                    loss = loss + own;
+                }
+                let gradients = loss.backward();
+                all.extend(x.grad(&gradients).unwrap().into_data().iter::<f64>());
+                if let Some(of_codebook) = quantizer.codebook.val().grad(&gradients) {
+                    all.extend(of_codebook.into_data().iter::<f64>());
+                }
+                all.iter().map(|number| !number.is_finite()).collect()
+            };
+            let (found, wanted) = (are_not_finite(DType::F32), are_not_finite(DType::F64));
+            assert!(
+                found[5 * FEATURES + 2] && !found[4 * FEATURES],
+                "{case:?}, {number}"
+            );
+            let apart = (0..found.len()).filter(|&at| found[at] != wanted[at]);
+            assert_eq!(apart.collect::<Vec<_>>(), [0; 0], "{case:?}, {number}");
+        }
+    }
+}
+
+/// What needs no gradient gets none, and the rest has the same as before; also with a codebook in half
+/// precision.
+#[test]
+fn frozen_parameters_and_vectors_have_no_gradient() {
+    type B = Autodiff<Flex>;
+
+    let case = Case {
+        normalize: true,
+        weights: [0.3, 1.0],
+        as_map: false,
+        masked: false,
+        noise: false,
+    };
+    let device = Default::default();
+    let x = TensorData::new(numbers(600 * FEATURES, 1), [600, FEATURES]);
+    let x = Tensor::<B, 2>::from_data(x, (&device, DType::F32));
+    let all = quantizer::<B>(case, DType::F32);
+    let of = |quantizer: &Bitcodes<B>, x: &Tensor<B, 2>| {
+        let out = quantizer.forward(x.clone());
+        let gradients = (out.quantized.square().mean() + out.loss.unwrap()).backward();
+        let data = |gradient: Option<Tensor<Flex, 2>>| gradient.map(Tensor::into_data);
+        let of_codebook = quantizer.codebook.val().grad(&gradients);
+        (data(x.grad(&gradients)), data(of_codebook))
+    };
+    let tracked = x.clone().require_grad();
+    let (of_x, of_codebook) = of(&all, &tracked);
+    assert!(of_x.is_some() && of_codebook.is_some());
+    assert_eq!(of(&all, &x), (None, of_codebook.clone()));
+    let frozen = all.clone().no_grad();
+    assert_eq!(of(&frozen, &tracked), (of_x, None));
+
+    let codebook = all.codebook.val().detach().cast(DType::F16);
+    let half = all
+        .config()
+        .try_init_from_codebook(codebook.clone())
+        .unwrap();
+    let single = all
+        .config()
+        .try_init_from_codebook(codebook.cast(DType::F32))
+        .unwrap();
+    let ((of_x, of_half), (of_x_too, of_single)) = (of(&half, &tracked), of(&single, &tracked));
+    assert_eq!(of_x, of_x_too);
+    let numbers = |data: Option<TensorData>| -> Vec<f32> { data.unwrap().iter().collect() };
+    for (half, single) in numbers(of_half).into_iter().zip(numbers(of_single)) {
+        assert!(
+            (half - single).abs() <= 1e-3 * single.abs() + 1e-6,
+            "{half}, {single}"
+        );
+    }
 }
 
 /// Trains many quantizers on the threads of a pool.

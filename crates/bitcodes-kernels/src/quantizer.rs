@@ -16,10 +16,11 @@ use crate::training::forward::Noise;
 /// A quantizer of vectors in the host's memory: it normalizes, encodes, decodes and reconstructs.
 ///
 /// It is made once, with all its tables, and is then called for one vector or for many. To encode up to 512
-/// vectors, or to decode fewer than 128 codes, it uses the calling thread alone and allocates nothing; the
-/// first vector that has to be searched for alone ([`JointEncoder`]) allocates what the others use again.
-/// Larger batches are shared among all threads if the feature `threads` is enabled. A vector's code does
-/// not depend on the others.
+/// vectors, or to decode fewer than 128 codes, it uses the calling thread alone and allocates nothing. (The
+/// first vector that needs the plain search, see [`JointEncoder`], allocates memory once, and later calls
+/// use it again.) Larger batches are shared among all threads if the feature `threads` is enabled. A
+/// vector's code does not depend on the others. Threads of a service need a clone each, which copies the
+/// tables.
 ///
 /// ```
 /// use bitcodes_kernels::{Codebook, Quantizer, Rows, joint::Normalization};

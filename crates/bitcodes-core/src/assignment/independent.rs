@@ -9,6 +9,7 @@ use bitcodes_kernels::Encoder;
 use bitcodes_kernels::layout::row_bytes;
 use burn::tensor::{DType, FloatDType, Int, Tensor, backend::Backend};
 
+use crate::backend::kernels;
 use crate::backend::known::has_values_in_host_memory;
 use crate::backend::lend::with_rows;
 use crate::codebook::{Codebook, Pairs};
@@ -16,7 +17,7 @@ use crate::graph::untracked;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
 use crate::precision::sigmoid;
-use crate::vectors::{floats_first, vectors_first};
+use crate::vectors::{along_axis_1, count, floats_first, vectors_first};
 use crate::{ConfigError, Initializer, Schedule};
 
 /// Settings of bits that are decided [independently](crate::Assignment::Independent).
@@ -112,15 +113,32 @@ pub(super) fn encode_packed<B: Backend, const N: usize>(
 ///
 /// The gradient passes straight through the bits. Returns the quantized vectors and the bits.
 pub(super) fn train<B: Backend, const N: usize>(
+    inputs: &Inputs<'_, B, N>,
     x: Tensor<B, N>,
     noise: Noise<B, N>,
     pairs: &Pairs<B>,
+    codebook: &Codebook<B>,
     temperature: f64,
 ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
+    let shape = x.dims();
     let logits = pairs.logits(x);
-    let noise = noise.into_tensor(logits.dims(), &logits.device());
-    let bits = straight_through(logits, noise, temperature);
-    let hard = bits.clone().detach().greater_elem(0.5).int();
+    let device = logits.device();
+    let (perturbed, by_kernel) = match noise.into_tensor(logits.dims(), &device) {
+        Some(noise) => {
+            let noise = noise.cast(FloatDType::from(logits.dtype()));
+            (logits + noise, None)
+        }
+        // The kernel rounds otherwise than the backend's product, and decides the bits of `encode`.
+        None => (logits, encode_packed(inputs, codebook)),
+    };
+    let hard = match by_kernel {
+        Some(packed) => {
+            let rows = [count(&inputs.x), codebook.num_bits()];
+            along_axis_1(kernels::bits(&packed, rows, &device), shape)
+        }
+        None => perturbed.clone().detach().greater_elem(0.0).int(),
+    };
+    let bits = straight_through(perturbed, hard.clone(), temperature);
     (pairs.decode(bits), hard)
 }
 
@@ -140,22 +158,16 @@ pub(super) fn train_by_kernel<B: Backend, const D: usize>(
     }
 }
 
-/// Computes bits that are hard forward and soft backward, as a float tensor of the logits' shape.
+/// Returns `hard` bits as floats, with the derivative of `sigmoid(perturbed / temperature)`, `perturbed`
+/// being the sums of logits and noise.
 ///
-/// Forward they are `logits + noise > 0`, exactly 0 or 1; backward they have the derivative of
-/// `sigmoid((logits + noise) / temperature)`. A NaN gives 0 and spreads as NaN from there, so that a
-/// diverged training shows.
+/// A NaN spreads from there, so that a diverged training shows.
 fn straight_through<B: Backend, const N: usize>(
-    logits: Tensor<B, N>,
-    noise: Option<Tensor<B, N>>,
+    perturbed: Tensor<B, N>,
+    hard: Tensor<B, N, Int>,
     temperature: f64,
 ) -> Tensor<B, N> {
-    let dtype: FloatDType = logits.dtype().into();
-    let perturbed = match noise {
-        Some(noise) => logits + noise.cast(dtype),
-        None => logits,
-    };
-    let hard = perturbed.clone().detach().greater_elem(0.0).float();
+    let dtype = FloatDType::from(perturbed.dtype());
     let soft = sigmoid(perturbed / temperature);
     // In this order the forward value is `hard` to the last bit: the added term is zero.
     hard.cast(dtype) + (soft.clone() - soft.detach())

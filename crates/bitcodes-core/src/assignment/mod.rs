@@ -320,7 +320,8 @@ impl Assignment {
     ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
         match self {
             Self::Independent(settings) => {
-                independent::train(x, noise, pairs, settings.temperature.value(step))
+                let temperature = settings.temperature.value(step);
+                independent::train(&inputs, x, noise, pairs, codebook, temperature)
             }
             Self::Joint(settings) => settings.train(inputs, x, noise, pairs, codebook),
         }
@@ -339,7 +340,7 @@ impl Assignment {
         match self {
             Self::Independent(_) => None,
             Self::Joint(settings) => {
-                settings.train_by_kernel(inputs, noise, valid, codebook, weights)
+                settings.train_with_losses(inputs, noise, valid, codebook, weights)
             }
         }
     }

@@ -21,7 +21,8 @@ pub(crate) trait Derivative<const N: usize>: Clone + Debug + Send + 'static {
     /// Computes the derivative of the sum of `upstream` times the value by `input`, in the shape of
     /// `input`. `upstream` has the shape of the value.
     ///
-    /// Burn holds the lock of the graph meanwhile: see `gradients` of [`bitcodes_kernels`].
+    /// It must not wait for one of rayon's threads: Burn holds the lock of the graph meanwhile, and a
+    /// waiting thread of rayon may take up another backward pass, which waits for that lock.
     fn derivative<B: Backend>(
         &self,
         input: Tensor<B, 2>,
@@ -34,7 +35,7 @@ pub(crate) trait Derivative<const N: usize>: Clone + Debug + Send + 'static {
 /// gradient that `derivative` computes.
 ///
 /// None of `others` may be a function of `input` in the graph. The backward pass keeps references
-/// to the tensors given, and nothing else. Returns `None` on a backend that is not known.
+/// to the tensors given, and `derivative`. Returns `None` on a backend that is not known.
 pub(crate) fn with_derivative<B: Backend, const N: usize>(
     input: Tensor<B, 2>,
     value: Tensor<B, N>,

@@ -52,7 +52,8 @@ pub struct Gradients {
 }
 
 impl Backward<'_> {
-    /// Computes the gradients with the best level of this processor.
+    /// Computes the gradients with the best level of this processor. On one of rayon's threads it uses
+    /// that thread alone, and elsewhere threads that do nothing else.
     ///
     /// # Panics
     ///

@@ -1,4 +1,8 @@
 //! Gradients of vectors that pass straight through quantization and normalization.
+//!
+//! On one of rayon's threads these functions use that thread alone, and elsewhere threads that do nothing
+//! else: an autodiff library may hold a lock while it calls them, and a thread of rayon that waits may take
+//! up work that needs this lock.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -144,7 +144,8 @@ struct PassTask<'a> {
     quantized: &'a mut [MaybeUninit<f32>],
 }
 
-/// Number of elements of the vectors of a tile. The second-level cache holds eight times as many.
+/// Number of elements of the vectors of a tile, and of its bits. The second-level cache holds eight times
+/// as many.
 const TILE_ELEMENTS: usize = 1 << 14;
 
 /// Number of features whose sums are kept in registers at a time.
@@ -218,7 +219,8 @@ impl Task for PassTask<'_> {
         };
         task.run();
         let mut sums = JointSums::zeros(features, num_bits);
-        let tile = (TILE_ELEMENTS / features).clamp(1, self.x.len().max(1));
+        let tile = TILE_ELEMENTS / features.max(num_bits);
+        let tile = tile.clamp(1, self.x.len().max(1));
         let mut decoded = vec![0.0; tile * features];
         let mut residuals = vec![0.0; tile * features];
         let mut weights = vec![0.0; tile * num_bits];

@@ -107,15 +107,22 @@ pub(super) fn decide_in_f64<B: Backend>(
     Tensor::from_data(TensorData::new(logits, shape), (&device, DType::F64))
 }
 
-/// Multiplies each of some vectors with each of some others.
+/// Multiplies each of some vectors with each of some others, and adds the terms of a product in order.
 fn products(vectors: &[f64], others: &[f64], features: usize) -> Vec<f64> {
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let count = others.len() / features;
+    let mut columns = vec![0.0; others.len()];
+    for (index, other) in others.chunks_exact(features).enumerate() {
+        let column = columns.iter_mut().skip(index).step_by(count);
+        column.zip(other).for_each(|(to, &element)| *to = element);
+    }
     let vectors = vectors.chunks_exact(features);
-    vectors
-        .flat_map(|vector| {
-            others
-                .chunks_exact(features)
-                .map(|other| dot(vector, other))
-        })
-        .collect()
+    let mut products = vec![0.0; vectors.len() * count];
+    // All products of a vector grow together, so that the inner loop is made of vector instructions.
+    for (sums, vector) in products.chunks_exact_mut(count).zip(vectors) {
+        for (&element, column) in vector.iter().zip(columns.chunks_exact(count)) {
+            let each = sums.iter_mut().zip(column);
+            each.for_each(|(sum, other)| *sum += element * other);
+        }
+    }
+    products
 }

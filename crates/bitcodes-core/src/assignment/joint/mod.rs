@@ -179,7 +179,7 @@ impl Joint {
 
     /// Does the same as [`train`](Self::train), and computes the losses, by a kernel, if there is one that
     /// takes these vectors.
-    pub(super) fn train_by_kernel<B: Backend, const N: usize>(
+    pub(super) fn train_with_losses<B: Backend, const N: usize>(
         &self,
         inputs: &Inputs<'_, B, N>,
         noise: &Noise<B, N>,

@@ -71,9 +71,19 @@ pub(super) fn train<B: Backend, const N: usize>(
     };
     let quantized = rows(pass.quantized, dims);
     let sums = &pass.sums;
+    let mut values = quantized.clone();
+    if !sums.squared_residuals.is_finite() {
+        // NaN where a vector is not finite, so that a diverged training shows, and 0 elsewhere.
+        let inputs = Inputs {
+            x: untracked(inputs.x.clone()),
+            ..*inputs
+        };
+        let z = floats_first(inputs.normalized());
+        values = values + (z.clone() - z);
+    }
 
-    // In the graph the vectors count as normalized. Their values are never read there, so that `x`
-    // stands for them.
+    // This node stands for the normalized vectors in the graph, but holds the values of `x`: only the
+    // derivatives below read them, and those normalize again.
     let normalized = match &normalization {
         Some((factor, _)) => {
             let values = untracked(x.clone());
@@ -81,12 +91,7 @@ pub(super) fn train<B: Backend, const N: usize>(
         }
         None => x,
     };
-    let output = with_derivative(
-        normalized.clone(),
-        quantized.clone(),
-        Vec::new(),
-        StraightThrough,
-    )?;
+    let output = with_derivative(normalized.clone(), values, Vec::new(), StraightThrough)?;
     let loss = match inputs.normalization.is_some() || weights.are_any() {
         false => None,
         true => {
@@ -97,12 +102,15 @@ pub(super) fn train<B: Backend, const N: usize>(
             let square = sums.squared_residuals / elements;
             let value = (weights.commitment + weights.codebook) * square + constant;
             let value = Tensor::<B, 1>::from_data([value as f32], (&device, DType::F32));
-            let commitment = Commitment {
-                normalization: normalization.clone(),
-                valid,
-                weight: (2.0 * weights.commitment / elements) as f32,
-            };
-            let mut loss = with_derivative(normalized, value, vec![quantized], commitment)?;
+            let mut loss = value;
+            if weights.commitment > 0.0 {
+                let commitment = Commitment {
+                    normalization: normalization.clone(),
+                    valid,
+                    weight: (2.0 * weights.commitment / elements) as f32,
+                };
+                loss = with_derivative(normalized, loss, vec![quantized], commitment)?;
+            }
             let mut add = |input: Tensor<B, 2>, gradient: Vec<f32>| {
                 let gradient = rows(gradient, input.dims());
                 let input = input.cast(FloatDType::F32);
