@@ -45,7 +45,7 @@ fn check<B: Backend>() {
         );
         let wanted = bytes(quantizer.encode(x.clone()));
         let alone = (0..VECTORS).step_by(7).map(|row| {
-            let bits = quantizer.encode(x.clone().slice([row..row + 1]));
+            let bits = quantizer.encode(x.clone().narrow(0, row, 1));
             (row, bytes(bits))
         });
         let row_bytes = BITS.div_ceil(8);
@@ -57,7 +57,8 @@ fn check<B: Backend>() {
             );
         }
         let parts = [0..1, 1..18, 18..600, 600..VECTORS];
-        let parts = parts.map(|rows| bytes(quantizer.encode(x.clone().slice([rows]))));
+        let parts =
+            parts.map(|rows| bytes(quantizer.encode(x.clone().narrow(0, rows.start, rows.len()))));
         assert_eq!(parts.concat(), wanted, "parts, {name}");
         let packed = quantizer.encode_packed(x.clone()).unwrap();
         assert_eq!(packed.as_bytes(), wanted, "packed, {name}");
@@ -86,9 +87,9 @@ fn check<B: Backend>() {
         }
         on_slices(&quantizer, &x, &wanted, &name);
         if matches!(quantizer.assignment(), Assignment::Joint(_)) {
-            let wide = x.clone().slice([0..200]).cast(DType::F64);
+            let wide = x.clone().narrow(0, 0, 200).cast(DType::F64);
             let wanted = bytes(quantizer.encode(wide.clone()));
-            let alone = (0..200).map(|row| quantizer.encode(wide.clone().slice([row..row + 1])));
+            let alone = (0..200).map(|row| quantizer.encode(wide.clone().narrow(0, row, 1)));
             assert_eq!(
                 alone.flat_map(bytes).collect::<Vec<_>>(),
                 wanted,
@@ -113,7 +114,7 @@ fn on_slices<B: Backend>(quantizer: &Bitcodes<B>, x: &Tensor<B, 2>, wanted: &[u8
     assert_eq!(codes, wanted, "slices one by one, {name}");
     let mut again = vec![0.0; values.len()];
     slices.reconstruct(&codes, &mut again);
-    let packed = PackedCodes::from_bytes(&[VECTORS], BITS, codes).unwrap();
+    let packed = PackedCodes::from_bytes([VECTORS], BITS, codes).unwrap();
     let tensor: Tensor<B, 2> = quantizer.reconstruct_packed(&packed);
     for (found, wanted) in again.iter().zip(tensor.into_data().iter::<f32>()) {
         assert!((found - wanted).abs() < 1e-5, "{found}, {wanted}, {name}");

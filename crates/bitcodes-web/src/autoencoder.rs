@@ -72,7 +72,7 @@ impl Autoencoder {
         let (model, dims) = (self.model.clone(), [0, self.tokens()]);
         Ok(code_words(async move {
             match is_empty(&images) {
-                true => PackedCodes::from_bytes(&dims, model.quantizer.num_bits(), [].into()),
+                true => PackedCodes::from_bytes(dims, model.quantizer.num_bits(), [].into()),
                 false => model.encode_packed_async(images).await,
             }
         }))
