@@ -42,6 +42,30 @@ pub(crate) fn floats_first<B: Backend, const N: usize>(tensor: Tensor<B, N>) -> 
     }
 }
 
+/// Hands vectors to `read` as rows, in order and in parts: a map is copied part by part, so that the copy
+/// takes little memory. Rows are one part.
+pub(crate) fn in_rows<B: Backend, const N: usize>(
+    x: Tensor<B, N>,
+    mut read: impl FnMut(Tensor<B, 2>),
+) {
+    /// Number of elements of a part: more vectors than the kernels' threads share.
+    const ELEMENTS: usize = 1 << 20;
+    let dims = x.dims();
+    if are_rows::<N>() {
+        return read(as_rows(x));
+    }
+    let (batch, features, positions) = (dims[0], dims[1], dims[N - 1]);
+    let vectors = (ELEMENTS / features).max(1);
+    let maps = (vectors / positions).max(1);
+    for first in (0..batch).step_by(maps) {
+        let some = x.clone().narrow(0, first, maps.min(batch - first));
+        for first in (0..positions).step_by(vectors) {
+            let count = vectors.min(positions - first);
+            read(vectors_first(some.clone().narrow(N - 1, first, count)));
+        }
+    }
+}
+
 /// Does the same as [`floats_first`] for integers.
 pub(crate) fn integers_first<B: Backend, const N: usize>(
     tensor: Tensor<B, N, Int>,

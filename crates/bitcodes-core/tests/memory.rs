@@ -71,9 +71,9 @@ fn the_entropy_loss_takes_less_than_twice_the_memory_of_its_logits() {
     }
 }
 
-/// A copy of the map, transposed to rows, would take as many bytes as the map.
+/// A copy of the whole map, transposed to rows, would take as many bytes as the map.
 #[test]
-fn encoding_a_channel_first_map_does_not_copy_the_map() {
+fn encoding_a_channel_first_map_copies_parts_of_the_map() {
     const FEATURES: usize = 256;
     const POSITIONS: usize = 64 * 64;
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,9 +9,9 @@ use crate::decode::Decoder;
 use crate::encode::Encoder;
 use crate::joint::{EncodeTask, JointEncoder, Normalization, Tile};
 use crate::layout::row_bytes;
+use crate::noise::Noise;
 use crate::rows::Rows;
 use crate::tasks::{PART_VECTORS, Task, add_elements, run_in_parts};
-use crate::training::forward::Noise;
 
 /// A quantizer of vectors in the host's memory: it normalizes, encodes, decodes and reconstructs.
 ///

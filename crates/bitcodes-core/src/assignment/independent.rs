@@ -2,7 +2,6 @@
 //!
 //! Kernels decide the bits of f32 vectors in host memory. Tensor operations handle all other tensors.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use bitcodes_kernels::Encoder;
@@ -17,7 +16,7 @@ use crate::graph::untracked;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
 use crate::precision::sigmoid;
-use crate::vectors::{along_axis_1, count, floats_first, vectors_first};
+use crate::vectors::{along_axis_1, count, in_rows, vectors_first};
 use crate::{ConfigError, Initializer, Schedule};
 
 /// Settings of bits that are decided [independently](crate::Assignment::Independent).
@@ -100,12 +99,19 @@ pub(super) fn encode_packed<B: Backend, const N: usize>(
         x: untracked(inputs.x.clone()),
         ..*inputs
     };
-    let x = inputs.normalized();
-    Some(with_rows(&floats_first(x), |x| {
-        let mut packed = vec![0; x.len() * row_bytes(encoder.num_bits())];
-        encoder.encode(x, &mut packed);
-        packed
-    }))
+    let mut packed = Vec::new();
+    in_rows(inputs.x, |x| {
+        let part = Inputs {
+            x,
+            normalization: inputs.normalization,
+        };
+        with_rows(&part.normalized(), |x| {
+            let start = packed.len();
+            packed.resize(start + x.len() * row_bytes(encoder.num_bits()), 0);
+            encoder.encode(x, &mut packed[start..]);
+        });
+    });
+    Some(packed)
 }
 
 /// Quantizes `x` with noise. If the noise is logistic with a scale of 1, bit `p` is 1 with

@@ -3,6 +3,7 @@
 //! This file holds the only matches of this crate on the method, one in each function; a method's
 //! file knows nothing of the other method.
 
+mod decide;
 mod independent;
 mod joint;
 mod json;
@@ -14,19 +15,17 @@ use alloc::vec::Vec;
 
 use bitcodes_kernels::joint::Normalization as OfKernels;
 use bitcodes_kernels::{Codebook as Slice, Quantizer};
-use burn::tensor::{Bool, FloatDType, Int, Tensor, backend::Backend};
+use burn::tensor::{Bool, Int, Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 pub use self::independent::Independent;
 pub use self::joint::Joint;
 use self::json::Settings;
-use crate::backend::kernels;
 use crate::codebook::{Codebook, Pairs};
 use crate::init::{self, Sample};
 use crate::losses::Weights;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
-use crate::vectors::{along_axis_1, count};
 use crate::{BitcodesOutput, ConfigError};
 
 /// A method of deciding and training bits, with its settings.
@@ -238,44 +237,6 @@ impl Assignment {
             Self::Independent(_) => independent::encode_packed(inputs, codebook),
             Self::Joint(settings) => settings.encode_packed(inputs, codebook),
         }
-    }
-
-    /// Returns the bits of vectors without noise, `[vectors, num_bits]`.
-    pub(crate) fn encode<B: Backend, const N: usize>(
-        &self,
-        inputs: Inputs<'_, B, N>,
-        codebook: &Codebook<B>,
-    ) -> Tensor<B, 2, Int> {
-        let (shape, device) = ([count(&inputs.x), codebook.num_bits()], inputs.x.device());
-        match self.encode_packed(&inputs, codebook) {
-            Some(packed) => kernels::bits(&packed, shape, &device),
-            None => self.logits(inputs, codebook).greater_elem(0.0).int(),
-        }
-    }
-
-    /// Returns the quantized vectors in the type that is computed in, and their bits along axis 1,
-    /// without noise.
-    pub(crate) fn quantize<B: Backend, const N: usize>(
-        &self,
-        inputs: Inputs<'_, B, N>,
-        codebook: &Codebook<B>,
-    ) -> (Tensor<B, N>, Tensor<B, N, Int>) {
-        let (shape, device) = (inputs.x.dims(), inputs.x.device());
-        let dtype = FloatDType::from(inputs.x.dtype());
-        let vectors = count(&inputs.x);
-        let Some(packed) = self.encode_packed(&inputs, codebook) else {
-            let logits = self.logits(inputs, codebook);
-            let bits = along_axis_1(logits.greater_elem(0.0).int(), shape);
-            return (codebook.decode(bits.clone()).cast(dtype), bits);
-        };
-        let bits = kernels::bits(&packed, [vectors, codebook.num_bits()], &device);
-        let bits = along_axis_1(bits, shape);
-        let features = codebook.rows.dims()[1];
-        let quantized = match kernels::decode_packed(&packed, [vectors, features], &codebook.rows) {
-            Some(quantized) => along_axis_1(quantized, shape),
-            None => codebook.decode(bits.clone()),
-        };
-        (quantized.cast(dtype), bits)
     }
 
     /// Makes a quantizer of slices that decides bits by this method.

@@ -2,7 +2,7 @@
 //!
 //! On a GPU the codebook is multiplied from the left, `delta [num_bits, features]` with
 //! `x [batch, features, positions]`, so that neither the map nor the output is transposed. Kernels
-//! on the CPU take a copy of the map as rows.
+//! on the CPU take the map as rows, of which they copy a part at a time, and all in training.
 
 use burn::tensor::{BasicOps, Bool, FloatDType, Int, Tensor, backend::Backend};
 

@@ -23,10 +23,10 @@ pub(crate) use self::tile::Tile;
 use crate::codebook::Codebook;
 use crate::layout::row_bytes;
 use crate::level::Level;
+use crate::noise::Noise;
 use crate::product::{Panels, StoreRows};
 use crate::rows::Rows;
 use crate::tasks::{PART_VECTORS, Task, run_in_parts};
-use crate::training::forward::Noise;
 
 /// Number of registers of vectors that are multiplied with a codebook at a time.
 const REGISTERS: usize = 2;

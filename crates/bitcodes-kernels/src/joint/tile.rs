@@ -13,9 +13,9 @@ use super::search::{Problem, Scratch};
 use super::tables::{bits_of_word, words};
 use super::{JointEncoder, REGISTERS};
 use crate::look_up::{LookUp, WithLookUp};
+use crate::noise::{Noise, add_logistic};
 use crate::product::{Panels, StoreRows};
 use crate::rows::Rows;
-use crate::training::forward::{Noise, add_logistic};
 
 /// Number of vectors for which noise is drawn at a time. Tiles of every level divide it, so that all
 /// levels draw the same noise.

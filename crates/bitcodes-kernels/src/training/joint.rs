@@ -10,10 +10,10 @@ use crate::decode::Decoder;
 use crate::joint::{EncodeTask, JointEncoder, Normalization};
 use crate::layout::row_bytes;
 use crate::memory::filled_by;
+use crate::noise::Noise;
 use crate::product::{AddToRows, ColumnVectors, Panels};
 use crate::rows::Rows;
 use crate::tasks::{Task, add_elements, run_in_parts};
-use crate::training::forward::Noise;
 
 /// Vectors that are trained with joint bits.
 #[derive(Debug, Clone, Copy)]

@@ -15,7 +15,7 @@ use crate::codebook::Codebook;
 use crate::graph::untracked;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
-use crate::vectors::{floats_first, vectors_first};
+use crate::vectors::{floats_first, in_rows, vectors_first};
 
 /// Bits that a kernel decided.
 pub(super) struct Decided {
@@ -38,9 +38,7 @@ pub(super) fn decide<B: Backend, const N: usize>(
     if !has_values_in_host_memory::<B>() || inputs.x.dtype() != DType::F32 {
         return None;
     }
-    let normalization = inputs.normalization.map(|of| of.values());
-    let normalization = normalization.as_ref().map(of_kernels);
-    let encoder = codebook.lend(|codebook| JointEncoder::new(codebook, normalization, beam));
+    let encoder = encoder(inputs, codebook, beam);
     let rows = floats_first(untracked(inputs.x.clone()));
     Some(with_vectors(&rows, noise, |x, noise| {
         let mut packed = vec![0; x.len() * row_bytes(encoder.num_bits())];
@@ -54,6 +52,37 @@ pub(super) fn decide<B: Backend, const N: usize>(
         }
         Decided { packed, logits }
     }))
+}
+
+/// Decides bits as [`decide`] does, without noise, and packs them.
+pub(super) fn encode_packed<B: Backend, const N: usize>(
+    inputs: &Inputs<'_, B, N>,
+    codebook: &Codebook<B>,
+    beam: usize,
+) -> Option<Vec<u8>> {
+    if !has_values_in_host_memory::<B>() || inputs.x.dtype() != DType::F32 {
+        return None;
+    }
+    let encoder = encoder(inputs, codebook, beam);
+    let mut packed = Vec::new();
+    in_rows(untracked(inputs.x.clone()), |x| {
+        with_rows(&x, |x| {
+            let start = packed.len();
+            packed.resize(start + x.len() * row_bytes(encoder.num_bits()), 0);
+            encoder.encode(x, OfKernels::None, &mut packed[start..]);
+        });
+    });
+    Some(packed)
+}
+
+fn encoder<B: Backend, const N: usize>(
+    inputs: &Inputs<'_, B, N>,
+    codebook: &Codebook<B>,
+    beam: usize,
+) -> JointEncoder {
+    let normalization = inputs.normalization.map(|of| of.values());
+    let normalization = normalization.as_ref().map(of_kernels);
+    codebook.lend(|codebook| JointEncoder::new(codebook, normalization, beam))
 }
 
 /// Lends vectors `[vectors, features]` in host memory, and noise for their logits.

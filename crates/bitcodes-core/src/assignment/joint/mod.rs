@@ -113,8 +113,7 @@ impl Joint {
         inputs: &Inputs<'_, B, N>,
         codebook: &Codebook<B>,
     ) -> Option<Vec<u8>> {
-        let decided = host::decide(inputs, &Noise::None, codebook, self.beam, false)?;
-        Some(decided.packed)
+        host::encode_packed(inputs, codebook, self.beam)
     }
 
     /// Returns the logits that decide the bits of normalized vectors, noise included.

@@ -196,15 +196,14 @@ mod tests {
                 let squares = squares(h.clone());
                 let beside: Tensor<Flex, 2> = along(squares.clone());
                 let x = random([vectors, 6]) * 2.0;
-                let products = x.matmul(h.clone().transpose());
+                let products = x.clone().matmul(h.clone().transpose());
                 let alone = products.clone() / beside.clone();
                 let coupling = gram.clone() / beside;
                 for noise in [None, Some(random([vectors, num_bits]))] {
                     for beam in [1, 2, 8] {
-                        let (products, gram) = (products.clone(), gram.clone());
-                        let [products, gram] = [products, gram].map(|it| it.cast(DType::F64));
+                        let [x, h] = [&x, &h].map(|it| it.clone().cast(DType::F64));
                         let given = noise.clone().map(|noise| noise.cast(DType::F64));
-                        let host = host::decide_in_f64(products, given, gram, beam).cast(dtype);
+                        let host = host::decide_in_f64(x, given, h, beam).cast(dtype);
                         let (squares, coupling) = (squares.clone(), coupling.clone());
                         let noise = noise.clone();
                         let tensors =
