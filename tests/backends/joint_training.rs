@@ -309,9 +309,9 @@ fn training_learns_the_normalization_and_the_codebook<B: Backend>(device: &B::De
     let of_x = (x.clone() - shift.inner()) / 6.0;
     let error = (quantizer.quantize(x) - of_x).powi_scalar(2).mean();
     // There are 2 bits for each of 3 independent features, whose variance is 1/4. Of a normal
-    // distribution one bit leaves at best 0.36 of the variance, and two bits leave 0.12.
+    // distribution no code leaves less than 1/16 of it on average; one bit leaves at best 0.36.
     let error = floats(error)[0] / 0.25;
-    assert!((0.09..0.33).contains(&error), "{error} of the variance");
+    assert!((0.05..0.33).contains(&error), "{error} of the variance");
 }
 
 /// The test has 3 maps of 4 by 5 positions, some of which are padding.

@@ -22,7 +22,7 @@ use crate::codebook::Codebook;
 use crate::graph::untracked;
 use crate::losses::Weights;
 use crate::noise::Noise;
-use crate::normalization::{Inputs, MEAN_VECTORS};
+use crate::normalization::{Inputs, MEAN_VECTORS, Normalization};
 use crate::vectors::{along_axis_1, floats_first, vectors_first};
 
 /// Computes the output along axis 1, its bits and the loss, if there is one. Returns `None` unless
@@ -66,10 +66,8 @@ pub(super) fn train<B: Backend, const N: usize>(
         pass.run()
     });
     let bits = kernels::bits(&pass.packed, [dims[0], encoder.num_bits()], &device);
-    let rows = |elements: Vec<f32>, dims: [usize; 2]| -> Tensor<B, 2> {
-        Tensor::from_data(TensorData::new(elements, dims), (&device, DType::F32))
-    };
-    let quantized = rows(pass.quantized, dims);
+    let quantized = TensorData::new(pass.quantized, dims);
+    let quantized = Tensor::<B, 2>::from_data(quantized, (&device, DType::F32));
     let sums = &pass.sums;
     let mut values = quantized.clone();
     if !sums.squared_residuals.is_finite() {
@@ -92,56 +90,89 @@ pub(super) fn train<B: Backend, const N: usize>(
         None => x,
     };
     let output = with_derivative(normalized.clone(), values, Vec::new(), StraightThrough)?;
-    let loss = match inputs.normalization.is_some() || weights.are_any() {
-        false => None,
+    let has_loss = inputs.normalization.is_some() || weights.are_any();
+    let loss = match has_loss {
         true => {
-            let elements = (sums.vectors.max(1) * dims[1]) as f64;
-            let (constant, of_codebook) = codebook.lend(|codebook| {
-                codebook_gradient(codebook, sums, weights.codebook, normalization.is_some())
-            });
-            let square = sums.squared_residuals / elements;
-            let value = (weights.commitment + weights.codebook) * square + constant;
-            let value = Tensor::<B, 1>::from_data([value as f32], (&device, DType::F32));
-            let mut loss = value;
-            if weights.commitment > 0.0 {
-                let commitment = Commitment {
-                    normalization: normalization.clone(),
-                    valid,
-                    weight: (2.0 * weights.commitment / elements) as f32,
-                };
-                loss = with_derivative(normalized, loss, vec![quantized], commitment)?;
-            }
-            let mut add = |input: Tensor<B, 2>, gradient: Vec<f32>| {
-                let gradient = rows(gradient, input.dims());
-                let input = input.cast(FloatDType::F32);
-                let zero = loss.zeros_like();
-                let more = with_derivative(input, zero, vec![gradient], Constant)?;
-                loss = loss.clone() + more;
-                Some(())
+            let losses = Losses {
+                sums,
+                weights,
+                codebook,
+                normalization: inputs.normalization,
             };
-            if weights.codebook > 0.0 {
-                add(codebook.rows.clone(), of_codebook)?;
-            }
-            if let Some(normalization) = inputs.normalization {
-                let (of_center, of_log_scale) = normalization.following_gradients(
-                    sums.vectors,
-                    &sums.normalized,
-                    sums.squared_normalized,
-                );
-                add(normalization.center.val().unsqueeze(), of_center)?;
-                add(
-                    normalization.log_scale.val().unsqueeze(),
-                    vec![of_log_scale],
-                )?;
-            }
-            Some(loss)
+            let elements = losses.elements();
+            let commitment = Commitment {
+                normalization: normalization.clone(),
+                valid,
+                weight: (2.0 * weights.commitment / elements) as f32,
+            };
+            Some(losses.sum(normalized, quantized, commitment)?)
         }
+        false => None,
     };
     Some(BitcodesOutput {
         quantized: along_axis_1(output, shape),
         bits: along_axis_1(bits, shape),
         loss,
     })
+}
+
+/// The losses of an output, and all that their gradients are made of.
+struct Losses<'a, B: Backend> {
+    sums: &'a JointSums,
+    weights: Weights,
+    codebook: &'a Codebook<B>,
+    normalization: Option<&'a Normalization<B>>,
+}
+
+impl<B: Backend> Losses<'_, B> {
+    /// Returns the number of elements of the vectors that count.
+    fn elements(&self) -> f64 {
+        (self.sums.vectors.max(1) * self.sums.residuals.len()) as f64
+    }
+
+    /// Computes the sum of the losses `[1]`, a function of the normalized vectors by the commitment loss
+    /// and of each parameter.
+    fn sum(
+        &self,
+        normalized: Tensor<B, 2>,
+        quantized: Tensor<B, 2>,
+        commitment: Commitment,
+    ) -> Option<Tensor<B, 1>> {
+        let (sums, weights, device) = (self.sums, self.weights, normalized.device());
+        let holds_mid = self.normalization.is_some();
+        let (constant, of_codebook) = self
+            .codebook
+            .lend(|codebook| codebook_gradient(codebook, sums, weights.codebook, holds_mid));
+        let square = sums.squared_residuals / self.elements();
+        let value = (weights.commitment + weights.codebook) * square + constant;
+        let mut loss = Tensor::<B, 1>::from_data([value as f32], (&device, DType::F32));
+        if weights.commitment > 0.0 {
+            loss = with_derivative(normalized, loss, vec![quantized], commitment)?;
+        }
+        let mut parameters = Vec::new();
+        if weights.codebook > 0.0 {
+            parameters.push((self.codebook.rows.clone(), of_codebook));
+        }
+        if let Some(normalization) = self.normalization {
+            let (of_center, of_log_scale) = normalization.following_gradients(
+                sums.vectors,
+                &sums.normalized,
+                sums.squared_normalized,
+            );
+            parameters.push((normalization.center.val().unsqueeze(), of_center));
+            parameters.push((
+                normalization.log_scale.val().unsqueeze(),
+                vec![of_log_scale],
+            ));
+        }
+        for (parameter, gradient) in parameters {
+            let gradient = TensorData::new(gradient, parameter.dims());
+            let gradient = Tensor::from_data(gradient, (&device, DType::F32));
+            let (parameter, zero) = (parameter.cast(FloatDType::F32), loss.zeros_like());
+            loss = loss + with_derivative(parameter, zero, vec![gradient], Constant)?;
+        }
+        Some(loss)
+    }
 }
 
 /// Computes the weighted loss of constant bits, and the gradient of the codebook's losses, `[2 *
