@@ -196,7 +196,8 @@ fn bench<B: Backend>(args: &Args, name: &str, device: &B::Device) -> Result<(), 
         packed.check(&bitcodes, x.clone())?;
         if let Some(folder) = &args.save {
             let name = format!("{vectors}x{features}x{num_bits}-{}", value_name(method));
-            packed.save(&bitcodes, &folder.join(name))?;
+            let saved = packed.save(&bitcodes, &folder.join(name));
+            saved.map_err(|error| format!("{}: {error}", folder.display()))?;
         }
         let mut add = |key: &str, value: f64| row[key] = json!(value);
         add("encode_packed_ms", timer.median_ms(|| packed.encode())?);

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use bitcodes_core::kernels::{Quantizer, Rows, layout::row_bytes};
-use bitcodes_core::{Bitcodes, CodesError, PackedCodes};
+use bitcodes_core::{Bitcodes, CodesError, Normalization, PackedCodes};
 use burn::tensor::{Tensor, backend::Backend};
 
 /// The quantizer on slices, with the vectors to encode and memory for the results.
@@ -67,7 +67,7 @@ impl Packed {
         let mut x = self.x.clone();
         if let Some(normalization) = &bitcodes.normalization {
             let scale: f32 = values(normalization.log_scale.val()).iter().sum();
-            let factor = 0.5 * (-scale).exp();
+            let factor = Normalization::<B>::DEVIATION as f32 * (-scale).exp();
             let center = values(normalization.center.val());
             for row in x.chunks_mut(center.len()) {
                 let each = row.iter_mut().zip(&center);

@@ -6,6 +6,8 @@ use bitcodes_core::{Assignment, Bitcodes, BitcodesConfig, Independent, Joint, Pa
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::tensor::{DType, Distribution, Int, Tensor, TensorData, backend::Backend};
 
+use crate::gradients::numbers;
+
 const FEATURES: usize = 23;
 const BITS: usize = 37;
 /// More than two parts of the kernels.
@@ -142,10 +144,16 @@ fn training_without_noise_has_the_bits_of_encode() {
         let codebook = TensorData::new(codebook, [18, features]);
         let quantizer = config.try_init_from_codebook(Tensor::<B, 2>::from_data(codebook, &device));
         let quantizer = quantizer.unwrap();
-        for [large, small] in [[1, 16], [17, 3], [2, 9]] {
-            let mut x = vec![0.0; features];
-            (x[0], x[large], x[features - 1], x[small]) = (1e8, 1.0, 1.0, -1e8);
-            let x = TensorData::new(x.repeat(vectors), [vectors, features]);
+        for seed in 0..30 {
+            // The logits are sums of a vector's elements that are 0 but for rounding.
+            let mut x: Vec<f32> = Vec::new();
+            for vector in 0..vectors as u64 {
+                let row = numbers(features, 1000 * seed + vector);
+                x.extend(row.iter().map(|&element| element as f32));
+                let sum: f32 = x[x.len() - features..x.len() - 1].iter().sum();
+                *x.last_mut().unwrap() = -sum;
+            }
+            let x = TensorData::new(x, [vectors, features]);
             let x = Tensor::<B, 2>::from_data(x, &device);
             let wanted = bytes(quantizer.encode(x.clone()));
             assert_eq!(

@@ -3,6 +3,9 @@
 //!
 //! The same functions take tensors of bits, whose axis 1 has `num_bits` elements.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use burn::tensor::{BasicOps, Bool, Int, Tensor, backend::Backend};
 
 use crate::backend::lend::{reshaped_floats, reshaped_integers};
@@ -42,28 +45,39 @@ pub(crate) fn floats_first<B: Backend, const N: usize>(tensor: Tensor<B, N>) -> 
     }
 }
 
-/// Hands vectors to `read` as rows, in order and in parts: a map is copied part by part, so that the copy
-/// takes little memory. Rows are one part.
-pub(crate) fn in_rows<B: Backend, const N: usize>(
+/// Encodes vectors to rows of `row_bytes` bytes. Takes a function that encodes the vectors
+/// `[vectors, features]` of a part.
+///
+/// A map is copied to rows part by part, so that the copy takes little memory. Rows are one part.
+pub(crate) fn encode_in_parts<B: Backend, const N: usize>(
     x: Tensor<B, N>,
-    mut read: impl FnMut(Tensor<B, 2>),
-) {
-    /// Number of elements of a part: more vectors than the kernels' threads share.
+    row_bytes: usize,
+    mut encode: impl FnMut(Tensor<B, 2>, &mut [u8]),
+) -> Vec<u8> {
+    /// Number of elements of a part, 4 MB of them: enough vectors for several threads.
     const ELEMENTS: usize = 1 << 20;
     let dims = x.dims();
+    let mut packed = vec![0; count(&x) * row_bytes];
     if are_rows::<N>() {
-        return read(as_rows(x));
+        encode(as_rows(x), &mut packed);
+        return packed;
     }
+    let mut rest = &mut packed[..];
     let (batch, features, positions) = (dims[0], dims[1], dims[N - 1]);
     let vectors = (ELEMENTS / features).max(1);
     let maps = (vectors / positions).max(1);
     for first in (0..batch).step_by(maps) {
         let some = x.clone().narrow(0, first, maps.min(batch - first));
         for first in (0..positions).step_by(vectors) {
-            let count = vectors.min(positions - first);
-            read(vectors_first(some.clone().narrow(N - 1, first, count)));
+            let part = some
+                .clone()
+                .narrow(N - 1, first, vectors.min(positions - first));
+            let (here, after) = rest.split_at_mut(count(&part) * row_bytes);
+            encode(vectors_first(part), here);
+            rest = after;
         }
     }
+    packed
 }
 
 /// Does the same as [`floats_first`] for integers.

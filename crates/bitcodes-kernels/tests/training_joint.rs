@@ -29,7 +29,8 @@ fn normalization(center: &[f32]) -> Option<Normalization<'_>> {
 fn assert_near(found: &[f32], wanted: &[f64], terms: f64, what: &str) {
     assert_eq!(found.len(), wanted.len());
     for (at, (&found, wanted)) in found.iter().zip(wanted).enumerate() {
-        // The terms are below 4 in size.
+        // The terms are below 4 in size. If their signs vary, so do those of the roundings, and both add
+        // up as the root of the number of terms: to 4 units of rounding a term, of which this is 8 times.
         let bound = 4.0 * f64::from(f32::EPSILON) * 4.0 * terms;
         assert!(
             (f64::from(found) - wanted).abs() <= bound,

@@ -16,7 +16,7 @@ use crate::graph::untracked;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
 use crate::precision::sigmoid;
-use crate::vectors::{along_axis_1, count, in_rows, vectors_first};
+use crate::vectors::{along_axis_1, count, encode_in_parts, vectors_first};
 use crate::{ConfigError, Initializer, Schedule};
 
 /// Settings of bits that are decided [independently](crate::Assignment::Independent).
@@ -95,23 +95,14 @@ pub(super) fn encode_packed<B: Backend, const N: usize>(
         return None;
     }
     let encoder = codebook.lend(Encoder::new);
-    let inputs = Inputs {
-        x: untracked(inputs.x.clone()),
-        ..*inputs
-    };
-    let mut packed = Vec::new();
-    in_rows(inputs.x, |x| {
+    let (x, bytes) = (untracked(inputs.x.clone()), row_bytes(encoder.num_bits()));
+    Some(encode_in_parts(x, bytes, |x, packed| {
         let part = Inputs {
             x,
             normalization: inputs.normalization,
         };
-        with_rows(&part.normalized(), |x| {
-            let start = packed.len();
-            packed.resize(start + x.len() * row_bytes(encoder.num_bits()), 0);
-            encoder.encode(x, &mut packed[start..]);
-        });
-    });
-    Some(packed)
+        with_rows(&part.normalized(), |x| encoder.encode(x, packed));
+    }))
 }
 
 /// Quantizes `x` with noise. If the noise is logistic with a scale of 1, bit `p` is 1 with

@@ -107,12 +107,8 @@ pub(super) fn encode_with_noise<B: Backend, const D: usize>(
                 seed: seed(),
                 scale: scale as f32,
             }),
-            Noise::Given(noise) => super::lend::with_rows(&noise, |noise| match noise.as_slice() {
-                Some(noise) => encode(OfKernels::Given(noise)),
-                None => {
-                    let noise: Vec<f32> = noise.iter().flatten().copied().collect();
-                    encode(OfKernels::Given(&noise))
-                }
+            Noise::Given(noise) => super::lend::with_rows(&noise, |noise| {
+                encode(OfKernels::Given(&super::lend::adjacent(noise)))
             }),
         }
     })

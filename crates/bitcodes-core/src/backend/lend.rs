@@ -1,5 +1,6 @@
 //! Tensors in the host's memory, whose elements are lent to kernels without a copy.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::any::Any;
 
@@ -99,25 +100,11 @@ pub(crate) fn with_rows<B: Backend, const D: usize, R>(
     once(Rows::new(&copy, vectors.dims()[D - 1])).expect("it was not lent")
 }
 
-/// The elements of rows, one row after the other.
-pub(crate) enum Adjacent<'a> {
-    Lent(&'a [f32]),
-    Copied(Vec<f32>),
-}
-
-impl<'a> Adjacent<'a> {
-    pub fn of(rows: Rows<'a>) -> Self {
-        match rows.as_slice() {
-            Some(elements) => Self::Lent(elements),
-            None => Self::Copied(rows.iter().flatten().copied().collect()),
-        }
-    }
-
-    pub fn elements(&self) -> &[f32] {
-        match self {
-            Self::Lent(elements) => elements,
-            Self::Copied(elements) => elements,
-        }
+/// Returns the elements of rows, one row after the other: a copy if the rows lie apart.
+pub(crate) fn adjacent(rows: Rows<'_>) -> Cow<'_, [f32]> {
+    match rows.as_slice() {
+        Some(elements) => Cow::Borrowed(elements),
+        None => Cow::Owned(rows.iter().flatten().copied().collect()),
     }
 }
 

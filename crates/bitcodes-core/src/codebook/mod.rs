@@ -8,7 +8,7 @@ use burn::tensor::{DType, FloatDType, Int, Tensor, backend::Backend};
 pub(crate) use self::product::product;
 use crate::backend::kernels;
 use crate::backend::known::Known;
-use crate::backend::lend::{Adjacent, with_rows};
+use crate::backend::lend::{adjacent, with_rows};
 use crate::graph::untracked;
 use crate::precision::working;
 use crate::vectors::{along, along_axis_1, integers_first};
@@ -46,7 +46,7 @@ impl<B: Backend> Codebook<B> {
         let rows = untracked(self.rows.clone()).cast(FloatDType::F32);
         with_rows(&rows, |rows| {
             let features = rows.features();
-            read(Slice::new(Adjacent::of(rows).elements(), features))
+            read(Slice::new(&adjacent(rows), features))
         })
     }
 

@@ -51,7 +51,7 @@ pub struct Normalization<'a> {
 ///
 /// A beam of 1, 2, 4, 8, 16 or 32 (in a browser, of 8) is searched with a vector in each lane of a
 /// register, if no more than 1024 pairs differ. Otherwise each vector is searched alone, in plain
-/// loops, which takes about twenty times as long. So are vectors whose products overflow or are NaN,
+/// loops, which takes more than ten times as long. So are vectors whose products overflow or are NaN,
 /// and those for which two candidates cost the same after rounding, as with one feature and 16 bits.
 /// A pair of equal vectors has the logit 0, also for a vector that is NaN.
 #[derive(Debug, Clone)]

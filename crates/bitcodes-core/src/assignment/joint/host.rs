@@ -10,12 +10,12 @@ use burn::tensor::{DType, FloatDType, Tensor, TensorData, backend::Backend};
 
 use crate::backend::kernels::seed;
 use crate::backend::known::has_values_in_host_memory;
-use crate::backend::lend::{Adjacent, with_rows};
+use crate::backend::lend::{adjacent, with_rows};
 use crate::codebook::Codebook;
 use crate::graph::untracked;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
-use crate::vectors::{floats_first, in_rows, vectors_first};
+use crate::vectors::{encode_in_parts, floats_first, vectors_first};
 
 /// Bits that a kernel decided.
 pub(super) struct Decided {
@@ -64,15 +64,10 @@ pub(super) fn encode_packed<B: Backend, const N: usize>(
         return None;
     }
     let encoder = encoder(inputs, codebook, beam);
-    let mut packed = Vec::new();
-    in_rows(untracked(inputs.x.clone()), |x| {
-        with_rows(&x, |x| {
-            let start = packed.len();
-            packed.resize(start + x.len() * row_bytes(encoder.num_bits()), 0);
-            encoder.encode(x, OfKernels::None, &mut packed[start..]);
-        });
-    });
-    Some(packed)
+    let (x, bytes) = (untracked(inputs.x.clone()), row_bytes(encoder.num_bits()));
+    Some(encode_in_parts(x, bytes, |x, packed| {
+        with_rows(&x, |x| encoder.encode(x, OfKernels::None, packed));
+    }))
 }
 
 fn encoder<B: Backend, const N: usize>(
@@ -99,10 +94,7 @@ pub(super) fn with_vectors<B: Backend, const N: usize, R>(
         }
         Noise::Given(noise) => {
             let noise = vectors_first(untracked(noise.clone())).cast(FloatDType::F32);
-            with_rows(&noise, |noise| {
-                let noise = Adjacent::of(noise);
-                read(x, OfKernels::Given(noise.elements()))
-            })
+            with_rows(&noise, |noise| read(x, OfKernels::Given(&adjacent(noise))))
         }
     })
 }
