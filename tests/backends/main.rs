@@ -23,3 +23,4 @@ mod properties;
 mod records;
 mod sampling;
 mod units;
+mod unquantized;

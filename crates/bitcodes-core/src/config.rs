@@ -39,12 +39,13 @@ pub struct BitcodesConfig {
     /// [`Normalization`](crate::Normalization). Default: true; the reference's: false
     pub normalize: bool,
     /// Factor of the noise of training: 1 draws each independent bit as 1 with probability
-    /// `sigmoid(logit)`, 0 makes training deterministic. For joint bits, a noise of 1 moves the
+    /// `sigmoid(logit)`, 0 adds no noise. For joint bits, a noise of 1 moves the
     /// decision by half the distance between the two vectors of a pair. Default: 0.05; the
     /// reference's: 1.0
     pub noise_scale: Schedule,
-    /// Weight of the [`CommitmentLoss`](crate::CommitmentLoss) in the loss of an output.
-    /// Default: 0.3; the reference's: 0.0, off
+    /// Weight of the [`CommitmentLoss`](crate::CommitmentLoss) in the loss of an output. A vector that
+    /// [passes unquantized](crate::Joint::unquantized_below) adds 0 to the loss. Default: 0.3; the
+    /// reference's: 0.0, off
     pub commitment_weight: f64,
     /// Weight of the codebook's loss in the loss of an output: the mean of `(stop_gradient(x) - y)^2`
     /// over all elements, which pulls the codebook towards the vectors
@@ -278,6 +279,12 @@ mod tests {
         assert_eq!((beam(1).validate(), beam(256).validate()), (Ok(()), Ok(())));
         assert_eq!(message(beam(0)), "the beam is 0, expected 1 to 256");
         assert_eq!(message(beam(257)), "the beam is 257, expected 1 to 256");
+        for error in [-0.1, f64::NAN, f64::INFINITY] {
+            let settings = Joint::new().with_unquantized_below(error);
+            let wanted = format!("unquantized_below is {error}, expected a finite number");
+            let message = message(valid.clone().with_assignment(settings));
+            assert!(message.starts_with(&wanted), "{message}");
+        }
         let independent = valid.clone().with_assignment(Independent::new());
         assert_eq!(independent.validate(), Ok(()));
         assert_eq!(BitcodesConfig::new(1, 16_384).validate(), Ok(()));

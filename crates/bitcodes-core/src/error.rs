@@ -31,6 +31,9 @@ pub enum ConfigError {
         /// The widest beam.
         max: usize,
     },
+    /// The error below which vectors are left unquantized is negative or not finite.
+    #[error("unquantized_below is {0}, expected a finite number that is not negative")]
+    UnquantizedBelow(f64),
     /// There are more bits than can be decided jointly.
     #[error(
         "num_bits is {found}, expected at most {max} joint bits; independent bits have no such limit"

@@ -6,9 +6,10 @@ use burn::tensor::{Int, Tensor, backend::Backend};
 #[derive(Debug, Clone)]
 pub struct BitcodesOutput<B: Backend, const D: usize> {
     /// The quantized vectors, in the shape and the type of the input. They are in the units of
-    /// normalized vectors if the quantizer normalizes.
+    /// normalized vectors if the quantizer normalizes. In training, some of them may be unquantized
+    /// ([`Joint::unquantized_below`](crate::Joint::unquantized_below)).
     pub quantized: Tensor<B, D>,
-    /// The bits that made them, 0 or 1, `[.., num_bits]`.
+    /// The bits of all vectors, 0 or 1, `[.., num_bits]`.
     pub bits: Tensor<B, D, Int>,
     /// The sum of the losses that the configuration gives a weight, and of the loss by which the
     /// normalization learns, whose value is 0; `[1]`, to be added to the model's own loss. `None` if

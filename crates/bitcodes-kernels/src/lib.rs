@@ -52,3 +52,4 @@ pub use training::backward::{Backward, Gradients};
 pub use training::forward::NoisyBits;
 pub use training::gradients;
 pub use training::joint::{JointPass, JointSums, JointTraining};
+pub use training::unquantized::leave_unquantized;

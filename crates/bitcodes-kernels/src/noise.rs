@@ -41,8 +41,13 @@ impl<'a> Noise<'a> {
             Noise::Logistic { seed, .. } => seed,
             _ => 0,
         };
-        Xoshiro256PlusPlus::seed_from_u64(seed ^ (part as u64).rotate_left(32))
+        stream_of_part(seed, part)
     }
+}
+
+/// Returns the random stream of the part of a batch with this index.
+pub(crate) fn stream_of_part(seed: u64, part: usize) -> Xoshiro256PlusPlus {
+    Xoshiro256PlusPlus::seed_from_u64(seed ^ (part as u64).rotate_left(32))
 }
 
 /// Number of steps that the interval (0, 1) is divided into for uniform draws.

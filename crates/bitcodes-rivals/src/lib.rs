@@ -9,6 +9,7 @@ pub mod contestants;
 pub mod outcomes;
 pub mod plot;
 pub mod quantizer;
+mod seeded;
 pub mod strokes;
 pub mod table;
 pub mod train;

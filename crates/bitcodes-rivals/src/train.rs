@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use bitcodes_train::data::{ImageSet, Images};
@@ -21,6 +20,7 @@ use crate::autoencoder::{Autoencoder, FEATURES};
 use crate::contestants::Settings;
 use crate::outcomes::{Measured, Outcome, Run};
 use crate::quantizer::{Moments, Quantizer};
+use crate::seeded::seeded;
 
 const BATCH: usize = 64;
 const LEARNING_RATE: f64 = 2e-3;
@@ -72,39 +72,12 @@ impl<'a> Split<'a> {
     }
 }
 
-/// A lock for drawing weights. All trainings share the backend's random generator, so only one may
-/// draw at a time.
-///
-/// A thread of rayon must not hold it: such a thread takes up other work while it waits for the
-/// backend, and could wait for its own lock.
-static DRAWING: Mutex<()> = Mutex::new(());
-
 /// Trains an autoencoder and measures it.
 pub fn train<B: AutodiffBackend>(run: &Run, split: &Split, device: &B::Device) -> Outcome {
     let contestant = &run.contestant;
     let mut random = StdRng::seed_from_u64(run.seed);
-    let mut model = {
-        let _drawing = DRAWING
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        B::seed(device, random.random());
-        let quantizer = contestant.settings.init::<B>(&mut random, device);
-        // Burn draws weights at their first use. A fork draws them all now.
-        let mut model = Autoencoder::new(run.architecture, quantizer, device).fork(device);
-        if let Settings::Bitcodes(config) = &contestant.settings
-            && config.assignment.starts_from_sample()
-        {
-            let (set, range) = &split.train;
-            let first: Vec<usize> = range.clone().take(SAMPLE).collect();
-            let tokens = model.encode(set.tensor(&first, device));
-            let quantizer = config.try_init_from_sample(tokens);
-            model.quantizer = Quantizer::Bitcodes(quantizer.expect("tokens are finite"));
-        }
-        model.moments = contestant
-            .deviation
-            .map(|deviation| Moments::new(FEATURES, deviation, device));
-        model
-    };
+    let seed = random.random();
+    let mut model = seeded::<B, _>(seed, device, || untrained(run, split, &mut random, device));
     let mut optimizer = AdamWConfig::new()
         .with_epsilon(1e-8)
         .with_weight_decay(WEIGHT_DECAY as f32)
@@ -150,6 +123,32 @@ pub fn train<B: AutodiffBackend>(run: &Run, split: &Split, device: &B::Device) -
         parameters: parameters(&model.quantizer),
         seconds,
     }
+}
+
+/// Makes the autoencoder of a run with random weights.
+fn untrained<B: AutodiffBackend>(
+    run: &Run,
+    split: &Split,
+    random: &mut StdRng,
+    device: &B::Device,
+) -> Autoencoder<B> {
+    let contestant = &run.contestant;
+    let quantizer = contestant.settings.init::<B>(random, device);
+    // Burn draws weights at their first use. A fork draws them all now.
+    let mut model = Autoencoder::new(run.architecture, quantizer, device).fork(device);
+    if let Settings::Bitcodes(config) = &contestant.settings
+        && config.assignment.starts_from_sample()
+    {
+        let (set, range) = &split.train;
+        let first: Vec<usize> = range.clone().take(SAMPLE).collect();
+        let tokens = model.encode(set.tensor(&first, device));
+        let quantizer = config.try_init_from_sample(tokens);
+        model.quantizer = Quantizer::Bitcodes(quantizer.expect("tokens are finite"));
+    }
+    model.moments = contestant
+        .deviation
+        .map(|deviation| Moments::new(FEATURES, deviation, device));
+    model
 }
 
 /// Returns the PSNR over all pixels in dB, and the code of each token if tokens are quantized.

@@ -17,7 +17,7 @@ use crate::noise::Noise;
 use crate::normalization::Inputs;
 use crate::precision::sigmoid;
 use crate::vectors::{along_axis_1, count, encode_in_parts, vectors_first};
-use crate::{ConfigError, Initializer, Schedule};
+use crate::{Assignment, ConfigError, Initializer, Schedule};
 
 /// Settings of bits that are decided [independently](crate::Assignment::Independent).
 ///
@@ -74,6 +74,12 @@ impl Independent {
             }
         }
         Ok(self.temperature.validate()?)
+    }
+}
+
+impl From<Independent> for Assignment {
+    fn from(settings: Independent) -> Self {
+        Self::Independent(settings)
     }
 }
 

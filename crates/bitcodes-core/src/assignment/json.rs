@@ -34,6 +34,12 @@ pub(super) struct Settings {
         deserialize_with = "present"
     )]
     pub beam: Option<usize>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
+    pub unquantized_below: Option<f64>,
 }
 
 /// Reads a field that is there: `null` is a value of the wrong type, not a field that is missing.
@@ -46,10 +52,12 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 impl Settings {
     /// The settings of independent bits; an error if there are others.
     pub fn independent(self) -> Result<Assignment, String> {
+        let own = "temperature and initializer";
+        if self.unquantized_below.is_some() {
+            return Err(self.foreign("unquantized_below", Method::Joint, own));
+        }
         match (self.beam, self.temperature, self.initializer) {
-            (Some(_), ..) => {
-                Err(self.foreign("beam", Method::Joint, "temperature and initializer"))
-            }
+            (Some(_), ..) => Err(self.foreign("beam", Method::Joint, own)),
             (_, None, _) => Err(self.missing("temperature")),
             (.., None) => Err(self.missing("initializer")),
             (None, Some(temperature), Some(initializer)) => Ok(Independent::new()
@@ -61,11 +69,16 @@ impl Settings {
 
     /// The settings of joint bits; an error if there are others.
     pub fn joint(self) -> Result<Assignment, String> {
+        let own = "beam and unquantized_below";
         match (self.beam, self.temperature, self.initializer) {
-            (_, Some(_), _) => Err(self.foreign("temperature", Method::Independent, "beam")),
-            (.., Some(_)) => Err(self.foreign("initializer", Method::Independent, "beam")),
+            (_, Some(_), _) => Err(self.foreign("temperature", Method::Independent, own)),
+            (.., Some(_)) => Err(self.foreign("initializer", Method::Independent, own)),
             (None, ..) => Err(self.missing("beam")),
-            (Some(beam), ..) => Ok(Joint::new().with_beam(beam).into()),
+            // Files from before this setting are of trainings that quantized every vector.
+            (Some(beam), ..) => Ok(Joint::new()
+                .with_beam(beam)
+                .with_unquantized_below(self.unquantized_below.unwrap_or(0.0))
+                .into()),
         }
     }
 

@@ -35,9 +35,10 @@ use crate::{BitcodesOutput, ConfigError};
 /// [`Bitcodes`](crate::Bitcodes)). If there are many bits, it is hard to find the signs that bring
 /// `y` nearest to the vector. The two methods find them in different ways.
 ///
-/// In JSON an assignment is its method and the settings of that method: `{"method": "joint", "beam": 8}`
-/// or `{"method": "independent", "temperature": 1.0, "initializer": "normal"}`. A setting that belongs
-/// to the other method is an error.
+/// In JSON an assignment is its method and the settings of that method: `{"method": "joint", "beam": 8,
+/// "unquantized_below": 0.0}` or `{"method": "independent", "temperature": 1.0, "initializer":
+/// "normal"}`. A setting that belongs to the other method is an error. Without `unquantized_below`, as
+/// in files that are older than this setting, it is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Settings", into = "Settings")]
 #[non_exhaustive]
@@ -62,7 +63,8 @@ pub enum Assignment {
     /// [normalized](crate::Normalization), the mean of the vectors gets only a part of the
     /// gradient. The codebook learns from its own loss alone, which the model's loss has to include
     /// ([`codebook_weight`](crate::BitcodesConfig::codebook_weight)). Noise is added to the logits,
-    /// which are -1 and 1 at the two vectors of a pair.
+    /// which are -1 and 1 at the two vectors of a pair. While the error of quantization is small, some
+    /// vectors pass unquantized ([`Joint::unquantized_below`]).
     Joint(Joint),
 }
 
@@ -70,18 +72,6 @@ impl Default for Assignment {
     /// Returns [`Joint`](Self::Joint) with its default settings.
     fn default() -> Self {
         Joint::new().into()
-    }
-}
-
-impl From<Independent> for Assignment {
-    fn from(settings: Independent) -> Self {
-        Self::Independent(settings)
-    }
-}
-
-impl From<Joint> for Assignment {
-    fn from(settings: Joint) -> Self {
-        Self::Joint(settings)
     }
 }
 
@@ -323,6 +313,22 @@ impl Assignment {
         }
     }
 
+    /// Draws the vectors that training leaves unquantized, true for each of them, with one element along
+    /// axis 1; `None` if the method quantizes every vector.
+    ///
+    /// Takes vectors `x` as they are quantized, and quantized vectors `y`.
+    pub(crate) fn draw_unquantized<B: Backend, const N: usize>(
+        &self,
+        x: &Tensor<B, N>,
+        y: &Tensor<B, N>,
+        valid: &Option<Tensor<B, N, Bool>>,
+    ) -> Option<Tensor<B, N, Bool>> {
+        match self {
+            Self::Independent(_) => None,
+            Self::Joint(settings) => settings.draw_unquantized(x, y, valid),
+        }
+    }
+
     /// Returns the part of the codebook's loss that the method adds, `[1]`.
     ///
     /// Takes `bits [vectors, num_bits]`.
@@ -359,6 +365,7 @@ impl From<Assignment> for Settings {
             temperature: None,
             initializer: None,
             beam: None,
+            unquantized_below: None,
         };
         match assignment {
             Assignment::Independent(settings) => Self {
@@ -368,6 +375,7 @@ impl From<Assignment> for Settings {
             },
             Assignment::Joint(settings) => Self {
                 beam: Some(settings.beam),
+                unquantized_below: Some(settings.unquantized_below),
                 ..none
             },
         }

@@ -11,7 +11,10 @@ fn json_has_the_settings_of_one_method() {
         .with_temperature(Schedule::linear(2.0, 1.0, 5))
         .with_initializer(Initializer::UnitOutput);
     for (assignment, json) in [
-        (Assignment::default(), r#"{"method":"joint","beam":8}"#),
+        (
+            Assignment::default(),
+            r#"{"method":"joint","beam":8,"unquantized_below":0.0}"#,
+        ),
         (
             Independent::new().into(),
             r#"{"method":"independent","temperature":1.0,"initializer":"normal"}"#,
@@ -27,6 +30,8 @@ fn json_has_the_settings_of_one_method() {
             assignment
         );
     }
+    let old: Assignment = serde_json::from_str(r#"{"method": "joint", "beam": 8}"#).unwrap();
+    assert_eq!(old, Joint::new().with_unquantized_below(0.0).into());
 }
 
 #[test]
@@ -34,15 +39,19 @@ fn settings_of_another_or_an_unknown_method_are_errors_that_name_both() {
     for (json, wanted) in [
         (
             r#"{"method": "joint", "beam": 8, "temperature": 1}"#,
-            "temperature is a setting of the method independent, expected those of the method joint: beam",
+            "temperature is a setting of the method independent, expected those of the method joint: beam and unquantized_below",
         ),
         (
             r#"{"method": "joint", "beam": 8, "initializer": "normal"}"#,
-            "initializer is a setting of the method independent, expected those of the method joint: beam",
+            "initializer is a setting of the method independent, expected those of the method joint: beam and unquantized_below",
         ),
         (
             r#"{"method": "independent", "temperature": 1, "initializer": "normal", "beam": 8}"#,
             "beam is a setting of the method joint, expected those of the method independent: temperature and initializer",
+        ),
+        (
+            r#"{"method": "independent", "temperature": 1, "initializer": "normal", "unquantized_below": 0}"#,
+            "unquantized_below is a setting of the method joint, expected those of the method independent: temperature and initializer",
         ),
         (
             r#"{"method": "residual", "beam": 8}"#,

@@ -83,7 +83,8 @@ impl<B: Backend> Bitcodes<B> {
     /// Quantizes vectors as in training, with the noise given, so that a pass can be replayed.
     ///
     /// Noise from the logistic distribution ([`logistic_noise`](crate::logistic_noise)) draws each
-    /// independent bit as 1 with probability `sigmoid(logit)`; zeros make the pass deterministic.
+    /// independent bit as 1 with probability `sigmoid(logit)`; zeros make the pass deterministic. No
+    /// vector is left unquantized.
     /// The pass is the same on every backend, with gradients on those that differentiate. The
     /// configuration's noise scale does not multiply the noise.
     ///
@@ -231,9 +232,18 @@ impl<B: Backend> Bitcodes<B> {
         };
         let pairs = codebook.pairs(FloatDType::from(x.dtype()));
         let pairs = assignment.pairs_in_training(pairs, self.normalization.is_some());
+        let is_given = matches!(noise, Noise::Given(_));
         let (quantized, bits) =
             assignment.train(inputs, x.clone(), noise, &pairs, codebook, self.step());
-        let loss = self.loss(&pairs, given, x, &bits, valid);
+        let unquantized = match is_given {
+            true => None,
+            false => assignment.draw_unquantized(&x, &quantized, &valid),
+        };
+        let quantized = match unquantized {
+            Some(unquantized) => quantized.mask_where(unquantized.expand(x.dims()), x.clone()),
+            None => quantized,
+        };
+        let loss = self.loss(&pairs, given, x, &bits, quantized.clone(), valid);
         BitcodesOutput {
             quantized,
             bits,

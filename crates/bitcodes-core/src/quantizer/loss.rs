@@ -17,14 +17,15 @@ impl<B: Backend> Bitcodes<B> {
 
     /// Returns the sum of the losses that the configuration asks for, `[1]`.
     ///
-    /// Takes the vectors `given` before normalization, and `x` after it. `valid` has one element along
-    /// axis 1.
+    /// Takes the vectors `given` before normalization, and `x` after it. `output` is quantized but for
+    /// the vectors that training leaves unquantized. `valid` has one element along axis 1.
     pub(super) fn loss<const N: usize>(
         &self,
         pairs: &Pairs<B>,
         given: Tensor<B, N>,
         x: Tensor<B, N>,
         bits: &Tensor<B, N, Int>,
+        output: Tensor<B, N>,
         valid: Option<Tensor<B, N, Bool>>,
     ) -> Option<Tensor<B, 1>> {
         if !self.has_loss() {
@@ -38,19 +39,16 @@ impl<B: Backend> Bitcodes<B> {
             mean_squared_distance(x, fixed, valid.clone())
         };
         let mut losses = Vec::new();
-        if weights.commitment > 0.0 || weights.codebook > 0.0 {
-            let y = pairs.decode(bits.clone());
-            if weights.commitment > 0.0 {
-                losses.push(squared(x.clone(), y.clone()) * weights.commitment);
+        if weights.commitment > 0.0 {
+            losses.push(squared(x.clone(), output) * weights.commitment);
+        }
+        if weights.codebook > 0.0 {
+            let mut loss = squared(pairs.decode(bits.clone()), x.clone());
+            let rows = vectors_first(bits.clone());
+            if let Some(own) = assignment.codebook_loss(pairs, rows, valid.clone()) {
+                loss = loss + own;
             }
-            if weights.codebook > 0.0 {
-                let mut loss = squared(y, x.clone());
-                let rows = vectors_first(bits.clone());
-                if let Some(own) = assignment.codebook_loss(pairs, rows, valid.clone()) {
-                    loss = loss + own;
-                }
-                losses.push(loss * weights.codebook);
-            }
+            losses.push(loss * weights.codebook);
         }
         if weights.entropy > 0.0 {
             let logits = assignment.logits_with_gradient(pairs, x, bits);

@@ -1,11 +1,12 @@
 //! Training steps. Of independent bits, [`forward`] decides bits with noise and [`backward`] computes
 //! the gradients of vectors and codebook. Of joint bits, [`joint`] does both but for the gradients of
-//! vectors, which [`gradients`] computes.
+//! vectors, which [`gradients`] computes; [`unquantized`] takes some vectors out of its output.
 
 pub mod backward;
 pub mod forward;
 pub mod gradients;
 pub mod joint;
+pub mod unquantized;
 
 use crate::layout::row_bytes;
 

@@ -9,13 +9,14 @@ mod vector;
 
 use bitcodes_core::Bitcodes;
 use burn::module::Module;
-use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Int, Tensor, backend::Backend};
 use rand::{RngExt, rngs::StdRng};
 
 pub use self::lookup_free::{LookupFree, LookupFreeConfig};
 pub use self::moments::Moments;
 pub use self::scalar::{FiniteScalar, FiniteScalarConfig};
 pub use self::vector::{ResidualVector, ResidualVectorConfig, VectorCodebook};
+use crate::seeded::seeded;
 
 /// A quantizer of vectors, which are the rows of a tensor `[rows, features]`.
 #[derive(Module, Debug)]
@@ -54,9 +55,8 @@ impl<B: Backend> Quantizer<B> {
         match self {
             Self::Identity(_) => unquantized(rows),
             Self::Bitcodes(bitcodes) => {
-                let noise = logistic([rows.dims()[0], bitcodes.num_bits()], random);
-                let noise = Tensor::from_data(noise, &rows.device()) * bitcodes.noise_scale();
-                let output = bitcodes.forward_with_noise(rows, noise);
+                let (seed, device) = (random.random(), rows.device());
+                let output = seeded::<B, _>(seed, &device, || bitcodes.forward(rows));
                 bitcodes.advance();
                 Quantized {
                     vectors: output.quantized,
@@ -95,17 +95,6 @@ fn unquantized<B: Backend>(rows: Tensor<B, 2>) -> Quantized<B> {
         codes: None,
         loss: None,
     }
-}
-
-/// Draws logistic noise from this training's own generator. Trainings at the same time share the
-/// backend's generator.
-fn logistic(shape: [usize; 2], random: &mut StdRng) -> TensorData {
-    let count = shape.iter().product();
-    let draws = (0..count).map(|_| {
-        let u: f32 = random.random_range(f32::EPSILON / 2.0..1.0);
-        u.ln() - (-u).ln_1p()
-    });
-    TensorData::new(draws.collect::<Vec<_>>(), shape)
 }
 
 /// Returns the mean of the squared differences `[1]`.

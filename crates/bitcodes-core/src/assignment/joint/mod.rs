@@ -18,6 +18,7 @@ mod host;
 mod tensors;
 #[cfg(feature = "autodiff")]
 mod training;
+mod unquantized;
 
 use alloc::vec::Vec;
 
@@ -32,7 +33,7 @@ use crate::losses::Weights;
 use crate::noise::Noise;
 use crate::normalization::Inputs;
 use crate::vectors::{along, along_axis_1, count as vectors_of, vectors_first};
-use crate::{BitcodesOutput, ConfigError};
+use crate::{Assignment, BitcodesOutput, ConfigError};
 
 /// Settings of bits that are decided [jointly](crate::Assignment::Joint).
 ///
@@ -42,18 +43,41 @@ use crate::{BitcodesOutput, ConfigError};
 /// let config = BitcodesConfig::new(64, 32).with_assignment(Joint::new().with_beam(16));
 /// assert!(config.validate().is_ok());
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Joint {
     /// Number of candidates that the beam search keeps, 1 to [`MAX_BEAM`](Self::MAX_BEAM). On a CPU, a
     /// beam of 1, 2, 4, 8, 16 or 32 (in a browser, of 8) is searched with vector instructions, and any
     /// other takes 10 to 50 times as long as one of 8. Default: 8
     pub beam: usize,
+    /// Error of quantization from which on training quantizes every vector, as a part of the vectors'
+    /// variance. If a batch has a smaller error, each of its vectors passes unquantized with the
+    /// probability `1 - error / unquantized_below`, where
+    ///
+    /// ```text
+    /// error = sum |x - y|^2 / sum |x - mean(x)|^2
+    /// ```
+    ///
+    /// So an encoder learns to use directions of little variance, which have no bits yet. With 0.04 the
+    /// codes improve if the vectors vary along one direction much more than along the others, as those of
+    /// photographs do, and stay as they are if few bits leave a large error (`docs/quality.md`). It has to
+    /// be finite and not negative; 0 quantizes every vector. A pass with [given
+    /// noise](crate::Bitcodes::forward_with_noise) quantizes every vector, too. Default: 0.0, off
+    pub unquantized_below: f64,
 }
 
 impl Default for Joint {
     fn default() -> Self {
-        Self { beam: 8 }
+        Self {
+            beam: 8,
+            unquantized_below: 0.0,
+        }
+    }
+}
+
+impl From<Joint> for Assignment {
+    fn from(settings: Joint) -> Self {
+        Self::Joint(settings)
     }
 }
 
@@ -72,7 +96,15 @@ impl Joint {
 
     /// Sets the [`beam`](Self::beam).
     pub fn with_beam(self, beam: usize) -> Self {
-        Self { beam }
+        Self { beam, ..self }
+    }
+
+    /// Sets [`unquantized_below`](Self::unquantized_below).
+    pub fn with_unquantized_below(self, error: f64) -> Self {
+        Self {
+            unquantized_below: error,
+            ..self
+        }
     }
 
     pub(super) fn validate(&self, num_bits: usize) -> Result<(), ConfigError> {
@@ -81,6 +113,10 @@ impl Joint {
                 found: num_bits,
                 max: Self::MAX_BITS,
             });
+        }
+        let below = self.unquantized_below;
+        if !(below.is_finite() && below >= 0.0) {
+            return Err(ConfigError::UnquantizedBelow(below));
         }
         match self.beam {
             1..=Self::MAX_BEAM => Ok(()),
@@ -187,12 +223,24 @@ impl Joint {
         weights: Weights,
     ) -> Option<BitcodesOutput<B, N>> {
         #[cfg(feature = "autodiff")]
-        return training::train(inputs, noise, valid, codebook, weights, self.beam);
+        return training::train(inputs, noise, valid, codebook, weights, self);
         #[cfg(not(feature = "autodiff"))]
         {
             let _ = (inputs, noise, valid, codebook, weights);
             None
         }
+    }
+
+    /// Draws the vectors that training leaves unquantized, true for each of them, with one element along
+    /// axis 1; `None` if every vector is quantized.
+    pub(super) fn draw_unquantized<B: Backend, const N: usize>(
+        &self,
+        x: &Tensor<B, N>,
+        y: &Tensor<B, N>,
+        valid: &Option<Tensor<B, N, Bool>>,
+    ) -> Option<Tensor<B, N, Bool>> {
+        let below = self.unquantized_below;
+        (below > 0.0).then(|| unquantized::draw(x, y, valid, below))
     }
 
     /// Returns the part of the codebook's loss that is the method's own, `[1]`.

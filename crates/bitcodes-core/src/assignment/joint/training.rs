@@ -8,11 +8,14 @@ use alloc::vec::Vec;
 
 use bitcodes_kernels::gradients::{commitment_gradient, normalization_gradient, sum_of_vectors};
 use bitcodes_kernels::joint::Normalization as OfKernels;
-use bitcodes_kernels::{Codebook as Slice, Decoder, JointEncoder, JointPass, JointSums};
+use bitcodes_kernels::{
+    Codebook as Slice, Decoder, JointEncoder, JointPass, JointSums, leave_unquantized,
+};
 use burn::tensor::{Bool, DType, FloatDType, Tensor, TensorData, backend::Backend};
 
 use super::constant_bits::add_constant_bits_gradient;
 use super::host::{of_kernels, with_vectors};
+use super::{Joint, unquantized};
 use crate::BitcodesOutput;
 use crate::backend::autodiff::{Derivative, with_derivative};
 use crate::backend::kernels;
@@ -34,7 +37,7 @@ pub(super) fn train<B: Backend, const N: usize>(
     valid: &Option<Tensor<B, N, Bool>>,
     codebook: &Codebook<B>,
     weights: Weights,
-    beam: usize,
+    settings: &Joint,
 ) -> Option<BitcodesOutput<B, N>> {
     let is_known = Known::inside_autodiff::<B>().is_some_and(Known::is_in_host_memory);
     if !is_known || inputs.x.dtype() != DType::F32 || weights.entropy > 0.0 {
@@ -50,7 +53,7 @@ pub(super) fn train<B: Backend, const N: usize>(
     let of_inputs = normalization.as_ref().map(of_kernels);
     let (encoder, decoder) = codebook.lend(|codebook| {
         (
-            JointEncoder::new(codebook, of_inputs, beam),
+            JointEncoder::new(codebook, of_inputs, settings.beam),
             Decoder::new(codebook),
         )
     });
@@ -66,7 +69,19 @@ pub(super) fn train<B: Backend, const N: usize>(
         pass.run()
     });
     let bits = kernels::bits(&pass.packed, [dims[0], encoder.num_bits()], &device);
-    let quantized = TensorData::new(pass.quantized, dims);
+    let (mut decoded, mut of_unquantized) = (pass.quantized, 0.0);
+    let share = match noise {
+        Noise::Given(_) => 0.0,
+        Noise::None | Noise::Logistic(_) => unquantized_share(&pass.sums, settings),
+    };
+    if share > 0.0 {
+        let (rows, seed) = (untracked(x.clone()), kernels::seed::<B>(&device));
+        of_unquantized = with_rows(&rows, |x| {
+            let (valid, share) = (valid.as_deref(), share as f32);
+            leave_unquantized(x, of_inputs, valid, share, seed, &mut decoded)
+        });
+    }
+    let quantized = TensorData::new(decoded, dims);
     let quantized = Tensor::<B, 2>::from_data(quantized, (&device, DType::F32));
     let sums = &pass.sums;
     let mut values = quantized.clone();
@@ -95,6 +110,7 @@ pub(super) fn train<B: Backend, const N: usize>(
         true => {
             let losses = Losses {
                 sums,
+                of_unquantized,
                 weights,
                 codebook,
                 normalization: inputs.normalization,
@@ -119,6 +135,8 @@ pub(super) fn train<B: Backend, const N: usize>(
 /// The losses of an output, and all that their gradients are made of.
 struct Losses<'a, B: Backend> {
     sums: &'a JointSums,
+    /// Sum of the squared residuals of the vectors that were left unquantized.
+    of_unquantized: f64,
     weights: Weights,
     codebook: &'a Codebook<B>,
     normalization: Option<&'a Normalization<B>>,
@@ -143,8 +161,9 @@ impl<B: Backend> Losses<'_, B> {
         let (constant, of_codebook) = self
             .codebook
             .lend(|codebook| codebook_gradient(codebook, sums, weights.codebook, holds_mid));
-        let square = sums.squared_residuals / self.elements();
-        let value = (weights.commitment + weights.codebook) * square + constant;
+        let [square, of_quantized] = [0.0, self.of_unquantized]
+            .map(|without| (sums.squared_residuals - without) / self.elements());
+        let value = weights.commitment * of_quantized + weights.codebook * square + constant;
         let mut loss = Tensor::<B, 1>::from_data([value as f32], (&device, DType::F32));
         if weights.commitment > 0.0 {
             loss = with_derivative(normalized, loss, vec![quantized], commitment)?;
@@ -173,6 +192,18 @@ impl<B: Backend> Losses<'_, B> {
         }
         Some(loss)
     }
+}
+
+/// Returns the share of vectors to leave unquantized.
+fn unquantized_share(sums: &JointSums, settings: &Joint) -> f64 {
+    let of_mean: f64 = sums
+        .normalized
+        .iter()
+        .map(|&sum| f64::from(sum) * f64::from(sum))
+        .sum();
+    let squared_distances = sums.squared_normalized - of_mean / sums.vectors.max(1) as f64;
+    let below = settings.unquantized_below;
+    unquantized::share(sums.squared_residuals, squared_distances, below)
 }
 
 /// Computes the weighted loss of constant bits, and the gradient of the codebook's losses, `[2 *
