@@ -2,8 +2,8 @@
 //! zeros, NaN and infinities.
 
 use bitcodes_core::{
-    Assignment, Bitcodes, BitcodesConfig, PackedCodes, join_bits, join_rows, pack_words,
-    split_bits, split_rows, unpack_words,
+    Bitcodes, BitcodesConfig, PackedCodes, join_bits, join_rows, pack_words, split_bits,
+    split_rows, unpack_words,
 };
 use bitcodes_workspace::on_every_backend;
 use bitcodes_workspace::plain::{Plain, SLACK};
@@ -227,15 +227,11 @@ struct Step {
 }
 
 fn step<B: Backend>(case: &Case, device: &B::Device) -> Step {
-    let mut config = case
+    let config = case
         .config()
         .with_noise_scale(0.0)
         .with_commitment_weight(0.25)
         .with_entropy_weight(0.1);
-    if let Assignment::Joint(joint) = config.assignment {
-        // So that two passes draw nothing.
-        config = config.with_assignment(joint.with_unquantized_below(0.0));
-    }
     let quantizer = case.quantizer::<Autodiff<B>>(&config, device);
     let x = case.x::<Autodiff<B>>(device).require_grad();
     let valid = TensorData::new(case.valid.clone(), [case.vectors()]);

@@ -277,8 +277,9 @@ fn a_share_of_the_vectors_is_left_unquantized() {
                     wanted += each.map(square).sum::<f64>();
                 }
             }
-            // All terms of the sum are positive, so their relative errors do not grow in it.
-            let bound = f64::from(f32::EPSILON) * features as f64 * wanted;
+            // A difference, its square and each addition round by half a unit, the difference twice in
+            // the square. All terms are positive, so that relative errors do not grow in the sum.
+            let bound = f64::from(f32::EPSILON) / 2.0 * (features + 2) as f64 * wanted;
             assert!(
                 (squares - wanted).abs() <= bound,
                 "{squares}, expected {wanted}"

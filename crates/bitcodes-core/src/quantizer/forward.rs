@@ -83,10 +83,9 @@ impl<B: Backend> Bitcodes<B> {
     /// Quantizes vectors as in training, with the noise given, so that a pass can be replayed.
     ///
     /// Noise from the logistic distribution ([`logistic_noise`](crate::logistic_noise)) draws each
-    /// independent bit as 1 with probability `sigmoid(logit)`; zeros make the pass deterministic. No
-    /// vector is left unquantized.
-    /// The pass is the same on every backend, with gradients on those that differentiate. The
-    /// configuration's noise scale does not multiply the noise.
+    /// independent bit as 1 with probability `sigmoid(logit)`; zeros make the pass deterministic.
+    /// Every vector is quantized. The pass is the same on every backend, with gradients on those that
+    /// differentiate. The configuration's noise scale does not multiply the noise.
     ///
     /// # Shapes
     ///

@@ -50,8 +50,7 @@ pub struct Joint {
     /// beam of 1, 2, 4, 8, 16 or 32 (in a browser, of 8) is searched with vector instructions, and any
     /// other takes 10 to 50 times as long as one of 8. Default: 8
     pub beam: usize,
-    /// Error of quantization from which on training quantizes every vector, as a part of the vectors'
-    /// variance. If a batch has a smaller error, each of its vectors passes unquantized with the
+    /// Relative error of quantization at which training quantizes every vector. If a batch has a smaller error, each of its vectors passes unquantized with the
     /// probability `1 - error / unquantized_below`, where
     ///
     /// ```text
