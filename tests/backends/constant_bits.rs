@@ -1,7 +1,7 @@
 //! Tests of the loss of unused bits, which are the same for all vectors, and of vectors that are all
 //! equal.
 
-use bitcodes_core::{Bitcodes, BitcodesConfig};
+use bitcodes_core::{Bitcodes, BitcodesConfig, Joint};
 use bitcodes_workspace::on_every_backend;
 use burn::backend::{Autodiff, Flex};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
@@ -19,6 +19,7 @@ on_every_backend!(
 /// Makes a quantizer in which bit 0 depends on the first feature and bit 1 chooses one of `pair`.
 fn quantizer<B: Backend>(pair: [[f64; 2]; 2], device: &B::Device) -> Bitcodes<B> {
     let config = BitcodesConfig::new(2, 2)
+        .with_assignment(Joint::new().with_balance_weight(0.0))
         .with_normalize(false)
         .with_noise_scale(0.0)
         .with_commitment_weight(0.0)

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use bitcodes_core::{Bitcodes, BitcodesConfig, Normalization};
+use bitcodes_core::{Bitcodes, BitcodesConfig, Joint, Normalization};
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::module::{Module, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -24,7 +24,8 @@ const POSITIONS: usize = 400;
 #[derive(Debug, Clone, Copy)]
 struct Case {
     normalize: bool,
-    weights: [f64; 2],
+    /// Of the commitment, the codebook's and the balance loss.
+    weights: [f64; 3],
     as_map: bool,
     masked: bool,
     noise: bool,
@@ -46,12 +47,16 @@ fn quantizer<B: Backend>(case: Case, dtype: DType) -> Bitcodes<B> {
         .iter_mut()
         .for_each(|element| *element += 40.0);
     let data = TensorData::new(codebook, [2 * BITS, FEATURES]);
-    let [commitment, codebook] = case.weights;
+    let [commitment, of_codebook, balance] = case.weights;
+    let joint = Joint::new()
+        .with_unquantized_below(0.0)
+        .with_balance_weight(balance);
     let mut quantizer: Bitcodes<B> = BitcodesConfig::new(FEATURES, BITS)
         .with_normalize(case.normalize)
         .with_noise_scale(0.0)
         .with_commitment_weight(commitment)
-        .with_codebook_weight(codebook)
+        .with_codebook_weight(of_codebook)
+        .with_assignment(joint)
         .try_init_from_codebook(Tensor::from_data(data, options))
         .unwrap();
     if let Some(Normalization { center, log_scale }) = &mut quantizer.normalization {
@@ -118,7 +123,13 @@ fn results<B: AutodiffBackend>(case: Case, dtype: DType) -> Results {
 fn check<B: AutodiffBackend>() {
     let mut cases = Vec::new();
     for normalize in [false, true] {
-        for weights in [[0.4, 0.7], [0.4, 0.0], [0.0, 0.7], [0.0, 0.0]] {
+        for weights in [
+            [0.4, 0.7, 0.5],
+            [0.4, 0.0, 0.0],
+            [0.0, 0.7, 0.0],
+            [0.0, 0.0, 0.5],
+            [0.0, 0.0, 0.0],
+        ] {
             for as_map in [false, true] {
                 for (masked, noise) in [(false, false), (true, false), (false, true)] {
                     cases.push(Case {
@@ -144,7 +155,7 @@ fn check<B: AutodiffBackend>() {
         let rounding = (BATCH * POSITIONS) as f64 / f64::from(1 << 24);
         for ((name, found), (_, wanted)) in found.numbers.iter().zip(&wanted.numbers) {
             let largest = wanted.iter().fold(0.0, |max: f64, g| max.max(g.abs()));
-            let is_loss_without_weights = *name == "loss" && case.weights == [0.0; 2];
+            let is_loss_without_weights = *name == "loss" && case.weights == [0.0; 3];
             assert!(largest > 0.0 || is_loss_without_weights, "{case:?}: {name}");
             for (at, (found, wanted)) in found.iter().zip(wanted).enumerate() {
                 assert!(
@@ -171,7 +182,11 @@ fn kernels_have_the_gradients_of_tensor_operations_on_ndarray() {
 fn vectors_that_are_not_finite_show_as_those_of_tensor_operations() {
     type B = Autodiff<Flex>;
 
-    for (normalize, weights) in [(true, [0.3, 1.0]), (false, [0.0, 1.0]), (false, [0.0, 0.0])] {
+    for (normalize, weights) in [
+        (true, [0.3, 1.0, 0.5]),
+        (false, [0.0, 1.0, 0.0]),
+        (false, [0.0, 0.0, 0.0]),
+    ] {
         let case = Case {
             normalize,
             weights,
@@ -220,7 +235,7 @@ fn frozen_parameters_and_vectors_have_no_gradient() {
 
     let case = Case {
         normalize: true,
-        weights: [0.3, 1.0],
+        weights: [0.3, 1.0, 0.5],
         as_map: false,
         masked: false,
         noise: false,

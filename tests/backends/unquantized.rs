@@ -23,11 +23,14 @@ struct Case {
 }
 
 fn quantizer<B: AutodiffBackend>(x: &Tensor<B, 3>, below: f64) -> Bitcodes<B> {
+    let joint = Joint::new()
+        .with_unquantized_below(below)
+        .with_balance_weight(0.0);
     let config = BitcodesConfig::new(FEATURES, 15)
         .with_noise_scale(0.0)
         .with_commitment_weight(COMMITMENT)
         .with_codebook_weight(0.0)
-        .with_assignment(Joint::new().with_unquantized_below(below));
+        .with_assignment(joint);
     config.try_init_from_sample(x.clone()).unwrap()
 }
 
@@ -171,9 +174,37 @@ fn zero_and_given_noise_quantize_every_vector<B: Backend>(device: &B::Device) {
     }
 }
 
+/// Each vector whose draw is below the share is left unquantized, and no other.
+fn given_draws_decide_which_vectors_are_quantized<B: Backend>(device: &B::Device) {
+    let x = TensorData::new(numbers(400 * FEATURES, 1), [400, 1, FEATURES]);
+    let x = Tensor::<Autodiff<B>, 3>::from_data(x, (device, DType::F32));
+    let quantizer = quantizer(&x, 0.2);
+    let noise = Tensor::zeros([400, 1, 15], device);
+    let drawn: Vec<f32> = (0..400).map(|at| (at * 7 % 400) as f32 / 400.0).collect();
+    let draws = Tensor::from_data(TensorData::new(drawn.clone(), [400, 1, 1]), device);
+    let out = quantizer.forward_with_draws(x.clone(), noise.clone(), draws.clone());
+    let decoded = values(quantizer.decode(out.bits));
+    let output = values(out.quantized.clone());
+    let is_quantized = |at: &usize| square(&output[*at], &decoded[*at]) < 1e-12;
+    let highest = |of: &dyn Fn(&usize) -> bool| -> f32 {
+        let draws = (0..400).filter(|at| of(at)).map(|at| drawn[at]);
+        draws.fold(0.0, f32::max)
+    };
+    let share = highest(&|at| !is_quantized(at));
+    let quantized = (0..400).filter(is_quantized).map(|at| drawn[at]);
+    let least = quantized.fold(1.0, f32::min);
+    assert!(
+        0.2 < share && share < least && least < 0.99,
+        "{share}, {least}"
+    );
+    let again = quantizer.forward_with_draws(x, noise, draws);
+    assert_eq!(values(again.quantized), output);
+}
+
 on_every_backend_alone!(
     vectors_pass_unquantized_while_the_error_is_small,
     zero_and_given_noise_quantize_every_vector,
+    given_draws_decide_which_vectors_are_quantized,
 );
 
 #[test]

@@ -46,7 +46,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, requires = "reference", allow_hyphen_values = true)]
     temperature: Option<Schedule>,
 
-    /// Weight of the commitment loss, which pulls vectors to their quantized vectors [default: 0.3,
+    /// Weight of the commitment loss, which pulls vectors to their quantized vectors [default: 0.2,
     /// with --reference 0]
     #[arg(long, allow_hyphen_values = true)]
     commitment: Option<f64>,

@@ -44,7 +44,7 @@ pub struct BitcodesConfig {
     /// reference's: 1.0
     pub noise_scale: Schedule,
     /// Weight of the [`CommitmentLoss`](crate::CommitmentLoss) in the loss of an output. A vector that
-    /// [passes unquantized](crate::Joint::unquantized_below) adds 0 to the loss. Default: 0.3; the
+    /// [passes unquantized](crate::Joint::unquantized_below) adds 0 to the loss. Default: 0.2; the
     /// reference's: 0.0, off
     pub commitment_weight: f64,
     /// Weight of the codebook's loss in the loss of an output: the mean of `(stop_gradient(x) - y)^2`
@@ -76,7 +76,7 @@ impl BitcodesConfig {
             assignment: Assignment::default(),
             normalize: true,
             noise_scale: Schedule::Constant(0.05),
-            commitment_weight: 0.3,
+            commitment_weight: 0.2,
             codebook_weight: 1.0,
             ..Self::reference(features, num_bits)
         }
@@ -282,6 +282,12 @@ mod tests {
         for error in [-0.1, f64::NAN, f64::INFINITY] {
             let settings = Joint::new().with_unquantized_below(error);
             let wanted = format!("unquantized_below is {error}, expected a finite number");
+            let message = message(valid.clone().with_assignment(settings));
+            assert!(message.starts_with(&wanted), "{message}");
+        }
+        for weight in [-0.1, f64::NAN, f64::INFINITY] {
+            let settings = Joint::new().with_balance_weight(weight);
+            let wanted = format!("balance_weight is {weight}, expected a finite number");
             let message = message(valid.clone().with_assignment(settings));
             assert!(message.starts_with(&wanted), "{message}");
         }

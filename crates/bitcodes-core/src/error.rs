@@ -34,6 +34,9 @@ pub enum ConfigError {
     /// The error below which vectors are left unquantized is negative or not finite.
     #[error("unquantized_below is {0}, expected a finite number that is not negative")]
     UnquantizedBelow(f64),
+    /// `balance_weight` is negative, NaN or infinite.
+    #[error("balance_weight is {0}, expected a finite number that is not negative")]
+    BalanceWeight(f64),
     /// There are more bits than can be decided jointly.
     #[error(
         "num_bits is {found}, expected at most {max} joint bits; independent bits have no such limit"

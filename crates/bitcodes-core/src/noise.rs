@@ -1,4 +1,4 @@
-//! Noise that training adds to logits.
+//! The random numbers of a training pass: noise for logits, and which vectors are left unquantized.
 
 use burn::tensor::{DType, Distribution, Shape, Tensor, backend::Backend};
 
@@ -8,22 +8,43 @@ use burn::tensor::{DType, Distribution, Shape, Tensor, backend::Backend};
 pub(crate) enum Noise<B: Backend, const N: usize> {
     /// No noise is added.
     None,
-    /// These numbers are added, in the shape of the logits.
-    Given(Tensor<B, N>),
+    /// Numbers are given.
+    Given {
+        /// Added to the logits, in their shape.
+        noise: Tensor<B, N>,
+        /// Draws from [0, 1) that decide which vectors are left unquantized, one for each vector along the
+        /// axis of the logits. `None` quantizes every vector.
+        draws: Option<Tensor<B, N>>,
+    },
     /// Draws of the logistic distribution are added, multiplied by this scale.
     Logistic(f64),
 }
 
 impl<B: Backend, const N: usize> Noise<B, N> {
-    /// Changes the tensor of noise that is given.
+    /// Changes the tensors that are given.
     pub fn map_given<const M: usize>(
         self,
-        change: impl FnOnce(Tensor<B, N>) -> Tensor<B, M>,
+        change: impl Fn(Tensor<B, N>) -> Tensor<B, M>,
     ) -> Noise<B, M> {
         match self {
             Self::None => Noise::None,
-            Self::Given(noise) => Noise::Given(change(noise)),
+            Self::Given { noise, draws } => Noise::Given {
+                noise: change(noise),
+                draws: draws.map(change),
+            },
             Self::Logistic(scale) => Noise::Logistic(scale),
+        }
+    }
+
+    /// Returns a draw from [0, 1) for each vector, in the shape `each`; `None` if every vector is to be
+    /// quantized.
+    pub fn draws(&self, each: [usize; N], device: &B::Device) -> Option<Tensor<B, N>> {
+        match self {
+            Self::Given { draws, .. } => draws.clone(),
+            Self::None | Self::Logistic(_) => {
+                let options = (device, DType::F32);
+                Some(Tensor::random(each, Distribution::Default, options))
+            }
         }
     }
 
@@ -31,7 +52,7 @@ impl<B: Backend, const N: usize> Noise<B, N> {
     pub fn into_tensor(self, logits: [usize; N], device: &B::Device) -> Option<Tensor<B, N>> {
         match self {
             Self::None => None,
-            Self::Given(noise) => Some(noise),
+            Self::Given { noise, .. } => Some(noise),
             Self::Logistic(1.0) => Some(logistic_noise(logits, device)),
             Self::Logistic(scale) => Some(logistic_noise(logits, device) * scale),
         }

@@ -49,6 +49,7 @@ pub use noise::Noise;
 pub use quantizer::Quantizer;
 pub use rows::Rows;
 pub use training::backward::{Backward, Gradients};
+pub use training::balance::Balance;
 pub use training::forward::NoisyBits;
 pub use training::gradients;
 pub use training::joint::{JointPass, JointSums, JointTraining};

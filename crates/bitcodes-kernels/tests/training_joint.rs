@@ -7,7 +7,6 @@ use bitcodes_kernels::joint::Normalization;
 use bitcodes_kernels::layout::{row_bytes, unpack_row};
 use bitcodes_kernels::{
     Codebook, Decoder, JointEncoder, JointPass, JointSums, Level, Noise, Quantizer, Rows,
-    leave_unquantized,
 };
 use support::numbers;
 
@@ -245,58 +244,6 @@ fn a_quantizer_encodes_and_reconstructs_as_its_parts_do() {
                     assert!((again - wanted).abs() <= 1e-5 * (1.0 + wanted.abs()));
                 }
             }
-        }
-    }
-}
-
-#[test]
-fn a_share_of_the_vectors_is_left_unquantized() {
-    for [vectors, features, _] in SHAPES {
-        let (x, center) = (numbers(vectors * features, 1), numbers(features, 2));
-        let decoded = numbers(vectors * features, 3);
-        let valid: Vec<bool> = (0..vectors).map(|vector| vector % 5 != 2).collect();
-        let x = Rows::new(&x, features);
-        let replaced = |share, seed| {
-            let mut after = decoded.clone();
-            let normalization = normalization(&center);
-            let squares =
-                leave_unquantized(x, normalization, Some(&valid), share, seed, &mut after);
-            let (mut count, mut wanted) = (0, 0.0);
-            let rows = after.chunks(features).zip(decoded.chunks(features));
-            for (vector, (after, before)) in rows.enumerate() {
-                let z = x.row(vector).iter().zip(&center);
-                let z: Vec<f32> = z.map(|(x, center)| 0.7 * x - center).collect();
-                if after == before {
-                    continue;
-                }
-                assert_eq!(after, z);
-                count += 1;
-                if valid[vector] {
-                    let each = z.iter().zip(before);
-                    let square = |(z, y): (&f32, &f32)| (f64::from(*z) - f64::from(*y)).powi(2);
-                    wanted += each.map(square).sum::<f64>();
-                }
-            }
-            // A difference, its square and each addition round by half a unit, the difference twice in
-            // the square. All terms are positive, so that relative errors do not grow in the sum.
-            let bound = f64::from(f32::EPSILON) / 2.0 * (features + 2) as f64 * wanted;
-            assert!(
-                (squares - wanted).abs() <= bound,
-                "{squares}, expected {wanted}"
-            );
-            (count, after)
-        };
-        assert_eq!(replaced(0.0, 1).0, 0);
-        assert_eq!(replaced(1.0, 1).0, vectors);
-        let (count, after) = replaced(0.3, 1);
-        assert_eq!(replaced(0.3, 1).1, after, "a seed repeats the draws");
-        let (mean, deviation) = (0.3 * vectors as f64, (0.21 * vectors as f64).sqrt());
-        assert!(
-            (count as f64 - mean).abs() <= 4.0 * deviation,
-            "{count} of {vectors} vectors, expected about {mean}"
-        );
-        if vectors > 500 {
-            assert_ne!(replaced(0.3, 2).1, after, "another seed replaces others");
         }
     }
 }

@@ -192,7 +192,7 @@ pub struct Autoencoder<B: Backend> {
     width: usize,
 }
 
-/// Output of [`Autoencoder::forward_with_noise`].
+/// Output of [`Autoencoder::forward_with_draws`].
 #[derive(Debug, Clone)]
 pub struct AutoencoderOutput<B: Backend> {
     /// The reconstructed images, `[batch, height, width]` in [0, 1].
@@ -204,25 +204,29 @@ pub struct AutoencoderOutput<B: Backend> {
 }
 
 impl<B: Backend> Autoencoder<B> {
-    /// Quantizes images with the noise given and decodes them, as in training.
+    /// Quantizes images with the random numbers given
+    /// ([`Bitcodes::forward_with_draws`](bitcodes_core::Bitcodes::forward_with_draws)) and decodes them, as in
+    /// training.
     ///
     /// # Shapes
     ///
     /// - images: `[batch, height, width]` in [0, 1]
     /// - noise: `[batch, tokens, num_bits]`
+    /// - draws: `[batch, tokens, 1]`
     ///
     /// # Panics
     ///
     /// Panics if the images have another height or width than the configuration's, or if the noise
-    /// has another shape.
-    pub fn forward_with_noise(
+    /// or the draws have another shape.
+    pub fn forward_with_draws(
         &self,
         images: Tensor<B, 3>,
         noise: Tensor<B, 3>,
+        draws: Tensor<B, 3>,
     ) -> AutoencoderOutput<B> {
         let tokens = self.encoder.forward(self.patches(images));
-        let noise = noise.swap_dims(0, 1);
-        let quantized = self.quantizer.forward_with_noise(tokens, noise);
+        let [noise, draws] = [noise, draws].map(|of_images| of_images.swap_dims(0, 1));
+        let quantized = self.quantizer.forward_with_draws(tokens, noise, draws);
         AutoencoderOutput {
             images: self.picture(self.decoder.forward(quantized.quantized)),
             bits: quantized.bits.swap_dims(0, 1),

@@ -4,8 +4,8 @@ use bitcodes_core::logistic_noise;
 use burn::module::{AutodiffModule, Module};
 use burn::nn::loss::{MseLoss, Reduction};
 use burn::optim::{GradientsAccumulator, GradientsParams, MultiGradientsParams, Optimizer};
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Distribution, Tensor};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use crate::autoencoder::Autoencoder;
@@ -17,19 +17,21 @@ impl<B: AutodiffBackend> TrainStep for Autoencoder<B> {
     type Input = ImageBatch<B>;
     type Output = BatchOutput<B::InnerBackend>;
 
-    /// Draws the noise for all parts of the batch, then computes the step.
+    /// Draws the random numbers for all parts of the batch, then computes the step.
     ///
-    /// The noise is drawn before the parts go to threads, because the order of draws would
-    /// otherwise depend on the threads.
+    /// They are drawn before the parts go to threads, because the order of draws would otherwise depend
+    /// on the threads.
     fn step(&self, batch: Self::Input) -> TrainOutput<Self::Output> {
         let images = batch.parts.iter().map(|part| part.dims()[0]).sum();
-        let shape = [images, self.tokens(), self.quantizer.num_bits()];
+        let [shape, each] =
+            [self.quantizer.num_bits(), 1].map(|last| [images, self.tokens(), last]);
         let device = batch.parts[0].device();
         let noise = match self.quantizer.noise_scale() {
             0.0 => Tensor::zeros(shape, &device),
             scale => logistic_noise(shape, &device) * scale,
         };
-        self.step_with_noise(batch, noise)
+        let draws = Tensor::random(each, Distribution::Default, &device);
+        self.step_with_draws(batch, noise, draws)
     }
 
     /// Applies the gradients and advances the quantizer's schedules by one step.
@@ -66,28 +68,33 @@ impl<B: AutodiffBackend> Autoencoder<B> {
 
     /// Computes outputs and gradients of a batch, each part on a thread of its own.
     ///
-    /// `noise` is `[images, tokens, num_bits]`. The errors and the quantizer's losses of the parts
-    /// are averaged with the parts' sizes as weights.
+    /// `noise` is `[images, tokens, num_bits]`, and `draws` is `[images, tokens, 1]`. The errors and the
+    /// quantizer's losses of the parts are averaged with the parts' sizes as weights.
     ///
-    /// Three terms are not means over vectors, so they depend on how the batch is cut: the entropy
-    /// loss, the mean vector whose gradient the normalization reduces, and the loss of constant
-    /// bits. The entropy loss needs the whole batch as one part. For the other two a part of many
-    /// more than 32 vectors is enough.
-    fn step_with_noise(
+    /// Some terms are not means over vectors, so they depend on how the batch is cut: the entropy loss, the
+    /// mean vector whose gradient the normalization reduces, the losses of constant and of unbalanced bits,
+    /// and the share of unquantized vectors. The entropy loss needs the whole batch as one part. For the
+    /// others a part of many more than 32 vectors is enough.
+    fn step_with_draws(
         &self,
         batch: ImageBatch<B>,
         noise: Tensor<B, 3>,
+        draws: Tensor<B, 3>,
     ) -> TrainOutput<BatchOutput<B::InnerBackend>> {
         let pixels = batch.pixels();
-        let sizes = batch.parts.iter().map(|part| part.dims()[0]).collect();
-        let noise = noise.split_with_sizes(sizes, 0);
-        let parts = batch.parts.into_iter().zip(noise).collect();
+        let sizes: Vec<usize> = batch.parts.iter().map(|part| part.dims()[0]).collect();
+        let [noise, draws] = [noise, draws].map(|drawn| drawn.split_with_sizes(sizes.clone(), 0));
+        let parts = batch
+            .parts
+            .into_iter()
+            .zip(noise.into_iter().zip(draws))
+            .collect();
         let whole = self.clone();
-        let parts = in_parallel(parts, move |(images, noise)| {
+        let parts = in_parallel(parts, move |(images, (noise, draws))| {
             // A fork has an autodiff graph of its own, so the threads do not wait for one another.
             let model = whole.clone().fork(&images.device());
             let share = share(&images, pixels);
-            let output = model.forward_with_noise(images.clone(), noise);
+            let output = model.forward_with_draws(images.clone(), noise, draws);
             let mse = mse(output.images, images) * share;
             let loss = match output.loss {
                 Some(loss) => mse.clone() + loss * share,
@@ -143,7 +150,7 @@ mod tests {
     use super::*;
     use crate::autoencoder::AutoencoderConfig;
     use crate::data::{ImageLoader, Images};
-    use bitcodes_core::{BitcodesConfig, Schedule, record};
+    use bitcodes_core::{BitcodesConfig, Joint, Schedule, record};
     use burn::backend::{Autodiff, Flex};
     use burn::data::dataloader::DataLoader;
     use burn::module::{ModuleMapper, ModuleVisitor, Param};
@@ -216,7 +223,13 @@ mod tests {
         let device = Default::default();
         let mut draw = Draw(StdRng::seed_from_u64(1));
         for normalize in [false, true] {
-            let quantizer = BitcodesConfig::new(16, 8).with_normalize(normalize);
+            // What depends on the parts is off.
+            let joint = Joint::new()
+                .with_unquantized_below(0.0)
+                .with_balance_weight(0.0);
+            let quantizer = BitcodesConfig::new(16, 8)
+                .with_normalize(normalize)
+                .with_assignment(joint);
             let config = AutoencoderConfig::new(8, 8, quantizer);
             compare_parts(&config.init::<Train>(&device).map(&mut draw), &mut draw);
         }
@@ -229,7 +242,8 @@ mod tests {
             let loader = ImageLoader::in_order(Images::digits().train().clone(), 50, &device);
             let loader = loader.in_parts_of(part_size);
             let batch = loader.iter().next().expect("there are images");
-            let output = model.step_with_noise(batch, noise.clone());
+            let output =
+                model.step_with_draws(batch, noise.clone(), Tensor::zeros([50, 4, 1], &device));
             let mut collect = Collect {
                 gradients: &output.grads,
                 values: Vec::new(),

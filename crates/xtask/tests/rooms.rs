@@ -317,7 +317,9 @@ fn the_method_of_deciding_bits_is_matched_on_in_its_room_alone() {
                 .concat()
                 .join("::");
             match &place[..] {
-                "bitcodes-core::assignment" => in_its_room += patterns.0,
+                place if place.starts_with("bitcodes-core::assignment") => {
+                    in_its_room += patterns.0
+                }
                 // The names of methods in files, in a crate that does not know the methods.
                 "bitcodes-format::parts" => {}
                 _ => assert_eq!(patterns.0, 0, "{place} matches on the method"),

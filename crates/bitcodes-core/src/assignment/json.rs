@@ -40,6 +40,12 @@ pub(super) struct Settings {
         deserialize_with = "present"
     )]
     pub unquantized_below: Option<f64>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
+    pub balance_weight: Option<f64>,
 }
 
 /// Reads a field that is there: `null` is a value of the wrong type, not a field that is missing.
@@ -56,6 +62,9 @@ impl Settings {
         if self.unquantized_below.is_some() {
             return Err(self.foreign("unquantized_below", Method::Joint, own));
         }
+        if self.balance_weight.is_some() {
+            return Err(self.foreign("balance_weight", Method::Joint, own));
+        }
         match (self.beam, self.temperature, self.initializer) {
             (Some(_), ..) => Err(self.foreign("beam", Method::Joint, own)),
             (_, None, _) => Err(self.missing("temperature")),
@@ -69,15 +78,16 @@ impl Settings {
 
     /// The settings of joint bits; an error if there are others.
     pub fn joint(self) -> Result<Assignment, String> {
-        let own = "beam and unquantized_below";
+        let own = "beam, unquantized_below and balance_weight";
         match (self.beam, self.temperature, self.initializer) {
             (_, Some(_), _) => Err(self.foreign("temperature", Method::Independent, own)),
             (.., Some(_)) => Err(self.foreign("initializer", Method::Independent, own)),
             (None, ..) => Err(self.missing("beam")),
-            // Files from before this setting are of trainings that quantized every vector.
+            // Files from before these settings are of trainings without them.
             (Some(beam), ..) => Ok(Joint::new()
                 .with_beam(beam)
                 .with_unquantized_below(self.unquantized_below.unwrap_or(0.0))
+                .with_balance_weight(self.balance_weight.unwrap_or(0.0))
                 .into()),
         }
     }

@@ -7,6 +7,7 @@ mod decide;
 mod independent;
 mod joint;
 mod json;
+mod method;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::independent::Independent;
 pub use self::joint::Joint;
 use self::json::Settings;
+pub use self::method::{AssignmentRecord, Method};
 use crate::codebook::{Codebook, Pairs};
 use crate::init::{self, Sample};
 use crate::losses::Weights;
@@ -36,9 +38,9 @@ use crate::{BitcodesOutput, ConfigError};
 /// `y` nearest to the vector. The two methods find them in different ways.
 ///
 /// In JSON an assignment is its method and the settings of that method: `{"method": "joint", "beam": 8,
-/// "unquantized_below": 0.0}` or `{"method": "independent", "temperature": 1.0, "initializer":
-/// "normal"}`. A setting that belongs to the other method is an error. Without `unquantized_below`, as
-/// in files that are older than this setting, it is 0.
+/// "unquantized_below": 0.06, "balance_weight": 0.3}` or `{"method": "independent", "temperature": 1.0,
+/// "initializer": "normal"}`. A setting that belongs to the other method is an error. Without
+/// `unquantized_below` or `balance_weight`, as in files that are older than these settings, they are 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Settings", into = "Settings")]
 #[non_exhaustive]
@@ -64,7 +66,8 @@ pub enum Assignment {
     /// gradient. The codebook learns from its own loss alone, which the model's loss has to include
     /// ([`codebook_weight`](crate::BitcodesConfig::codebook_weight)). Noise is added to the logits,
     /// which are -1 and 1 at the two vectors of a pair. While the error of quantization is small, some
-    /// vectors pass unquantized ([`Joint::unquantized_below`]).
+    /// vectors pass unquantized ([`Joint::unquantized_below`]). A loss keeps the bits balanced
+    /// ([`Joint::balance_weight`]).
     Joint(Joint),
 }
 
@@ -86,42 +89,6 @@ impl From<bitcodes_format::Method> for Assignment {
             Method::Joint { beam } => Joint::new().with_beam(beam).into(),
         }
     }
-}
-
-/// A method of deciding bits, without its settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Method {
-    /// The method of [`Assignment::Independent`].
-    Independent,
-    /// The method of [`Assignment::Joint`].
-    Joint,
-}
-
-impl Method {
-    /// Returns the name of the method, as configurations and records hold it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Independent => "independent",
-            Self::Joint => "joint",
-        }
-    }
-
-    /// Returns the method with its default settings.
-    pub(crate) fn with_defaults(self) -> Assignment {
-        match self {
-            Self::Independent => Independent::new().into(),
-            Self::Joint => Joint::new().into(),
-        }
-    }
-}
-
-/// The part of an assignment that a record holds. Schedules and initializers are not in a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AssignmentRecord {
-    pub(crate) method: Method,
-    pub(crate) beam: Option<usize>,
 }
 
 impl Assignment {
@@ -313,19 +280,44 @@ impl Assignment {
         }
     }
 
-    /// Draws the vectors that training leaves unquantized, true for each of them, with one element along
+    /// Returns the vectors that training leaves unquantized, true for each of them, with one element along
     /// axis 1; `None` if the method quantizes every vector.
     ///
     /// Takes vectors `x` as they are quantized, and quantized vectors `y`.
-    pub(crate) fn draw_unquantized<B: Backend, const N: usize>(
+    pub(crate) fn unquantized<B: Backend, const N: usize>(
         &self,
         x: &Tensor<B, N>,
         y: &Tensor<B, N>,
+        noise: &Noise<B, N>,
         valid: &Option<Tensor<B, N, Bool>>,
     ) -> Option<Tensor<B, N, Bool>> {
         match self {
             Self::Independent(_) => None,
-            Self::Joint(settings) => settings.draw_unquantized(x, y, valid),
+            Self::Joint(settings) => settings.unquantized(x, y, noise, valid),
+        }
+    }
+
+    /// Returns whether the method has a loss of its own.
+    pub(crate) fn has_loss(&self) -> bool {
+        match self {
+            Self::Independent(_) => false,
+            Self::Joint(settings) => settings.balance_weight > 0.0,
+        }
+    }
+
+    /// Returns the loss that is the method's own, `[1]`.
+    ///
+    /// Takes normalized vectors and bits of 0 and 1, both along axis 1.
+    pub(crate) fn loss<B: Backend, const N: usize>(
+        &self,
+        pairs: &Pairs<B>,
+        x: Tensor<B, N>,
+        bits: Tensor<B, N>,
+        valid: Option<Tensor<B, 2, Bool>>,
+    ) -> Option<Tensor<B, 1>> {
+        match self {
+            Self::Independent(_) => None,
+            Self::Joint(settings) => settings.balance_loss(pairs, x, bits, valid),
         }
     }
 
@@ -366,6 +358,7 @@ impl From<Assignment> for Settings {
             initializer: None,
             beam: None,
             unquantized_below: None,
+            balance_weight: None,
         };
         match assignment {
             Assignment::Independent(settings) => Self {
@@ -376,6 +369,7 @@ impl From<Assignment> for Settings {
             Assignment::Joint(settings) => Self {
                 beam: Some(settings.beam),
                 unquantized_below: Some(settings.unquantized_below),
+                balance_weight: Some(settings.balance_weight),
                 ..none
             },
         }

@@ -13,7 +13,7 @@ fn json_has_the_settings_of_one_method() {
     for (assignment, json) in [
         (
             Assignment::default(),
-            r#"{"method":"joint","beam":8,"unquantized_below":0.0}"#,
+            r#"{"method":"joint","beam":8,"unquantized_below":0.06,"balance_weight":0.3}"#,
         ),
         (
             Independent::new().into(),
@@ -31,7 +31,10 @@ fn json_has_the_settings_of_one_method() {
         );
     }
     let old: Assignment = serde_json::from_str(r#"{"method": "joint", "beam": 8}"#).unwrap();
-    assert_eq!(old, Joint::new().with_unquantized_below(0.0).into());
+    let without = Joint::new()
+        .with_unquantized_below(0.0)
+        .with_balance_weight(0.0);
+    assert_eq!(old, without.into());
 }
 
 #[test]
@@ -39,11 +42,11 @@ fn settings_of_another_or_an_unknown_method_are_errors_that_name_both() {
     for (json, wanted) in [
         (
             r#"{"method": "joint", "beam": 8, "temperature": 1}"#,
-            "temperature is a setting of the method independent, expected those of the method joint: beam and unquantized_below",
+            "temperature is a setting of the method independent, expected those of the method joint: beam, unquantized_below and balance_weight",
         ),
         (
             r#"{"method": "joint", "beam": 8, "initializer": "normal"}"#,
-            "initializer is a setting of the method independent, expected those of the method joint: beam and unquantized_below",
+            "initializer is a setting of the method independent, expected those of the method joint: beam, unquantized_below and balance_weight",
         ),
         (
             r#"{"method": "independent", "temperature": 1, "initializer": "normal", "beam": 8}"#,
@@ -52,6 +55,10 @@ fn settings_of_another_or_an_unknown_method_are_errors_that_name_both() {
         (
             r#"{"method": "independent", "temperature": 1, "initializer": "normal", "unquantized_below": 0}"#,
             "unquantized_below is a setting of the method joint, expected those of the method independent: temperature and initializer",
+        ),
+        (
+            r#"{"method": "independent", "temperature": 1, "initializer": "normal", "balance_weight": 0}"#,
+            "balance_weight is a setting of the method joint, expected those of the method independent: temperature and initializer",
         ),
         (
             r#"{"method": "residual", "beam": 8}"#,

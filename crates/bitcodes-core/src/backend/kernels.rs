@@ -107,7 +107,7 @@ pub(super) fn encode_with_noise<B: Backend, const D: usize>(
                 seed: seed(),
                 scale: scale as f32,
             }),
-            Noise::Given(noise) => super::lend::with_rows(&noise, |noise| {
+            Noise::Given { noise, .. } => super::lend::with_rows(&noise, |noise| {
                 encode(OfKernels::Given(&super::lend::adjacent(noise)))
             }),
         }

@@ -52,13 +52,16 @@ impl<B: Backend, const D: usize> OnKnown for Quantize<'_, B, D> {
         let noise = match self.noise {
             Noise::None => Noise::None,
             Noise::Logistic(scale) => Noise::Logistic(*scale),
-            Noise::Given(noise) => {
+            Noise::Given { noise, .. } => {
                 let noise = tracked(noise);
                 // The kernel computes no gradient of the noise.
                 if !noise.node.requirement.is_none() {
                     return None;
                 }
-                Noise::Given(inner::<K, D>(&noise.primitive))
+                Noise::Given {
+                    noise: inner::<K, D>(&noise.primitive),
+                    draws: None,
+                }
             }
         };
         let x = tracked(self.x);
@@ -168,7 +171,10 @@ mod tests {
         let device = Default::default();
         let codebook = Tensor::<B, 2>::ones([6, 5], &device).require_grad();
         let x = Tensor::<B, 3>::full([2, 4, 5], x, &device);
-        let noise = Noise::Given(Tensor::<B, 3>::ones([2, 4, 3], &device));
+        let noise = Noise::Given {
+            noise: Tensor::<B, 3>::ones([2, 4, 3], &device),
+            draws: None,
+        };
         let given = quantize(&x, &codebook, &noise, 1.0);
         let drawn = quantize(&x, &codebook, &Noise::Logistic(1.0), 1.0);
         assert_eq!(given.is_some(), drawn.is_some());

@@ -104,6 +104,14 @@ impl<B: Backend> Pairs<B> {
         product(self.half(), self.centered(x), None)
     }
 
+    /// Returns the same values, with no gradient.
+    pub fn untracked(self) -> Self {
+        Self {
+            delta: untracked(self.delta),
+            base: untracked(self.base),
+        }
+    }
+
     /// Returns the same values, with no gradient to `mid`.
     pub fn with_mid_held(self) -> Self {
         let sum = self.half().sum_dim(0);

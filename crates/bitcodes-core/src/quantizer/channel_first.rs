@@ -55,7 +55,10 @@ impl<B: Backend> Bitcodes<B> {
             0 => Noise::None,
             _ => {
                 let noise = noise.reshape([dims[0], positions, dims[D - 1]]);
-                Noise::Given(noise.swap_dims(1, 2))
+                Noise::Given {
+                    noise: noise.swap_dims(1, 2),
+                    draws: None,
+                }
             }
         };
         self.forward_map::<D, 1>(x, Some(noise), None)

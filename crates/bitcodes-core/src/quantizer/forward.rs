@@ -102,12 +102,56 @@ impl<B: Backend> Bitcodes<B> {
         x: Tensor<B, D>,
         noise: Tensor<B, D>,
     ) -> BitcodesOutput<B, D> {
+        self.forward_given(x, noise, None)
+    }
+
+    /// Does the same as [`forward_with_noise`](Self::forward_with_noise), but leaves the vectors
+    /// unquantized whose draw is below the share of
+    /// [`Joint::unquantized_below`](crate::Joint::unquantized_below).
+    ///
+    /// With draws from the uniform distribution on [0, 1), and noise from the logistic distribution times the
+    /// [noise scale](Self::noise_scale), this is [`forward`](Self::forward). If the parts of a batch go to
+    /// threads, numbers that were drawn before make the pass the same in each run.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[.., features]`
+    /// - noise: `[.., num_bits]`
+    /// - draws: `[.., 1]`
+    /// - output: `quantized [.., features]`, `bits [.., num_bits]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the last axis of `x` is not `features` long, if `noise` has another shape than the bits,
+    /// or if `draws` has another shape than one number for each vector.
+    pub fn forward_with_draws<const D: usize>(
+        &self,
+        x: Tensor<B, D>,
+        noise: Tensor<B, D>,
+        draws: Tensor<B, D>,
+    ) -> BitcodesOutput<B, D> {
+        let mut each = x.dims();
+        each[D - 1] = 1;
+        assert_eq!(
+            draws.dims(),
+            each,
+            "Bitcodes: draws have another shape (left) than one number for each vector (right)"
+        );
+        self.forward_given(x, noise, Some(draws))
+    }
+
+    fn forward_given<const D: usize>(
+        &self,
+        x: Tensor<B, D>,
+        noise: Tensor<B, D>,
+        draws: Option<Tensor<B, D>>,
+    ) -> BitcodesOutput<B, D> {
         assert_eq!(
             noise.dims(),
             self.shape_of_bits(&x),
             "Bitcodes: noise has another shape (left) than the bits (right)"
         );
-        self.forward_rows::<D, 1>(x, Some(Noise::Given(noise)), None)
+        self.forward_rows::<D, 1>(x, Some(Noise::Given { noise, draws }), None)
     }
 
     /// Returns the noise that `forward` adds; `None` if it does not train.
@@ -231,14 +275,15 @@ impl<B: Backend> Bitcodes<B> {
         };
         let pairs = codebook.pairs(FloatDType::from(x.dtype()));
         let pairs = assignment.pairs_in_training(pairs, self.normalization.is_some());
-        let is_given = matches!(noise, Noise::Given(_));
-        let (quantized, bits) =
-            assignment.train(inputs, x.clone(), noise, &pairs, codebook, self.step());
-        let unquantized = match is_given {
-            true => None,
-            false => assignment.draw_unquantized(&x, &quantized, &valid),
-        };
-        let quantized = match unquantized {
+        let (quantized, bits) = assignment.train(
+            inputs,
+            x.clone(),
+            noise.clone(),
+            &pairs,
+            codebook,
+            self.step(),
+        );
+        let quantized = match assignment.unquantized(&x, &quantized, &noise, &valid) {
             Some(unquantized) => quantized.mask_where(unquantized.expand(x.dims()), x.clone()),
             None => quantized,
         };

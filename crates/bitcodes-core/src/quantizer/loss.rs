@@ -12,7 +12,7 @@ use crate::vectors::vectors_first;
 impl<B: Backend> Bitcodes<B> {
     /// Returns whether an output has a loss.
     pub(super) fn has_loss(&self) -> bool {
-        self.normalization.is_some() || self.weights.are_any()
+        self.normalization.is_some() || self.weights.are_any() || self.assignment().has_loss()
     }
 
     /// Returns the sum of the losses that the configuration asks for, `[1]`.
@@ -50,6 +50,7 @@ impl<B: Backend> Bitcodes<B> {
             }
             losses.push(loss * weights.codebook);
         }
+        losses.extend(assignment.loss(pairs, x.clone(), bits.clone(), valid.clone()));
         if weights.entropy > 0.0 {
             let logits = assignment.logits_with_gradient(pairs, x, bits);
             let loss = EntropyLoss::new().with_diversity(weights.diversity);

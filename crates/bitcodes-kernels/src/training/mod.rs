@@ -1,8 +1,10 @@
 //! Training steps. Of independent bits, [`forward`] decides bits with noise and [`backward`] computes
 //! the gradients of vectors and codebook. Of joint bits, [`joint`] does both but for the gradients of
-//! vectors, which [`gradients`] computes; [`unquantized`] takes some vectors out of its output.
+//! vectors, which [`gradients`] computes; [`unquantized`] takes some vectors out of its output, and
+//! [`balance`] computes a loss of its own.
 
 pub mod backward;
+pub mod balance;
 pub mod forward;
 pub mod gradients;
 pub mod joint;

@@ -2,22 +2,19 @@
 
 use alloc::vec;
 
-use rand::Rng;
-
 use crate::joint::Normalization;
-use crate::noise::stream_of_part;
 use crate::rows::Rows;
-use crate::tasks::{PART_VECTORS, Task, run_in_parts};
+use crate::tasks::{Task, run_in_parts};
 
-/// Replaces decoded vectors by the normalized vectors `factor x - center`, each with the probability
-/// `share`. Returns the sum of `|factor x - center - decoded|^2` over the replaced vectors that count.
-///
-/// A seed replaces the same vectors for any number of threads.
+/// Replaces each decoded vector whose draw is below `share` by the normalized vector
+/// `factor x - center`. Returns the sum of `|factor x - center - decoded|^2` over the replaced vectors
+/// that count.
 ///
 /// # Shapes
 ///
 /// - `x`: `[vectors, features]`, before normalization
 /// - `valid`: `[vectors]`; `None` if all vectors count
+/// - `draws`: `[vectors]`
 /// - `decoded`: the shape of `x`
 ///
 /// # Panics
@@ -28,7 +25,7 @@ pub fn leave_unquantized(
     normalization: Option<Normalization<'_>>,
     valid: Option<&[bool]>,
     share: f32,
-    seed: u64,
+    draws: &[f32],
     decoded: &mut [f32],
 ) -> f64 {
     let features = x.features();
@@ -40,39 +37,34 @@ pub fn leave_unquantized(
     assert!(
         decoded.len() == x.len() * features
             && center.len() == features
+            && draws.len() == x.len()
             && valid.is_none_or(|valid| valid.len() == x.len()),
-        "leave_unquantized: {} vectors of {features}, {} decoded elements and a center of {} do not \
-         fit one another, or another number of vectors counts",
+        "leave_unquantized: {} vectors of {features}, {} decoded elements, {} draws and a center of {} do \
+         not fit one another, or another number of vectors counts",
         x.len(),
         decoded.len(),
+        draws.len(),
         center.len(),
     );
     run_in_parts(Replace {
         x,
-        first: 0,
         factor,
         center,
         valid,
-        below: share * DRAWS,
-        seed,
+        share,
+        draws,
         decoded,
     })
 }
 
-/// Number of values that a draw can have, each of which an f32 holds.
-const DRAWS: f32 = (1 << 24) as f32;
-
 /// Decoded vectors of which some are replaced.
 struct Replace<'a> {
     x: Rows<'a>,
-    /// Index of the first of these vectors in the batch.
-    first: usize,
     factor: f32,
     center: &'a [f32],
     valid: Option<&'a [bool]>,
-    /// A vector whose draw is below this is replaced.
-    below: f32,
-    seed: u64,
+    share: f32,
+    draws: &'a [f32],
     decoded: &'a mut [f32],
 }
 
@@ -87,26 +79,25 @@ impl Task for Replace<'_> {
         let (x, x_after) = self.x.split_at(vectors);
         let (valid, valid_after) = self.valid.map(|valid| valid.split_at(vectors)).unzip();
         let (decoded, after) = self.decoded.split_at_mut(vectors * self.x.features());
-        let first = self.first + vectors;
-        let part = |x, first, valid, decoded| Replace {
+        let (draws, draws_after) = self.draws.split_at(vectors);
+        let part = |x, valid, draws, decoded| Replace {
             x,
-            first,
             valid,
+            draws,
             decoded,
             ..self
         };
         (
-            part(x, self.first, valid, decoded),
-            part(x_after, first, valid_after, after),
+            part(x, valid, draws, decoded),
+            part(x_after, valid_after, draws_after, after),
         )
     }
 
     fn run(self) -> f64 {
-        let mut random = stream_of_part(self.seed, self.first / PART_VECTORS);
         let mut squares = 0.0;
         let rows = self.decoded.chunks_exact_mut(self.x.features());
-        for (vector, decoded) in rows.enumerate() {
-            if (random.next_u32() >> 8) as f32 >= self.below {
+        for (vector, (decoded, &draw)) in rows.zip(self.draws).enumerate() {
+            if draw >= self.share {
                 continue;
             }
             let mut square = 0.0;

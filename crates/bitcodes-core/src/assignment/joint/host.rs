@@ -92,7 +92,7 @@ pub(super) fn with_vectors<B: Backend, const N: usize, R>(
             let (seed, scale) = (seed::<B>(&rows.device()), *scale as f32);
             read(x, OfKernels::Logistic { seed, scale })
         }
-        Noise::Given(noise) => {
+        Noise::Given { noise, .. } => {
             let noise = vectors_first(untracked(noise.clone())).cast(FloatDType::F32);
             with_rows(&noise, |noise| read(x, OfKernels::Given(&adjacent(noise))))
         }

@@ -13,6 +13,7 @@
 //! backend. [`Joint::train`] specifies the training pass, which `training` computes in the host's
 //! memory.
 
+mod balance;
 mod constant_bits;
 mod host;
 mod tensors;
@@ -24,6 +25,7 @@ use alloc::vec::Vec;
 
 use burn::tensor::{Bool, DType, FloatDType, Int, Tensor, TensorData, backend::Backend};
 
+use self::balance::balance_loss;
 use self::constant_bits::constant_bits_loss;
 use crate::backend::kernels;
 use crate::backend::known::has_values_in_host_memory;
@@ -50,26 +52,33 @@ pub struct Joint {
     /// beam of 1, 2, 4, 8, 16 or 32 (in a browser, of 8) is searched with vector instructions, and any
     /// other takes 10 to 50 times as long as one of 8. Default: 8
     pub beam: usize,
-    /// Relative error of quantization at which training quantizes every vector. If a batch has a smaller error, each of its vectors passes unquantized with the
-    /// probability `1 - error / unquantized_below`, where
+    /// Relative error of quantization at which training quantizes every vector. If a batch has a smaller
+    /// error, each of its vectors passes unquantized with the probability `1 - error / unquantized_below`,
+    /// where
     ///
     /// ```text
     /// error = sum |x - y|^2 / sum |x - mean(x)|^2
     /// ```
     ///
-    /// So an encoder learns to use directions of little variance, which have no bits yet. With 0.04 the
-    /// codes improve if the vectors vary along one direction much more than along the others, as those of
-    /// photographs do, and stay as they are if few bits leave a large error (`docs/quality.md`). It has to
-    /// be finite and not negative; 0 quantizes every vector. A pass with [given
-    /// noise](crate::Bitcodes::forward_with_noise) quantizes every vector, too. Default: 0.0, off
+    /// So an encoder learns to use directions of little variance, which have no bits yet. This improves the
+    /// codes of vectors that vary along one direction much more than along the others, as those of
+    /// photographs do (`docs/quality.md`). It has to be finite and not negative; 0 quantizes every vector.
+    /// A pass with [given noise](crate::Bitcodes::forward_with_noise) quantizes every vector, too, unless
+    /// it is given [draws](crate::Bitcodes::forward_with_draws). Default: 0.06
     pub unquantized_below: f64,
+    /// Weight of the balance loss in the loss of an output. If more than five eighths of the vectors of a
+    /// batch have the same value of a bit, this loss brings vectors that lie between the two vectors of
+    /// the bit's pair nearer to the rarer one. Its gradient goes to the vectors, not to the codebook. It is
+    /// 0 for a batch of fewer than 32 vectors. The weight has to be finite and not negative. Default: 0.3
+    pub balance_weight: f64,
 }
 
 impl Default for Joint {
     fn default() -> Self {
         Self {
             beam: 8,
-            unquantized_below: 0.0,
+            unquantized_below: 0.06,
+            balance_weight: 0.3,
         }
     }
 }
@@ -106,6 +115,14 @@ impl Joint {
         }
     }
 
+    /// Sets the [`balance_weight`](Self::balance_weight).
+    pub fn with_balance_weight(self, weight: f64) -> Self {
+        Self {
+            balance_weight: weight,
+            ..self
+        }
+    }
+
     pub(super) fn validate(&self, num_bits: usize) -> Result<(), ConfigError> {
         if num_bits > Self::MAX_BITS {
             return Err(ConfigError::JointBits {
@@ -116,6 +133,10 @@ impl Joint {
         let below = self.unquantized_below;
         if !(below.is_finite() && below >= 0.0) {
             return Err(ConfigError::UnquantizedBelow(below));
+        }
+        let weight = self.balance_weight;
+        if !(weight.is_finite() && weight >= 0.0) {
+            return Err(ConfigError::BalanceWeight(weight));
         }
         match self.beam {
             1..=Self::MAX_BEAM => Ok(()),
@@ -230,16 +251,35 @@ impl Joint {
         }
     }
 
-    /// Draws the vectors that training leaves unquantized, true for each of them, with one element along
+    /// Returns the vectors that training leaves unquantized, true for each of them, with one element along
     /// axis 1; `None` if every vector is quantized.
-    pub(super) fn draw_unquantized<B: Backend, const N: usize>(
+    pub(super) fn unquantized<B: Backend, const N: usize>(
         &self,
         x: &Tensor<B, N>,
         y: &Tensor<B, N>,
+        noise: &Noise<B, N>,
         valid: &Option<Tensor<B, N, Bool>>,
     ) -> Option<Tensor<B, N, Bool>> {
         let below = self.unquantized_below;
-        (below > 0.0).then(|| unquantized::draw(x, y, valid, below))
+        if below == 0.0 {
+            return None;
+        }
+        let mut each = x.dims();
+        each[1] = 1;
+        let draws = noise.draws(each, &x.device())?;
+        Some(unquantized::unquantized(x, y, draws, valid, below))
+    }
+
+    /// Returns the weighted balance loss `[1]`; `None` if it has no weight.
+    pub(super) fn balance_loss<B: Backend, const N: usize>(
+        &self,
+        pairs: &Pairs<B>,
+        x: Tensor<B, N>,
+        bits: Tensor<B, N>,
+        valid: Option<Tensor<B, 2, Bool>>,
+    ) -> Option<Tensor<B, 1>> {
+        let weight = self.balance_weight;
+        (weight > 0.0).then(|| balance_loss(pairs, x, bits, valid) * weight)
     }
 
     /// Returns the part of the codebook's loss that is the method's own, `[1]`.

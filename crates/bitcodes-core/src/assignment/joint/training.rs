@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use bitcodes_kernels::gradients::{commitment_gradient, normalization_gradient, sum_of_vectors};
 use bitcodes_kernels::joint::Normalization as OfKernels;
 use bitcodes_kernels::{
-    Codebook as Slice, Decoder, JointEncoder, JointPass, JointSums, leave_unquantized,
+    Balance, Codebook as Slice, Decoder, JointEncoder, JointPass, JointSums, leave_unquantized,
 };
 use burn::tensor::{Bool, DType, FloatDType, Tensor, TensorData, backend::Backend};
 
+use super::balance::excess;
 use super::constant_bits::add_constant_bits_gradient;
 use super::host::{of_kernels, with_vectors};
 use super::{Joint, unquantized};
@@ -70,15 +71,37 @@ pub(super) fn train<B: Backend, const N: usize>(
     });
     let bits = kernels::bits(&pass.packed, [dims[0], encoder.num_bits()], &device);
     let (mut decoded, mut of_unquantized) = (pass.quantized, 0.0);
-    let share = match noise {
-        Noise::Given(_) => 0.0,
-        Noise::None | Noise::Logistic(_) => unquantized_share(&pass.sums, settings),
+    let rows = untracked(x.clone());
+    let excess = match settings.balance_weight > 0.0 {
+        true => excess(&pass.sums.bits, pass.sums.vectors),
+        false => None,
     };
-    if share > 0.0 {
-        let (rows, seed) = (untracked(x.clone()), kernels::seed::<B>(&device));
+    let balance = excess.map(|excess| {
+        with_rows(&rows, |x| {
+            codebook.lend(|codebook| {
+                let balance = Balance {
+                    x,
+                    normalization: of_inputs,
+                    codebook,
+                    packed: &pass.packed,
+                    quantized: &decoded,
+                    valid: valid.as_deref(),
+                    excess: &excess,
+                };
+                balance.loss_and_gradient()
+            })
+        })
+    });
+    let share = unquantized_share(&pass.sums, settings);
+    let mut each = shape;
+    each[1] = 1;
+    if share > 0.0
+        && let Some(draws) = noise.draws(each, &device)
+    {
+        let draws: Vec<f32> = floats_first(untracked(draws)).into_data().iter().collect();
         of_unquantized = with_rows(&rows, |x| {
             let (valid, share) = (valid.as_deref(), share as f32);
-            leave_unquantized(x, of_inputs, valid, share, seed, &mut decoded)
+            leave_unquantized(x, of_inputs, valid, share, &draws, &mut decoded)
         });
     }
     let quantized = TensorData::new(decoded, dims);
@@ -105,12 +128,15 @@ pub(super) fn train<B: Backend, const N: usize>(
         None => x,
     };
     let output = with_derivative(normalized.clone(), values, Vec::new(), StraightThrough)?;
-    let has_loss = inputs.normalization.is_some() || weights.are_any();
+    let has_loss =
+        inputs.normalization.is_some() || weights.are_any() || settings.balance_weight > 0.0;
     let loss = match has_loss {
         true => {
             let losses = Losses {
                 sums,
                 of_unquantized,
+                balance,
+                balance_weight: settings.balance_weight,
                 weights,
                 codebook,
                 normalization: inputs.normalization,
@@ -137,6 +163,10 @@ struct Losses<'a, B: Backend> {
     sums: &'a JointSums,
     /// Sum of the squared residuals of the vectors that were left unquantized.
     of_unquantized: f64,
+    /// The sum of the balance loss over vectors and features and its gradient by normalized vectors, if a bit
+    /// is unbalanced.
+    balance: Option<(f64, Vec<f32>)>,
+    balance_weight: f64,
     weights: Weights,
     codebook: &'a Codebook<B>,
     normalization: Option<&'a Normalization<B>>,
@@ -151,7 +181,7 @@ impl<B: Backend> Losses<'_, B> {
     /// Computes the sum of the losses `[1]`, a function of the normalized vectors by the commitment loss
     /// and of each parameter.
     fn sum(
-        &self,
+        mut self,
         normalized: Tensor<B, 2>,
         quantized: Tensor<B, 2>,
         commitment: Commitment,
@@ -163,10 +193,23 @@ impl<B: Backend> Losses<'_, B> {
             .lend(|codebook| codebook_gradient(codebook, sums, weights.codebook, holds_mid));
         let [square, of_quantized] = [0.0, self.of_unquantized]
             .map(|without| (sums.squared_residuals - without) / self.elements());
-        let value = weights.commitment * of_quantized + weights.codebook * square + constant;
+        let mut value = weights.commitment * of_quantized + weights.codebook * square + constant;
+        let by = self.balance_weight / self.elements();
+        // So that the loss is in the graph at every step, its gradient may be zeros.
+        let zeros = self.balance_weight > 0.0 && weights.commitment == 0.0;
+        let zeros = || zeros.then(|| (0.0, vec![0.0; normalized.shape().num_elements()]));
+        let balance = self.balance.take().or_else(zeros).map(|(loss, gradient)| {
+            value += by * loss;
+            let gradient = TensorData::new(gradient, normalized.dims());
+            Tensor::<B, 2>::from_data(gradient, (&device, DType::F32)) * by
+        });
         let mut loss = Tensor::<B, 1>::from_data([value as f32], (&device, DType::F32));
         if weights.commitment > 0.0 {
-            loss = with_derivative(normalized, loss, vec![quantized], commitment)?;
+            loss = with_derivative(normalized.clone(), loss, vec![quantized], commitment)?;
+        }
+        if let Some(gradient) = balance {
+            let zero = loss.zeros_like();
+            loss = loss + with_derivative(normalized, zero, vec![gradient], Constant)?;
         }
         let mut parameters = Vec::new();
         if weights.codebook > 0.0 {

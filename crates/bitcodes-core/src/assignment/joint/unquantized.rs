@@ -17,7 +17,7 @@
 //! training examples unquantized at any error ([Défossez et al.
 //! 2024](https://arxiv.org/abs/2410.00037), "Quantization rate").
 
-use burn::tensor::{Bool, Distribution, Tensor, backend::Backend};
+use burn::tensor::{Bool, FloatDType, Tensor, backend::Backend};
 
 use crate::graph::untracked;
 use crate::vectors::{fill_padding, sum_over_vectors};
@@ -32,20 +32,19 @@ pub(super) fn share(squared_residuals: f64, squared_distances: f64, below: f64) 
     }
 }
 
-/// Draws the vectors to leave unquantized, true for each of them, with one element along axis 1.
+/// Returns the vectors to leave unquantized, those whose draw is below the share: true for each of them, with
+/// one element along axis 1.
 ///
-/// Takes normalized vectors `x` and quantized vectors `y` along axis 1. `valid` has one element along
-/// axis 1.
-pub(super) fn draw<B: Backend, const N: usize>(
+/// Takes normalized vectors `x` and quantized vectors `y` along axis 1. `draws` and `valid` have one element
+/// along axis 1.
+pub(super) fn unquantized<B: Backend, const N: usize>(
     x: &Tensor<B, N>,
     y: &Tensor<B, N>,
+    draws: Tensor<B, N>,
     valid: &Option<Tensor<B, N, Bool>>,
     below: f64,
 ) -> Tensor<B, N, Bool> {
     let [x, y] = [x, y].map(|tensor| untracked(tensor.clone()));
-    let (dims, device) = (x.dims(), x.device());
-    let mut each = dims;
-    each[1] = 1;
     let padding = valid.as_ref().map(|valid| valid.clone().bool_not());
     let of_valid = |tensor: Tensor<B, N>| fill_padding(tensor, &padding);
     let count = sum_over_vectors(of_valid(x.ones_like()));
@@ -53,6 +52,6 @@ pub(super) fn draw<B: Backend, const N: usize>(
     let total = |tensor: Tensor<B, N>| of_valid(tensor.powi_scalar(2)).sum().reshape([1; N]);
     // Equal vectors make it NaN or negative, and then no draw is below it.
     let share = -(total(x.clone() - y) / total(x - mean) / below) + 1.0;
-    let draws = Tensor::<B, N>::random(each, Distribution::Default, (&device, share.dtype()));
-    draws.lower(share.expand(each))
+    let share = share.cast(FloatDType::F32).expand(draws.dims());
+    untracked(draws).cast(FloatDType::F32).lower(share)
 }
