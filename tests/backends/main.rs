@@ -5,6 +5,7 @@
 // compiled again.
 use bitcodes_cli as _;
 
+mod bad_samples;
 mod balance;
 mod checkpoints;
 mod company;

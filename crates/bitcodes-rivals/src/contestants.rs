@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::autoencoder::{Architecture, FEATURES, TOKENS};
+use crate::autoencoder::{Architecture, FEATURES};
 use crate::quantizer::{
     FiniteScalarConfig, Identity, LookupFreeConfig, Quantizer, ResidualVectorConfig,
 };
@@ -101,16 +101,23 @@ impl Settings {
         }
     }
 
-    /// Number of bits of an image's code; `None` if the image is not quantized.
-    pub fn bits_per_image(&self) -> Option<f64> {
-        let bits_per_token = match self {
+    /// Number of bits of a token's code; `None` if the token is not quantized.
+    pub fn bits_per_token(&self) -> Option<f64> {
+        Some(match self {
             Self::None => return None,
             Self::Bitcodes(config) => config.num_bits as f64,
             Self::Vector(config) => config.codebooks as f64 * (config.size as f64).log2(),
             Self::Scalar(config) => config.levels.iter().map(|&l| (l as f64).log2()).sum(),
             Self::LookupFree(config) => config.num_bits as f64,
-        };
-        Some(TOKENS as f64 * bits_per_token)
+        })
+    }
+
+    /// Returns whether the settings are of a rival that is tuned for each set of images.
+    pub fn is_tuned(&self) -> bool {
+        match self {
+            Self::None | Self::Bitcodes(_) => false,
+            Self::Vector(_) | Self::Scalar(_) | Self::LookupFree(_) => true,
+        }
     }
 
     /// Makes the quantizer as it is before it has seen a vector.

@@ -10,6 +10,8 @@ pub mod outcomes;
 pub mod plot;
 pub mod quantizer;
 mod seeded;
+pub mod sets;
 pub mod strokes;
 pub mod table;
 pub mod train;
+pub mod tuning;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,13 +10,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use bitcodes_rivals::autoencoder::{Architecture, SIDE};
+use bitcodes_rivals::autoencoder::Architecture;
 use bitcodes_rivals::contestants::{self, Contestant};
 use bitcodes_rivals::outcomes::{Measured, Outcomes, Run};
 use bitcodes_rivals::plot::plot;
+use bitcodes_rivals::sets::Set;
 use bitcodes_rivals::strokes;
-use bitcodes_rivals::table::{lines, table};
+use bitcodes_rivals::table::{leads, lines, table};
 use bitcodes_rivals::train::{Split, train};
+use bitcodes_rivals::tuning::{best, candidates};
 use bitcodes_train::data::Images;
 use burn::backend::{Autodiff, Flex};
 use clap::Parser;
@@ -26,9 +29,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Compare quantizers at equal bits
 #[derive(Parser, Debug)]
 struct Arguments {
-    /// Autoencoder in which the quantizers are trained
-    #[arg(long, default_value = "mixer")]
-    arch: Architecture,
+    /// Autoencoders in which the quantizers are trained
+    #[arg(long, num_args = 1.., default_value = "mixer")]
+    arch: Vec<Architecture>,
     /// Train only the quantizers whose names begin with one of these
     #[arg(long, value_name = "NAME", num_args = 1..)]
     only: Vec<String>,
@@ -39,9 +42,14 @@ struct Arguments {
     /// Print the quantizers and their settings as --from reads them, and train none
     #[arg(long)]
     settings: bool,
-    /// Folder with MNIST's four files of 8x8 images, in place of the digits that are built in
-    #[arg(long, value_name = "FOLDER")]
-    data: Option<PathBuf>,
+    /// Sets of images: digits (8x8 pixels, built in), strokes (8x8 pixels, drawn), or folders with MNIST's
+    /// four files, of square images whose height is a multiple of 4 pixels
+    #[arg(long, value_name = "SET", num_args = 1.., default_value = "digits")]
+    data: Vec<String>,
+    /// Choose the settings of each rival for each set of images and each autoencoder: those of
+    /// settings/rivals.json that do best on held-out images, in a training with seed 0
+    #[arg(long, conflicts_with = "from")]
+    tune: bool,
     /// Write a second set of 8x8 images, drawn strokes, to this folder, and train no quantizer
     #[arg(long, value_name = "FOLDER")]
     strokes: Option<PathBuf>,
@@ -86,64 +94,104 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             .map_err(|error| format!("{}: {error}", folder.display()))
             .and_then(|()| strokes::write(folder).map_err(|error| error.to_string()));
     }
-    let chosen = chosen(arguments)?;
     if arguments.settings {
+        let chosen = chosen(arguments, arguments.arch[0])?;
         let settings = serde_json::to_string_pretty(&chosen).expect("the value serializes to JSON");
         println!("{settings}");
         return Ok(());
     }
-    let (name, images) = images(arguments.data.as_deref())?;
-    let identity = &format!("{name} {:016x}", Split::hash(&images));
-    if let Some(path) = &arguments.plot {
-        check_plot(path, &chosen)?;
+    let sets: Vec<Set> = arguments
+        .data
+        .iter()
+        .map(|name| Set::named(name))
+        .collect::<Result<_, _>>()?;
+    let comparisons = || {
+        let with = |set| arguments.arch.iter().map(move |&arch| (set, arch));
+        sets.iter().flat_map(with)
+    };
+    for (_, architecture) in comparisons() {
+        let chosen = chosen(arguments, architecture)?;
+        if let Some(path) = &arguments.plot {
+            check_plot(path, &chosen, comparisons().count())?;
+        }
     }
-    let outcomes = match &arguments.out {
+    let mut outcomes = match &arguments.out {
         Some(path) => Outcomes::open(path).map_err(|error| error.to_string())?,
         None => Outcomes::default(),
     };
-    let first = u64::from(arguments.first_seed);
-    let runs: Vec<Run> = chosen
-        .iter()
-        .flat_map(|contestant| {
-            (first..first + arguments.seeds).map(move |seed| Run {
-                contestant: contestant.clone(),
-                architecture: arguments.arch,
-                images: identity.clone(),
-                measured: match arguments.test {
-                    true => Measured::Test,
-                    false => Measured::HeldOut,
-                },
-                epochs: arguments.epochs.get(),
-                seed,
-            })
-        })
-        .collect();
-    let outcomes = train_all(&runs, &images, outcomes, arguments.jobs.get())?;
-    let lines = lines(runs.iter().filter_map(|run| outcomes.of(run)));
-    print!("{}", table(&lines));
-    if let Some(path) = &arguments.plot {
-        let title = format!("{name} in {}", arguments.arch);
-        let picture = plot(&lines, &title).ok_or("every training diverged: no plot")?;
-        bitcodes_train::write_file(path, picture.as_bytes()).map_err(|error| error.to_string())?;
+    for (set, architecture) in comparisons() {
+        let title = format!("{} in {architecture}", set.name);
+        eprintln!("{title}");
+        let runs;
+        (runs, outcomes) = compare(arguments, set, architecture, outcomes)?;
+        let lines = lines(runs.iter().filter_map(|run| outcomes.of(run)));
+        println!("{title}\n{}{}", table(&lines), leads(&lines));
+        if let Some(path) = &arguments.plot {
+            let picture = plot(&lines, &title).ok_or("every training diverged: no plot")?;
+            bitcodes_train::write_file(path, picture.as_bytes())
+                .map_err(|error| error.to_string())?;
+        }
     }
     Ok(())
 }
 
-fn chosen(arguments: &Arguments) -> Result<Vec<Contestant>, String> {
+/// Trains the quantizers in one autoencoder with one set of images, and returns their runs.
+fn compare(
+    arguments: &Arguments,
+    set: &Set,
+    architecture: Architecture,
+    mut outcomes: Outcomes,
+) -> Result<(Vec<Run>, Outcomes), String> {
+    let identity = format!("{} {:016x}", set.name, Split::hash(&set.images));
+    let runs = |contestants: &[Contestant], measured, seeds: Range<u64>| -> Vec<Run> {
+        let of_seeds = |contestant: &Contestant| {
+            let run = Run {
+                contestant: contestant.clone(),
+                architecture,
+                images: identity.clone(),
+                measured,
+                epochs: arguments.epochs.get(),
+                seed: 0,
+            };
+            let with = move |seed| Run {
+                seed,
+                ..run.clone()
+            };
+            seeds.clone().map(with)
+        };
+        contestants.iter().flat_map(of_seeds).collect()
+    };
+    let jobs = arguments.jobs.get();
+    let mut contestants = chosen(arguments, architecture)?;
+    if arguments.tune {
+        let candidates = wanted(arguments, candidates());
+        let tried = runs(&candidates, Measured::HeldOut, 0..1);
+        outcomes = train_all(&tried, &set.images, outcomes, jobs)?;
+        contestants.retain(|one| !one.settings.is_tuned());
+        contestants.extend(best(tried.iter().filter_map(|run| outcomes.of(run))));
+    }
+    let measured = match arguments.test {
+        true => Measured::Test,
+        false => Measured::HeldOut,
+    };
+    let first = u64::from(arguments.first_seed);
+    let runs = runs(&contestants, measured, first..first + arguments.seeds);
+    let outcomes = train_all(&runs, &set.images, outcomes, jobs)?;
+    Ok((runs, outcomes))
+}
+
+/// Returns the quantizers that the arguments name.
+fn chosen(arguments: &Arguments, architecture: Architecture) -> Result<Vec<Contestant>, String> {
     let all = match &arguments.from {
         Some(path) => {
             let of_file = |error: String| format!("{}: {error}", path.display());
             let text = fs::read_to_string(path).map_err(|error| of_file(error.to_string()))?;
             contestants::read(&text).map_err(of_file)?
         }
-        None => contestants::contestants(arguments.arch),
+        None => contestants::contestants(architecture),
     };
     let names: Vec<String> = all.iter().map(|one| one.name.clone()).collect();
-    let wanted = |contestant: &Contestant| {
-        let begins = |name: &String| contestant.name.starts_with(name.as_str());
-        arguments.only.is_empty() || arguments.only.iter().any(begins)
-    };
-    let chosen: Vec<Contestant> = all.into_iter().filter(wanted).collect();
+    let chosen = wanted(arguments, all);
     match chosen.is_empty() {
         true => Err(format!(
             "no quantizer is called {:?}, expected the beginning of one of {names:?}",
@@ -153,9 +201,21 @@ fn chosen(arguments: &Arguments) -> Result<Vec<Contestant>, String> {
     }
 }
 
+/// Leaves those quantizers that `--only` names.
+fn wanted(arguments: &Arguments, mut all: Vec<Contestant>) -> Vec<Contestant> {
+    all.retain(|contestant| {
+        let begins = |name: &String| contestant.name.starts_with(name.as_str());
+        arguments.only.is_empty() || arguments.only.iter().any(begins)
+    });
+    all
+}
+
 /// Checks that a plot can be drawn and written, before hours of training.
-fn check_plot(path: &Path, chosen: &[Contestant]) -> Result<(), String> {
-    let quantizes = |one: &Contestant| one.settings.bits_per_image().is_some();
+fn check_plot(path: &Path, chosen: &[Contestant], comparisons: usize) -> Result<(), String> {
+    if comparisons > 1 {
+        return Err("a plot is of one set of images in one autoencoder".into());
+    }
+    let quantizes = |one: &Contestant| one.settings.bits_per_token().is_some();
     if !chosen.iter().any(quantizes) {
         return Err("a plot needs a quantizer other than none".into());
     }
@@ -167,31 +227,6 @@ fn check_plot(path: &Path, chosen: &[Contestant]) -> Result<(), String> {
         true => Err(format!("{}: no place for a file", path.display())),
         false => Ok(()),
     }
-}
-
-/// Returns the images and their name.
-fn images(folder: Option<&Path>) -> Result<(String, Images), String> {
-    let Some(folder) = folder else {
-        return Ok(("digits".into(), Images::digits()));
-    };
-    let images = Images::from_folder(folder).map_err(|error| error.to_string())?;
-    let (height, width) = images.train().size();
-    if (height, width) != (SIDE, SIDE) {
-        let found = format!("{height}x{width}");
-        let folder = folder.display();
-        return Err(format!(
-            "{folder}: images of {found} pixels, expected {SIDE}x{SIDE}"
-        ));
-    }
-    let (found, wanted) = (images.train().len(), Split::LEAST);
-    if found < wanted {
-        let folder = folder.display();
-        return Err(format!(
-            "{folder}: {found} images to train on, expected at least {wanted}"
-        ));
-    }
-    let name = folder.file_name().unwrap_or(folder.as_os_str());
-    Ok((name.to_string_lossy().into(), images))
 }
 
 /// Trains the runs that have no outcome yet, `jobs` of them at the same time.

@@ -133,7 +133,7 @@ mod tests {
             .find(|one| one.name == name);
         let contestant = contestant.expect("the contestant exists");
         Outcome {
-            bits_per_image: contestant.settings.bits_per_image(),
+            bits_per_image: contestant.settings.bits_per_token().map(|bits| 4.0 * bits),
             run: Run {
                 contestant,
                 architecture: Architecture::Mixer,

@@ -6,8 +6,8 @@ use bitcodes_train::{Unwritten, write_file};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use crate::autoencoder::SIDE;
-
+/// Height and width of the images in pixels.
+const SIDE: usize = 8;
 /// Number of images in each set, the same as of the digits.
 const COUNTS: [(&str, u32); 2] = [("train", 1500), ("t10k", 297)];
 const SEED: u64 = 8;

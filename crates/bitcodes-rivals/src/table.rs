@@ -110,3 +110,88 @@ pub fn table(lines: &[Line]) -> String {
     }
     text
 }
+
+/// Says, for each number of bits that Bitcodes has, how far it is ahead of the best rival of about the same
+/// number of bits, by the medians over the seeds.
+pub fn leads(lines: &[Line]) -> String {
+    let mut text = String::new();
+    let is_ours = |line: &&Line| line.first().run.contestant.name.starts_with("Bitcodes");
+    let median = |line: &Line| line.median(|run| run.psnr_db);
+    for ours in lines.iter().filter(is_ours) {
+        let Some(bits) = ours.first().bits_per_image else {
+            continue;
+        };
+        // FSQ has no levels for exactly as many bits.
+        let near = |line: &&Line| {
+            let other = line.first().bits_per_image;
+            line.first().run.contestant.settings.is_tuned()
+                && other.is_some_and(|other| (other / bits - 1.0).abs() < 0.02)
+        };
+        let rivals = lines.iter().filter(near);
+        let rivals = rivals.filter(|line| !median(line).is_nan());
+        if let Some(best) = rivals.max_by(|a, b| median(a).total_cmp(&median(b))) {
+            let ahead = median(ours) - median(best);
+            let (least, _) = ours.range(|run| run.psnr_db);
+            writeln!(
+                text,
+                "{bits:.0} bits: {ahead:+.2} dB against {}, {:.2} dB from the least seed to the median",
+                best.first().run.contestant.name,
+                median(ours) - least,
+            )
+            .expect("writing to a string does not fail");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autoencoder::Architecture;
+    use crate::contestants::contestants;
+    use crate::outcomes::Measured;
+
+    fn outcome(name: &str, seed: u64, psnr_db: f64) -> Outcome {
+        let all = contestants(Architecture::Mixer).into_iter();
+        let contestant = all.into_iter().find(|one| one.name == name).expect(name);
+        let bits_per_image = contestant.settings.bits_per_token().map(|bits| 4.0 * bits);
+        Outcome {
+            run: Run {
+                contestant,
+                architecture: Architecture::Mixer,
+                images: "digits".into(),
+                measured: Measured::Test,
+                epochs: 60,
+                seed,
+            },
+            bits_per_image,
+            psnr_db,
+            train_psnr_db: psnr_db,
+            codes_used: None,
+            least_bit_entropy: None,
+            parameters: 0,
+            seconds: 0.0,
+        }
+    }
+
+    #[test]
+    fn leads_are_over_the_best_rival_of_as_many_bits() {
+        let outcomes = [
+            outcome("VQ 256", 0, 19.0),
+            outcome("VQ 256", 1, 21.0),
+            outcome("FSQ 8 6 5", 0, 20.5),
+            outcome("LFQ 8", 0, f64::NAN),
+            outcome("RVQ 2x256", 0, 30.0),
+            outcome("none", 0, 40.0),
+            outcome("bitcodes-pytorch 8", 0, 29.0),
+            outcome("Bitcodes 8", 0, 20.75),
+            outcome("Bitcodes 8", 1, 20.25),
+            outcome("Bitcodes 8", 2, 21.75),
+            outcome("Bitcodes 32", 0, 31.0),
+        ];
+        assert_eq!(
+            leads(&lines(&outcomes)),
+            "32 bits: +0.25 dB against FSQ 8 6 5, 0.50 dB from the least seed to the median\n"
+        );
+    }
+}

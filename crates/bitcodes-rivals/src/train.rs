@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::autoencoder::{Autoencoder, FEATURES};
+use crate::autoencoder::{Autoencoder, FEATURES, PATCH};
 use crate::contestants::Settings;
 use crate::outcomes::{Measured, Outcome, Run};
 use crate::quantizer::{Moments, Quantizer};
@@ -27,6 +27,8 @@ const LEARNING_RATE: f64 = 2e-3;
 /// Number of images whose tokens are the sample that our codebook starts from.
 const SAMPLE: usize = 256;
 const WEIGHT_DECAY: f64 = 0.01;
+/// Number of images that are measured at a time.
+const MEASURED: usize = 512;
 
 /// The training images and the measured images.
 #[derive(Debug)]
@@ -53,6 +55,11 @@ impl<'a> Split<'a> {
         pixels.fold(0xcbf2_9ce4_8422_2325, |hash: u64, pixel| {
             (hash ^ u64::from(pixel.to_bits())).wrapping_mul(0x0100_0000_01b3)
         })
+    }
+
+    /// Returns the number of tokens in a row of an image.
+    fn tokens_along(&self) -> usize {
+        self.train.0.size().1 / PATCH
     }
 
     /// Splits images into training images and measured images.
@@ -113,9 +120,11 @@ pub fn train<B: AutodiffBackend>(run: &Run, split: &Split, device: &B::Device) -
         contestant.settings,
         Settings::Bitcodes(_) | Settings::LookupFree(_)
     );
+    let bits_per_token = contestant.settings.bits_per_token();
+    let tokens = split.tokens_along().pow(2);
     Outcome {
         run: run.clone(),
-        bits_per_image: contestant.settings.bits_per_image(),
+        bits_per_image: bits_per_token.map(|bits| tokens as f64 * bits),
         psnr_db,
         train_psnr_db,
         codes_used: codes.as_ref().map(|codes| different(codes)),
@@ -135,7 +144,8 @@ fn untrained<B: AutodiffBackend>(
     let contestant = &run.contestant;
     let quantizer = contestant.settings.init::<B>(random, device);
     // Burn draws weights at their first use. A fork draws them all now.
-    let mut model = Autoencoder::new(run.architecture, quantizer, device).fork(device);
+    let model = Autoencoder::new(run.architecture, split.tokens_along(), quantizer, device);
+    let mut model = model.fork(device);
     if let Settings::Bitcodes(config) = &contestant.settings
         && config.assignment.starts_from_sample()
     {
@@ -157,17 +167,24 @@ fn measure<B: Backend>(
     (set, range): &(&ImageSet, Range<usize>),
     device: &B::Device,
 ) -> (f64, Option<Vec<Vec<i64>>>) {
+    let (mut square, mut pixels) = (0.0, 0);
+    let mut codes: Option<Vec<Vec<i64>>> = None;
     let indices: Vec<usize> = range.clone().collect();
-    let images: Tensor<B, 3> = set.tensor(&indices, device);
-    let quantized = model.quantize(model.encode(images.clone()));
-    let error = model.decode(quantized.vectors) - images;
-    let mse = error.powi_scalar(2).mean().into_data().iter::<f64>().sum();
-    let codes = quantized.codes.map(|codes| {
-        let [_, width] = codes.dims();
-        let codes: Vec<i64> = codes.into_data().iter().collect();
-        codes.chunks(width).map(<[i64]>::to_vec).collect()
-    });
-    (psnr_db(mse), codes)
+    for indices in indices.chunks(MEASURED) {
+        let images: Tensor<B, 3> = set.tensor(indices, device);
+        let quantized = model.quantize(model.encode(images.clone()));
+        let error = model.decode(quantized.vectors) - images;
+        pixels += error.shape().num_elements();
+        let sum = error.powi_scalar(2).sum().into_data();
+        square += sum.iter::<f64>().sum::<f64>();
+        if let Some(more) = quantized.codes {
+            let [_, width] = more.dims();
+            let more: Vec<i64> = more.into_data().iter().collect();
+            let codes = codes.get_or_insert_default();
+            codes.extend(more.chunks(width).map(<[i64]>::to_vec));
+        }
+    }
+    (psnr_db(square / pixels as f64), codes)
 }
 
 fn different(codes: &[Vec<i64>]) -> usize {
@@ -195,6 +212,8 @@ fn parameters<B: Backend>(quantizer: &Quantizer<B>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::autoencoder::Architecture;
     use crate::contestants::{Contestant, contestants};
@@ -223,9 +242,50 @@ mod tests {
             for contestant in contestants(architecture) {
                 let outcome = briefly(&contestant, architecture, 70);
                 assert!(outcome.psnr_db.is_finite(), "{outcome:?}");
-                let most = 16 * crate::autoencoder::TOKENS;
+                // 16 images of four tokens.
+                let most = 16 * 4;
                 let codes_used = outcome.codes_used;
                 assert!(codes_used.is_none_or(|used| (1..=most).contains(&used)));
+            }
+        }
+    }
+
+    #[test]
+    fn images_of_other_sizes_are_trained_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (set, count) in [("train", 70u8), ("t10k", 16)] {
+            let images = folder.path().join(format!("{set}-images-idx3-ubyte"));
+            let pixels = (0..28 * 28 * u32::from(count)).map(|index| (index * 7919 % 251) as u8);
+            let header = [0, 0, 8, 3, 0, 0, 0, count, 0, 0, 0, 28, 0, 0, 0, 28];
+            let bytes: Vec<u8> = header.into_iter().chain(pixels).collect();
+            fs::write(images, bytes).expect("written");
+            let labels = folder.path().join(format!("{set}-labels-idx1-ubyte"));
+            let bytes = [&[0, 0, 8, 1, 0, 0, 0, count], &vec![0; count.into()][..]].concat();
+            fs::write(labels, bytes).expect("written");
+        }
+        let images = Images::from_folder(folder.path()).expect("MNIST's files");
+        let split = Split {
+            train: (images.train(), 0..70),
+            measured: (images.test(), 0..16),
+        };
+        for architecture in [Architecture::Mixer, Architecture::Conv] {
+            let all = contestants(architecture);
+            for name in ["Bitcodes 8", "VQ 256", "FSQ 8 6 5"] {
+                let contestant = all.iter().find(|one| one.name == name);
+                let run = Run {
+                    contestant: contestant.expect("the contestant exists").clone(),
+                    architecture,
+                    images: "noise".into(),
+                    measured: Measured::Test,
+                    epochs: 1,
+                    seed: 7,
+                };
+                let outcome = train::<Autodiff<Flex>>(&run, &split, &Default::default());
+                assert!(outcome.psnr_db.is_finite(), "{outcome:?}");
+                let bits = outcome.bits_per_image.expect("it is quantized");
+                assert!((49.0 * 7.5..=49.0 * 8.0).contains(&bits), "{bits}");
+                let used = outcome.codes_used.expect("it is quantized");
+                assert!((2..=16 * 49).contains(&used), "{used}");
             }
         }
     }

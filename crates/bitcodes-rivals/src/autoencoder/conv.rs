@@ -1,4 +1,5 @@
-//! The convolutional autoencoder: it encodes 8x8 pixels to a map of 2x2 tokens and decodes the map.
+//! The convolutional autoencoder: it encodes images to maps of a quarter of their height and width, and
+//! decodes the maps.
 
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
@@ -30,7 +31,7 @@ impl<B: Backend> ConvEncoder<B> {
         }
     }
 
-    /// Encodes images `[batch, 1, 8, 8]` to maps `[batch, FEATURES, 2, 2]`.
+    /// Encodes images `[batch, 1, side, side]` to maps `[batch, FEATURES, side / 4, side / 4]`.
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
         let hidden = self
             .convs
@@ -64,7 +65,8 @@ impl<B: Backend> ConvDecoder<B> {
         }
     }
 
-    /// Decodes maps `[batch, FEATURES, 2, 2]` to images `[batch, 1, 8, 8]` before the sigmoid.
+    /// Decodes maps `[batch, FEATURES, along, along]` to images `[batch, 1, 4 * along, 4 * along]` before
+    /// the sigmoid.
     pub fn forward(&self, map: Tensor<B, 4>) -> Tensor<B, 4> {
         let hidden = gelu(self.expand.forward(map));
         let hidden = self.up.iter().fold(hidden, |x, up| gelu(up.forward(x)));

@@ -1,5 +1,5 @@
-//! The two autoencoders in which every quantizer is trained. They turn an image of 8x8 pixels into
-//! 4 tokens of 16 features.
+//! The two autoencoders in which every quantizer is trained. They turn each 4x4 pixels of an image into a
+//! token of 16 features.
 
 mod conv;
 
@@ -15,10 +15,8 @@ use serde::{Deserialize, Serialize};
 use self::conv::{ConvDecoder, ConvEncoder};
 use crate::quantizer::{Moments, Quantized, Quantizer};
 
-/// Height and width of the images in pixels.
-pub const SIDE: usize = 8;
-/// Number of tokens of an image.
-pub const TOKENS: usize = 4;
+/// Height and width in pixels of the part of an image that becomes a token.
+pub const PATCH: usize = 4;
 /// Number of features of a token.
 pub const FEATURES: usize = 16;
 
@@ -65,16 +63,24 @@ pub struct Autoencoder<B: Backend> {
     /// The quantizer that is compared with others.
     pub quantizer: Quantizer<B>,
     decoder: Decoder<B>,
+    /// Number of tokens in a row of an image, and in a column.
+    along: usize,
 }
 
 impl<B: Backend> Autoencoder<B> {
-    /// Makes an autoencoder with random weights.
-    pub fn new(architecture: Architecture, quantizer: Quantizer<B>, device: &B::Device) -> Self {
+    /// Makes an autoencoder with random weights for images with `along` tokens in each row and each column,
+    /// whose height and width are [`PATCH`] times as many pixels.
+    pub fn new(
+        architecture: Architecture,
+        along: usize,
+        quantizer: Quantizer<B>,
+        device: &B::Device,
+    ) -> Self {
         let position = || {
-            let shape = [TOKENS, Mixer::<B>::WIDTH];
+            let shape = [along * along, Mixer::<B>::WIDTH];
             Tensor::random(shape, Distribution::Normal(0.0, 0.02), device)
         };
-        let pixels = SIDE * SIDE / TOKENS;
+        let pixels = PATCH * PATCH;
         let (encoder, decoder) = match architecture {
             Architecture::Mixer => (
                 Encoder::Mixer(Mixer::new(pixels, FEATURES, position())),
@@ -90,21 +96,22 @@ impl<B: Backend> Autoencoder<B> {
             moments: None,
             quantizer,
             decoder,
+            along,
         }
     }
 
-    /// Encodes images `[batch, SIDE, SIDE]` to tokens `[TOKENS * batch, FEATURES]`. The first
+    /// Encodes images `[batch, side, side]` to tokens `[tokens * batch, FEATURES]`. The first
     /// tokens of all images come first.
     pub fn encode(&self, images: Tensor<B, 3>) -> Tensor<B, 2> {
-        let [batch, _, _] = images.dims();
-        let tokens = match &self.encoder {
-            Encoder::Mixer(mixer) => mixer.forward(patches(images)),
+        let ([batch, _, _], tokens) = (images.dims(), self.along * self.along);
+        let all = match &self.encoder {
+            Encoder::Mixer(mixer) => mixer.forward(patches(images, self.along)),
             Encoder::Conv(conv) => {
                 let map: Tensor<B, 4> = conv.forward(images.unsqueeze_dim(1));
-                map.reshape([batch, FEATURES, TOKENS]).permute([2, 0, 1])
+                map.reshape([batch, FEATURES, tokens]).permute([2, 0, 1])
             }
         };
-        tokens.reshape([TOKENS * batch, FEATURES])
+        all.reshape([tokens * batch, FEATURES])
     }
 
     /// Quantizes tokens `[tokens, FEATURES]` as in training.
@@ -129,39 +136,66 @@ impl<B: Backend> Autoencoder<B> {
         self.quantizer.quantize(tokens)
     }
 
-    /// Decodes tokens `[TOKENS * batch, FEATURES]` to images `[batch, SIDE, SIDE]` with pixels in
+    /// Decodes tokens `[tokens * batch, FEATURES]` to images `[batch, side, side]` with pixels in
     /// [0, 1].
     pub fn decode(&self, tokens: Tensor<B, 2>) -> Tensor<B, 3> {
-        let [rows, _] = tokens.dims();
-        let batch = rows / TOKENS;
-        let tokens = tokens.reshape([TOKENS, batch, FEATURES]);
+        let ([rows, _], along) = (tokens.dims(), self.along);
+        let batch = rows / (along * along);
+        let tokens = tokens.reshape([along * along, batch, FEATURES]);
         let images = match &self.decoder {
-            Decoder::Mixer(mixer) => image(mixer.forward(tokens)),
+            Decoder::Mixer(mixer) => image(mixer.forward(tokens), along),
             Decoder::Conv(conv) => {
-                let map = tokens.permute([1, 2, 0]).reshape([batch, FEATURES, 2, 2]);
-                conv.forward(map).reshape([batch, SIDE, SIDE])
+                let map = tokens.permute([1, 2, 0]);
+                conv.forward(map.reshape([batch, FEATURES, along, along]))
+                    .squeeze_dim(1)
             }
         };
         sigmoid(images)
     }
 }
 
-/// Cuts images `[batch, SIDE, SIDE]` into patches `[TOKENS, batch, pixels of a patch]`.
-fn patches<B: Backend>(images: Tensor<B, 3>) -> Tensor<B, 3> {
+/// Cuts images `[batch, side, side]` into patches `[along * along, batch, pixels of a patch]`.
+fn patches<B: Backend>(images: Tensor<B, 3>, along: usize) -> Tensor<B, 3> {
     let [batch, _, _] = images.dims();
-    let patch = SIDE / 2;
     images
-        .reshape([batch, 2, patch, 2, patch])
+        .reshape([batch, along, PATCH, along, PATCH])
         .permute([1, 3, 0, 2, 4])
-        .reshape([TOKENS, batch, patch * patch])
+        .reshape([along * along, batch, PATCH * PATCH])
 }
 
 /// Joins patches to images, the inverse of [`patches`].
-fn image<B: Backend>(patches: Tensor<B, 3>) -> Tensor<B, 3> {
+fn image<B: Backend>(patches: Tensor<B, 3>, along: usize) -> Tensor<B, 3> {
     let [_, batch, _] = patches.dims();
-    let patch = SIDE / 2;
     patches
-        .reshape([2, 2, batch, patch, patch])
+        .reshape([along, along, batch, PATCH, PATCH])
         .permute([2, 0, 3, 1, 4])
-        .reshape([batch, SIDE, SIDE])
+        .reshape([batch, along * PATCH, along * PATCH])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::backend::Flex;
+    use burn::tensor::TensorData;
+
+    #[test]
+    fn patches_are_parts_of_the_image_and_join_to_it() {
+        let (along, side) = (3, 3 * PATCH);
+        let pixels: Vec<f32> = (0..2 * side * side).map(|index| index as f32).collect();
+        let images = TensorData::new(pixels, [2, side, side]);
+        let images = Tensor::<Flex, 3>::from_data(images, &Default::default());
+        let cut = patches(images.clone(), along);
+        let row = |patch: usize, batch: usize| -> Vec<f32> {
+            let row = cut.clone().narrow(0, patch, 1).narrow(1, batch, 1);
+            row.into_data().iter().collect()
+        };
+        // The patch in row 2 and column 1 begins at pixel (8, 4).
+        let first = (side * side + 8 * side + 4) as f32;
+        assert_eq!(
+            row(2 * 3 + 1, 1)[..PATCH],
+            [0.0, 1.0, 2.0, 3.0].map(|x| first + x)
+        );
+        assert_eq!(row(2 * 3 + 1, 1)[PATCH], first + side as f32);
+        assert_eq!(image(cut, along).into_data(), images.into_data());
+    }
 }

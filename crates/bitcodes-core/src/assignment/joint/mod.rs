@@ -53,11 +53,11 @@ pub struct Joint {
     /// other takes 10 to 50 times as long as one of 8. Default: 8
     pub beam: usize,
     /// Relative error of quantization at which training quantizes every vector. If a batch has a smaller
-    /// error, each of its vectors passes unquantized with the probability `1 - error / unquantized_below`,
-    /// where
+    /// error, each of its vectors passes unquantized with the same probability:
     ///
     /// ```text
-    /// error = sum |x - y|^2 / sum |x - mean(x)|^2
+    /// error       = sum |x - y|^2 / sum |x - mean(x)|^2
+    /// probability = min(1 / 2, 1 - error / unquantized_below)
     /// ```
     ///
     /// So an encoder learns to use directions of little variance, which have no bits yet. This improves the
