@@ -2,6 +2,7 @@
 //! and parameters.
 
 use bitcodes_core::{Bitcodes, BitcodesConfig};
+use bitcodes_workspace::backends::own_seed;
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::{Linear, LinearConfig};
@@ -63,6 +64,8 @@ impl<B: Backend> ModuleVisitor<B> for Numbers {
 /// Trains on vectors with a start from a sample of them, and checks every number on the way.
 fn train<B: AutodiffBackend>(what: &str, sample: &[f64], x: &[f64], dtype: DType) {
     let device = Default::default();
+    let _seed = own_seed();
+    B::seed(&device, 0);
     let tensor = |values: &[f64]| {
         let data = TensorData::new(values.to_vec(), [values.len() / FEATURES, FEATURES]);
         Tensor::<B, 2>::from_data(data, (&device, dtype))

@@ -185,6 +185,7 @@ fn vectors_that_are_not_finite_show_as_those_of_tensor_operations() {
     for (normalize, weights) in [
         (true, [0.3, 1.0, 0.5]),
         (false, [0.0, 1.0, 0.0]),
+        (false, [0.0, 0.0, 0.5]),
         (false, [0.0, 0.0, 0.0]),
     ] {
         let case = Case {

@@ -7,7 +7,8 @@
 //! - [`Encoder`] encodes independent bits; [`Decoder`] decodes the codes of either method.
 //! - [`Encoder::encode_with_noise`] and [`Backward`] are the two passes of a training step.
 //! - [`JointEncoder`] decides the bits of a vector together, by beam search; [`joint`] specifies it.
-//!   [`JointPass`] and [`gradients`] are the two passes of a training step.
+//!   [`JointPass`] and [`gradients`] are the two passes of a training step; between them, [`Balance`]
+//!   computes a loss of unbalanced bits, and [`leave_unquantized`] takes some vectors out.
 //! - [`layout`] defines the bit order of packed codes and packs single rows; [`integers`] packs and
 //!   unpacks many rows.
 //! - [`distance`] and [`columns`] compute distances and statistics of packed codes.

@@ -18,6 +18,7 @@ const SHAPES: [[usize; 3]; 6] = [
 ];
 
 const FACTOR: f32 = 0.7;
+const WEIGHT: f32 = 0.5;
 
 fn valid(vectors: usize) -> Vec<bool> {
     (0..vectors).map(|vector| vector % 5 != 2).collect()
@@ -36,13 +37,19 @@ fn the_vectors_with_draws_below_the_share_are_left_unquantized() {
             center: &center,
         });
         for share in [0.0, 0.3, 1.0] {
+            let mut draws = draws.clone();
+            draws
+                .iter_mut()
+                .skip(3)
+                .take(1)
+                .for_each(|draw| *draw = f32::NAN);
             let mut after = decoded.clone();
             let squares =
                 leave_unquantized(x, normalization, Some(&valid), share, &draws, &mut after);
             let mut wanted = 0.0;
             let rows = after.chunks(features).zip(decoded.chunks(features));
             for (vector, (after, before)) in rows.enumerate() {
-                if draws[vector] >= share {
+                if draws[vector].is_nan() || draws[vector] >= share {
                     assert_eq!(after, before);
                     continue;
                 }
@@ -72,8 +79,11 @@ fn the_balance_loss_and_its_gradient_are_those_of_plain_loops() {
         let codebook = numbers(2 * num_bits * features, 1);
         let codebook = Codebook::new(&codebook, features);
         let (mut x, center) = (numbers(vectors * features, 2), numbers(features, 3));
-        // The first vector is not finite.
-        x.iter_mut().take(1).for_each(|x| *x = f32::NAN);
+        // The first vectors are not finite.
+        let infinite = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+        for (row, number) in x.chunks_mut(features).zip(infinite) {
+            row[0] = number;
+        }
         let x = Rows::new(&x, features);
         let normalization = Some(Normalization {
             factor: FACTOR,
@@ -101,6 +111,7 @@ fn the_balance_loss_and_its_gradient_are_those_of_plain_loops() {
             quantized: &quantized,
             valid: Some(&valid),
             excess: &excess,
+            weight: WEIGHT,
         };
         let (loss, gradient) = balance.loss_and_gradient();
         let wanted = plain(balance);
@@ -123,6 +134,15 @@ fn the_balance_loss_and_its_gradient_are_those_of_plain_loops() {
                 );
             }
         }
+        let zeros = vec![0.0; num_bits];
+        let balanced = Balance {
+            excess: &zeros,
+            ..balance
+        };
+        assert_eq!(
+            balanced.loss_and_gradient(),
+            (0.0, vec![0.0; vectors * features])
+        );
         let edges = wanted.edges.iter().filter(|&&edge| edge).count();
         assert!(
             100 * edges <= vectors,
@@ -171,8 +191,8 @@ fn plain(balance: Balance<'_>) -> Plain {
             let square: f64 = half.iter().map(|half| half * half).sum();
             let product: f64 = residual.iter().zip(&half).map(|(d, half)| d * half).sum();
             let logit = product / square + 2.0 * f64::from(bits[bit]) - 1.0;
-            let excess = f64::from(balance.excess[bit]);
-            if logit.is_nan() || excess == 0.0 {
+            let excess = f64::from(WEIGHT) * f64::from(balance.excess[bit]);
+            if !logit.is_finite() || excess == 0.0 {
                 continue;
             }
             plain.loss += excess * square * logit.clamp(-1.0, 1.0);

@@ -112,8 +112,8 @@ impl Settings {
         })
     }
 
-    /// Returns whether the settings are of a rival that is tuned for each set of images.
-    pub fn is_tuned(&self) -> bool {
+    /// Returns whether the quantizer is one with which Bitcodes is compared.
+    pub fn is_rival(&self) -> bool {
         match self {
             Self::None | Self::Bitcodes(_) => false,
             Self::Vector(_) | Self::Scalar(_) | Self::LookupFree(_) => true,

@@ -18,7 +18,7 @@ use bitcodes_rivals::sets::Set;
 use bitcodes_rivals::strokes;
 use bitcodes_rivals::table::{leads, lines, table};
 use bitcodes_rivals::train::{Split, train};
-use bitcodes_rivals::tuning::{best, candidates};
+use bitcodes_rivals::tuning::{TUNING_SEED, are_alternatives, best, candidates};
 use bitcodes_train::data::Images;
 use burn::backend::{Autodiff, Flex};
 use clap::Parser;
@@ -43,12 +43,13 @@ struct Arguments {
     #[arg(long)]
     settings: bool,
     /// Sets of images: digits (8x8 pixels, built in), strokes (8x8 pixels, drawn), or folders with MNIST's
-    /// four files, of square images whose height is a multiple of 4 pixels
+    /// four files, of square images whose height is a multiple of 4 pixels, up to 128
     #[arg(long, value_name = "SET", num_args = 1.., default_value = "digits")]
     data: Vec<String>,
     /// Choose the settings of each rival for each set of images and each autoencoder: those of
-    /// settings/rivals.json that do best on held-out images, in a training with seed 0
-    #[arg(long, conflicts_with = "from")]
+    /// settings/rivals.json that do best on held-out images, in a training with a seed of its own. A rival that
+    /// is not in that file keeps its settings
+    #[arg(long, conflicts_with_all = ["from", "settings"])]
     tune: bool,
     /// Write a second set of 8x8 images, drawn strokes, to this folder, and train no quantizer
     #[arg(long, value_name = "FOLDER")]
@@ -165,10 +166,12 @@ fn compare(
     let mut contestants = chosen(arguments, architecture)?;
     if arguments.tune {
         let candidates = wanted(arguments, candidates());
-        let tried = runs(&candidates, Measured::HeldOut, 0..1);
+        let seed = TUNING_SEED..TUNING_SEED + 1;
+        let tried = runs(&candidates, Measured::HeldOut, seed);
         outcomes = train_all(&tried, &set.images, outcomes, jobs)?;
-        contestants.retain(|one| !one.settings.is_tuned());
-        contestants.extend(best(tried.iter().filter_map(|run| outcomes.of(run))));
+        let tuned = best(tried.iter().filter_map(|run| outcomes.of(run)));
+        contestants.retain(|one| !tuned.iter().any(|tuned| are_alternatives(tuned, one)));
+        contestants.extend(tuned);
     }
     let measured = match arguments.test {
         true => Measured::Test,

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use bitcodes_train::data::Images;
 
-use crate::autoencoder::PATCH;
 use crate::strokes;
 use crate::train::Split;
 
@@ -17,9 +16,6 @@ pub struct Set {
     /// The images.
     pub images: Images,
 }
-
-/// Height and width of the largest images.
-const MOST_PIXELS: usize = 64;
 
 impl Set {
     /// Returns the set of a name: `digits`, which are built in, `strokes`, which are drawn, or a folder with
@@ -53,11 +49,9 @@ fn from_folder(folder: &Path) -> Result<Images, String> {
     fs::read_dir(folder).map_err(|error| of_folder(error.to_string()))?;
     let images = Images::from_folder(folder).map_err(|error| error.to_string())?;
     let (height, width) = images.train().size();
-    let fits = height == width && height.is_multiple_of(PATCH) && height <= MOST_PIXELS;
-    if !fits {
+    if height != width {
         return Err(of_folder(format!(
-            "images of {height}x{width} pixels, expected squares of a multiple of {PATCH} pixels, up to \
-             {MOST_PIXELS}x{MOST_PIXELS}"
+            "images of {height}x{width} pixels, expected squares"
         )));
     }
     let (found, wanted) = (images.train().len(), Split::LEAST);
@@ -67,4 +61,56 @@ fn from_folder(folder: &Path) -> Result<Images, String> {
         )));
     }
     Ok(images)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(count: u8, height: u8, width: u8) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        for set in ["train", "t10k"] {
+            let file = |name: &str, bytes: Vec<u8>| {
+                fs::write(folder.path().join(format!("{set}-{name}-ubyte")), bytes)
+                    .expect("written");
+            };
+            let pixels = usize::from(count) * usize::from(height) * usize::from(width);
+            let header = [0, 0, 8, 3, 0, 0, 0, count, 0, 0, 0, height, 0, 0, 0, width];
+            file("images-idx3", [&header[..], &vec![7; pixels]].concat());
+            let header = [0, 0, 8, 1, 0, 0, 0, count];
+            file(
+                "labels-idx1",
+                [&header[..], &vec![0; count.into()]].concat(),
+            );
+        }
+        let name = folder.path().display().to_string();
+        match Set::named(&name) {
+            Ok(set) => set.name,
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn images_that_cannot_be_trained_on_are_errors() {
+        for (size, wanted) in [
+            ((8, 12), "images of 8x12 pixels, expected squares"),
+            (
+                (10, 10),
+                "images of 10 x 10 pixels, expected multiples of 4",
+            ),
+        ] {
+            let found = error_of(9, size.0, size.1);
+            assert!(found.contains(wanted), "{found}");
+        }
+        let found = error_of(4, 12, 12);
+        assert!(
+            found.ends_with("4 images to train on, expected at least 5"),
+            "{found}"
+        );
+        let found = error_of(9, 28, 28);
+        assert!(!found.contains("expected"), "{found}");
+        assert_eq!(Set::named("digits").expect("built in").name, "digits");
+        let found = Set::named("no/such").expect_err("no folder");
+        assert!(found.starts_with("no/such: "), "{found}");
+    }
 }

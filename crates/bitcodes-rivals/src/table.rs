@@ -121,10 +121,13 @@ pub fn leads(lines: &[Line]) -> String {
         let Some(bits) = ours.first().bits_per_image else {
             continue;
         };
+        if median(ours).is_nan() {
+            continue;
+        }
         // FSQ has no levels for exactly as many bits.
         let near = |line: &&Line| {
             let other = line.first().bits_per_image;
-            line.first().run.contestant.settings.is_tuned()
+            line.first().run.contestant.settings.is_rival()
                 && other.is_some_and(|other| (other / bits - 1.0).abs() < 0.02)
         };
         let rivals = lines.iter().filter(near);
@@ -134,7 +137,8 @@ pub fn leads(lines: &[Line]) -> String {
             let (least, _) = ours.range(|run| run.psnr_db);
             writeln!(
                 text,
-                "{bits:.0} bits: {ahead:+.2} dB against {}, {:.2} dB from the least seed to the median",
+                "{}, {bits:.0} bits: {ahead:+.2} dB against {}; the worst seed is {:.2} dB below the median",
+                ours.first().run.contestant.name,
                 best.first().run.contestant.name,
                 median(ours) - least,
             )
@@ -191,7 +195,7 @@ mod tests {
         ];
         assert_eq!(
             leads(&lines(&outcomes)),
-            "32 bits: +0.25 dB against FSQ 8 6 5, 0.50 dB from the least seed to the median\n"
+            "Bitcodes 8, 32 bits: +0.25 dB against FSQ 8 6 5; the worst seed is 0.50 dB below the median\n"
         );
     }
 }

@@ -3,6 +3,9 @@
 use crate::contestants::{Contestant, Settings, read};
 use crate::outcomes::Outcome;
 
+/// Seed of the trainings by which settings are chosen, which no measurement uses.
+pub const TUNING_SEED: u64 = u64::MAX >> 12;
+
 /// Returns the settings of rivals from which the best are chosen.
 pub fn candidates() -> Vec<Contestant> {
     read(include_str!("../settings/rivals.json")).expect("a test reads the file")
@@ -10,7 +13,7 @@ pub fn candidates() -> Vec<Contestant> {
 
 /// Returns whether two quantizers are the same one but for settings to be chosen: those that change neither
 /// its kind nor its codes.
-fn are_alternatives(a: &Contestant, b: &Contestant) -> bool {
+pub fn are_alternatives(a: &Contestant, b: &Contestant) -> bool {
     match (&a.settings, &b.settings) {
         (Settings::Vector(a), Settings::Vector(b)) => {
             (a.codebooks, a.size) == (b.codebooks, b.size)

@@ -1,7 +1,7 @@
 //! The methods of deciding the bits of a vector.
 //!
-//! This file holds the only matches of this crate on the method, one in each function; a method's
-//! file knows nothing of the other method.
+//! This file and `method.rs` hold the only matches of this crate on the method, one in each function; a
+//! method's file knows nothing of the other method.
 
 mod decide;
 mod independent;

@@ -3,7 +3,8 @@
 //! [`BitcodesConfig`](crate::BitcodesConfig) gives each loss a weight in the loss of an output. By
 //! default the commitment loss has a weight of 0.2 and the entropy loss one of 0; for
 //! [`BitcodesConfig::reference`](crate::BitcodesConfig::reference) both weights are 0. A training
-//! loop can also call the losses itself.
+//! loop can also call these two losses itself. The codebook's loss and the losses of joint bits are elsewhere
+//! (`quantizer/loss.rs`, `assignment/joint/`).
 
 mod commitment;
 mod entropy;

@@ -110,8 +110,8 @@ impl<B: Backend> Bitcodes<B> {
     /// [`Joint::unquantized_below`](crate::Joint::unquantized_below).
     ///
     /// With draws from the uniform distribution on [0, 1), and noise from the logistic distribution times the
-    /// [noise scale](Self::noise_scale), this is [`forward`](Self::forward). If the parts of a batch go to
-    /// threads, numbers that were drawn before make the pass the same in each run.
+    /// [noise scale](Self::noise_scale), this is [`forward`](Self::forward). Draw the numbers before threads take
+    /// the parts of a batch: then every run gives the same result. Independent bits do not use the draws.
     ///
     /// # Shapes
     ///

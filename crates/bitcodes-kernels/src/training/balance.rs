@@ -30,6 +30,8 @@ pub struct Balance<'a> {
     /// How much more often a bit is 1 than it should be, `[num_bits]`; negative if it is 0 too often. A
     /// bit of excess 0 has no part in the loss.
     pub excess: &'a [f32],
+    /// Weight of the loss.
+    pub weight: f32,
 }
 
 /// A vector gets a gradient while its logit is this near to 0: it then lies between the two vectors of
@@ -43,18 +45,18 @@ impl Balance<'_> {
     /// - center - quantized`, the loss is
     ///
     /// ```text
-    /// sum_v sum_p excess_p |h_p|^2 clamp(logit_p, -1, 1)        logit_p = d . h_p / |h_p|^2 + s_p
+    /// weight sum_v sum_p excess_p |h_p|^2 clamp(logit_p, -1, 1)     logit_p = d . h_p / |h_p|^2 + s_p
     /// ```
     ///
-    /// over the vectors `v` that count. Vectors that are not finite add nothing.
+    /// over the vectors `v` that count. A logit that is not finite adds nothing.
     ///
     /// # Panics
     ///
     /// Panics if the shapes of the fields do not fit one another.
     // for each vector that counts, and each bit p of excess != 0:
     //     logit = d . h_p / |h_p|^2 + s_p
-    //     loss += excess_p |h_p|^2 clamp(logit, -1, 1)
-    //     if |logit| < 1:  gradient += excess_p h_p
+    //     loss += weight excess_p |h_p|^2 clamp(logit, -1, 1)
+    //     if |logit| < 1:  gradient += weight excess_p h_p
     pub fn loss_and_gradient(self) -> (f64, Vec<f32>) {
         let (vectors, features) = (self.x.len(), self.x.features());
         let num_bits = self.codebook.num_bits();
@@ -82,9 +84,12 @@ impl Balance<'_> {
         let pairs = self.codebook.differences().zip(self.excess).enumerate();
         let unbalanced = pairs.filter(|(_, (_, excess))| **excess != 0.0);
         let bits: Vec<Bit> = unbalanced
-            .map(|(bit, (difference, &excess))| Bit::new(bit, difference, excess))
+            .map(|(bit, (difference, excess))| Bit::new(bit, difference, self.weight * excess))
             .collect();
         let mut gradient = vec![0.0; vectors * features];
+        if bits.is_empty() {
+            return (0.0, gradient);
+        }
         let loss = run_in_parts(Part {
             level: Level::best(),
             bits: &bits,
@@ -106,18 +111,19 @@ struct Bit {
     index: usize,
     half: Vec<f32>,
     square: f32,
-    excess: f32,
+    /// The weighted excess.
+    weight: f32,
 }
 
 impl Bit {
-    fn new(index: usize, difference: impl Iterator<Item = f32>, excess: f32) -> Self {
+    fn new(index: usize, difference: impl Iterator<Item = f32>, weight: f32) -> Self {
         let half: Vec<f32> = difference.map(|delta| 0.5 * delta).collect();
         let square = half.iter().map(|half| half * half).sum::<f32>();
         Self {
             index,
             half,
             square: square.max(f32::MIN_POSITIVE),
-            excess,
+            weight,
         }
     }
 }
@@ -200,11 +206,10 @@ impl Task for Part<'_> {
                         if !logit.is_finite() {
                             continue;
                         }
-                        let weight = bit.excess * bit.square;
-                        loss += f64::from(weight * logit.clamp(-NEAR, NEAR));
+                        loss += f64::from(bit.weight * bit.square * logit.clamp(-NEAR, NEAR));
                         if logit.abs() < NEAR {
                             for (to, half) in gradient.iter_mut().zip(&bit.half) {
-                                *to += bit.excess * half;
+                                *to += bit.weight * half;
                             }
                         }
                     }
@@ -233,5 +238,11 @@ fn dot(left: &[f32], right: &[f32]) -> f32 {
         }
     }
     let rest: f32 = left_rest.iter().zip(right_rest).map(|(l, r)| l * r).sum();
-    sums.iter().sum::<f32>() + rest
+    // In halves, as a sum of the lanes in order would wait for each addition.
+    for width in [8, 4, 2, 1] {
+        for lane in 0..width {
+            sums[lane] += sums[lane + width];
+        }
+    }
+    sums[0] + rest
 }

@@ -97,7 +97,8 @@ impl Task for Replace<'_> {
         let mut squares = 0.0;
         let rows = self.decoded.chunks_exact_mut(self.x.features());
         for (vector, (decoded, &draw)) in rows.zip(self.draws).enumerate() {
-            if draw >= self.share {
+            // A draw of NaN leaves nothing unquantized.
+            if draw.is_nan() || draw >= self.share {
                 continue;
             }
             let mut square = 0.0;

@@ -267,7 +267,7 @@ impl Joint {
         let mut each = x.dims();
         each[1] = 1;
         let draws = noise.draws(each, &x.device())?;
-        Some(unquantized::unquantized(x, y, draws, valid, below))
+        Some(unquantized::mask(x, y, draws, valid, below))
     }
 
     /// Returns the weighted balance loss `[1]`; `None` if it has no weight.

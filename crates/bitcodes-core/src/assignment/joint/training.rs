@@ -76,6 +76,7 @@ pub(super) fn train<B: Backend, const N: usize>(
         true => excess(&pass.sums.bits, pass.sums.vectors),
         false => None,
     };
+    let elements = elements(&pass.sums);
     let balance = excess.map(|excess| {
         with_rows(&rows, |x| {
             codebook.lend(|codebook| {
@@ -87,6 +88,7 @@ pub(super) fn train<B: Backend, const N: usize>(
                     quantized: &decoded,
                     valid: valid.as_deref(),
                     excess: &excess,
+                    weight: (settings.balance_weight / elements) as f32,
                 };
                 balance.loss_and_gradient()
             })
@@ -136,12 +138,11 @@ pub(super) fn train<B: Backend, const N: usize>(
                 sums,
                 of_unquantized,
                 balance,
-                balance_weight: settings.balance_weight,
+                is_balanced: settings.balance_weight > 0.0,
                 weights,
                 codebook,
                 normalization: inputs.normalization,
             };
-            let elements = losses.elements();
             let commitment = Commitment {
                 normalization: normalization.clone(),
                 valid,
@@ -163,21 +164,16 @@ struct Losses<'a, B: Backend> {
     sums: &'a JointSums,
     /// Sum of the squared residuals of the vectors that were left unquantized.
     of_unquantized: f64,
-    /// The sum of the balance loss over vectors and features and its gradient by normalized vectors, if a bit
-    /// is unbalanced.
+    /// The weighted balance loss and its gradient by normalized vectors, if a bit is unbalanced.
     balance: Option<(f64, Vec<f32>)>,
-    balance_weight: f64,
+    /// Whether the balance loss has a weight.
+    is_balanced: bool,
     weights: Weights,
     codebook: &'a Codebook<B>,
     normalization: Option<&'a Normalization<B>>,
 }
 
 impl<B: Backend> Losses<'_, B> {
-    /// Returns the number of elements of the vectors that count.
-    fn elements(&self) -> f64 {
-        (self.sums.vectors.max(1) * self.sums.residuals.len()) as f64
-    }
-
     /// Computes the sum of the losses `[1]`, a function of the normalized vectors by the commitment loss
     /// and of each parameter.
     fn sum(
@@ -191,17 +187,23 @@ impl<B: Backend> Losses<'_, B> {
         let (constant, of_codebook) = self
             .codebook
             .lend(|codebook| codebook_gradient(codebook, sums, weights.codebook, holds_mid));
-        let [square, of_quantized] = [0.0, self.of_unquantized]
-            .map(|without| (sums.squared_residuals - without) / self.elements());
-        let mut value = weights.commitment * of_quantized + weights.codebook * square + constant;
-        let by = self.balance_weight / self.elements();
+        let mut value = constant;
+        for (weight, without) in [
+            (weights.commitment, self.of_unquantized),
+            (weights.codebook, 0.0),
+        ] {
+            // Without a weight, a NaN in the vectors does not matter.
+            if weight > 0.0 {
+                value += weight * (sums.squared_residuals - without) / elements(sums);
+            }
+        }
         // So that the loss is in the graph at every step, its gradient may be zeros.
-        let zeros = self.balance_weight > 0.0 && weights.commitment == 0.0;
+        let zeros = self.is_balanced && weights.commitment == 0.0;
         let zeros = || zeros.then(|| (0.0, vec![0.0; normalized.shape().num_elements()]));
         let balance = self.balance.take().or_else(zeros).map(|(loss, gradient)| {
-            value += by * loss;
+            value += loss;
             let gradient = TensorData::new(gradient, normalized.dims());
-            Tensor::<B, 2>::from_data(gradient, (&device, DType::F32)) * by
+            Tensor::<B, 2>::from_data(gradient, (&device, DType::F32))
         });
         let mut loss = Tensor::<B, 1>::from_data([value as f32], (&device, DType::F32));
         if weights.commitment > 0.0 {
@@ -237,6 +239,15 @@ impl<B: Backend> Losses<'_, B> {
     }
 }
 
+/// Returns the number of elements of the vectors that count.
+fn elements(sums: &JointSums) -> f64 {
+    (sums.vectors.max(1) * sums.residuals.len()) as f64
+}
+
+/// Least sum of squared distances from the mean that is told from rounding errors, as a part of the sum of
+/// squares.
+const LEAST_DISTANCES: f64 = 1e-4;
+
 /// Returns the share of vectors to leave unquantized.
 fn unquantized_share(sums: &JointSums, settings: &Joint) -> f64 {
     let of_mean: f64 = sums
@@ -245,6 +256,10 @@ fn unquantized_share(sums: &JointSums, settings: &Joint) -> f64 {
         .map(|&sum| f64::from(sum) * f64::from(sum))
         .sum();
     let squared_distances = sums.squared_normalized - of_mean / sums.vectors.max(1) as f64;
+    // If vectors that are not normalized lie far from the origin, rounding decides the difference.
+    if squared_distances < LEAST_DISTANCES * sums.squared_normalized {
+        return 0.0;
+    }
     let below = settings.unquantized_below;
     unquantized::share(sums.squared_residuals, squared_distances, below)
 }

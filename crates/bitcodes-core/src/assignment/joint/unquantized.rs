@@ -23,14 +23,14 @@ use crate::graph::untracked;
 use crate::vectors::{fill_padding, sum_over_vectors};
 
 /// Largest share. With larger ones, digits at 128 bits per image were reconstructed worse.
-const MOST: f64 = 0.5;
+const MOST_SHARE: f64 = 0.5;
 
 /// Returns the share for a sum of squared residuals and a sum of squared distances from the mean; 0 if
 /// it is not defined.
 #[cfg(feature = "autodiff")]
 pub(super) fn share(squared_residuals: f64, squared_distances: f64, below: f64) -> f64 {
     match squared_distances > 0.0 && below > 0.0 {
-        true => (1.0 - squared_residuals / squared_distances / below).clamp(0.0, MOST),
+        true => (1.0 - squared_residuals / squared_distances / below).clamp(0.0, MOST_SHARE),
         false => 0.0,
     }
 }
@@ -40,7 +40,7 @@ pub(super) fn share(squared_residuals: f64, squared_distances: f64, below: f64) 
 ///
 /// Takes normalized vectors `x` and quantized vectors `y` along axis 1. `draws` and `valid` have one element
 /// along axis 1.
-pub(super) fn unquantized<B: Backend, const N: usize>(
+pub(super) fn mask<B: Backend, const N: usize>(
     x: &Tensor<B, N>,
     y: &Tensor<B, N>,
     draws: Tensor<B, N>,
@@ -55,7 +55,7 @@ pub(super) fn unquantized<B: Backend, const N: usize>(
     let total = |tensor: Tensor<B, N>| of_valid(tensor.powi_scalar(2)).sum().reshape([1; N]);
     // Equal vectors make it NaN or negative, and then no draw is below it.
     let share = -(total(x.clone() - y) / total(x - mean) / below) + 1.0;
-    let share = share.clamp_max(MOST);
+    let share = share.clamp_max(MOST_SHARE);
     let share = share.cast(FloatDType::F32).expand(draws.dims());
     untracked(draws).cast(FloatDType::F32).lower(share)
 }
