@@ -2,7 +2,7 @@
 //! zeros, NaN and infinities.
 
 use bitcodes_core::{
-    Bitcodes, BitcodesConfig, PackedCodes, join_bits, join_rows, pack_words, split_bits,
+    Bitcodes, BitcodesConfig, Joint, PackedCodes, join_bits, join_rows, pack_words, split_bits,
     split_rows, unpack_words,
 };
 use bitcodes_workspace::on_every_backend;
@@ -227,11 +227,15 @@ struct Step {
 }
 
 fn step<B: Backend>(case: &Case, device: &B::Device) -> Step {
-    let config = case
+    let mut config = case
         .config()
         .with_noise_scale(0.0)
         .with_commitment_weight(0.25)
         .with_entropy_weight(0.1);
+    if case.joint {
+        // Two steps would draw other vectors to leave unquantized.
+        config = config.with_assignment(Joint::new().with_unquantized_below(0.0));
+    }
     let quantizer = case.quantizer::<Autodiff<B>>(&config, device);
     let x = case.x::<Autodiff<B>>(device).require_grad();
     let valid = TensorData::new(case.valid.clone(), [case.vectors()]);
