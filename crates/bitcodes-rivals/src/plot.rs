@@ -122,44 +122,18 @@ pub fn plot(lines: &[Line], title: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::autoencoder::Architecture;
-    use crate::contestants::contestants;
-    use crate::outcomes::{Measured, Outcome, Run};
+    use crate::outcomes::Outcome;
     use crate::table::lines;
-
-    fn outcome(name: &str, seed: u64, psnr_db: f64) -> Outcome {
-        let contestant = contestants(Architecture::Mixer)
-            .into_iter()
-            .find(|one| one.name == name);
-        let contestant = contestant.expect("the contestant exists");
-        Outcome {
-            bits_per_image: contestant.settings.bits_per_token().map(|bits| 4.0 * bits),
-            run: Run {
-                contestant,
-                architecture: Architecture::Mixer,
-                images: "digits".into(),
-                measured: Measured::HeldOut,
-                epochs: 60,
-                seed,
-            },
-            psnr_db,
-            train_psnr_db: psnr_db,
-            codes_used: None,
-            least_bit_entropy: None,
-            parameters: 0,
-            seconds: 0.0,
-        }
-    }
 
     #[test]
     fn a_kind_has_one_line_and_each_quantizer_a_point() {
         let outcomes = [
-            outcome("none", 0, 32.0),
-            outcome("RVQ 2x16", 0, 19.0),
-            outcome("RVQ 2x16", 1, 20.0),
-            outcome("RVQ 2x256", 0, 22.0),
-            outcome("RVQ 4x16", 0, 21.0),
-            outcome("Bitcodes 8", 0, 19.5),
+            Outcome::made_up_of("none", 0, 32.0),
+            Outcome::made_up_of("RVQ 2x16", 0, 19.0),
+            Outcome::made_up_of("RVQ 2x16", 1, 20.0),
+            Outcome::made_up_of("RVQ 2x256", 0, 22.0),
+            Outcome::made_up_of("RVQ 4x16", 0, 21.0),
+            Outcome::made_up_of("Bitcodes 8", 0, 19.5),
         ];
         let picture = plot(&lines(&outcomes), "digits in mixer").expect("quantizers");
         assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"));
@@ -173,9 +147,9 @@ mod tests {
         // without a quantizer.
         for psnr_db in [f64::NAN, f64::INFINITY] {
             let outcomes = [
-                outcome("none", 0, psnr_db),
-                outcome("Bitcodes 8", 0, 19.5),
-                outcome("RVQ 2x16", 0, psnr_db),
+                Outcome::made_up_of("none", 0, psnr_db),
+                Outcome::made_up_of("Bitcodes 8", 0, 19.5),
+                Outcome::made_up_of("RVQ 2x16", 0, psnr_db),
             ];
             let picture = plot(&lines(&outcomes), "").expect("one is left");
             assert_eq!(picture.matches("<circle").count(), 1);

@@ -151,47 +151,21 @@ pub fn leads(lines: &[Line]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::autoencoder::Architecture;
-    use crate::contestants::contestants;
-    use crate::outcomes::Measured;
-
-    fn outcome(name: &str, seed: u64, psnr_db: f64) -> Outcome {
-        let all = contestants(Architecture::Mixer).into_iter();
-        let contestant = all.into_iter().find(|one| one.name == name).expect(name);
-        let bits_per_image = contestant.settings.bits_per_token().map(|bits| 4.0 * bits);
-        Outcome {
-            run: Run {
-                contestant,
-                architecture: Architecture::Mixer,
-                images: "digits".into(),
-                measured: Measured::Test,
-                epochs: 60,
-                seed,
-            },
-            bits_per_image,
-            psnr_db,
-            train_psnr_db: psnr_db,
-            codes_used: None,
-            least_bit_entropy: None,
-            parameters: 0,
-            seconds: 0.0,
-        }
-    }
 
     #[test]
     fn leads_are_over_the_best_rival_of_as_many_bits() {
         let outcomes = [
-            outcome("VQ 256", 0, 19.0),
-            outcome("VQ 256", 1, 21.0),
-            outcome("FSQ 8 6 5", 0, 20.5),
-            outcome("LFQ 8", 0, f64::NAN),
-            outcome("RVQ 2x256", 0, 30.0),
-            outcome("none", 0, 40.0),
-            outcome("bitcodes-pytorch 8", 0, 29.0),
-            outcome("Bitcodes 8", 0, 20.75),
-            outcome("Bitcodes 8", 1, 20.25),
-            outcome("Bitcodes 8", 2, 21.75),
-            outcome("Bitcodes 32", 0, 31.0),
+            Outcome::made_up_of("VQ 256", 0, 19.0),
+            Outcome::made_up_of("VQ 256", 1, 21.0),
+            Outcome::made_up_of("FSQ 8 6 5", 0, 20.5),
+            Outcome::made_up_of("LFQ 8", 0, f64::NAN),
+            Outcome::made_up_of("RVQ 2x256", 0, 30.0),
+            Outcome::made_up_of("none", 0, 40.0),
+            Outcome::made_up_of("bitcodes-pytorch 8", 0, 29.0),
+            Outcome::made_up_of("Bitcodes 8", 0, 20.75),
+            Outcome::made_up_of("Bitcodes 8", 1, 20.25),
+            Outcome::made_up_of("Bitcodes 8", 2, 21.75),
+            Outcome::made_up_of("Bitcodes 32", 0, 31.0),
         ];
         assert_eq!(
             leads(&lines(&outcomes)),

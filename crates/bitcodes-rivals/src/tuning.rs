@@ -47,28 +47,6 @@ pub fn best<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Vec<Contesta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::autoencoder::Architecture;
-    use crate::outcomes::{Measured, Run};
-
-    fn outcome(contestant: &Contestant, psnr_db: f64) -> Outcome {
-        Outcome {
-            run: Run {
-                contestant: contestant.clone(),
-                architecture: Architecture::Mixer,
-                images: "digits".into(),
-                measured: Measured::HeldOut,
-                epochs: 60,
-                seed: 0,
-            },
-            bits_per_image: None,
-            psnr_db,
-            train_psnr_db: psnr_db,
-            codes_used: None,
-            least_bit_entropy: None,
-            parameters: 0,
-            seconds: 0.0,
-        }
-    }
 
     #[test]
     fn the_settings_of_the_highest_psnr_are_chosen_for_each_quantizer() {
@@ -79,13 +57,14 @@ mod tests {
         };
         let (vq, fsq) = (of("VQ 256"), of("FSQ 8 6 5"));
         assert!(vq.len() > 3 && fsq.len() > 3);
+        let made_up = |one: &Contestant, psnr_db| Outcome::made_up(one.clone(), 0, psnr_db);
         let outcomes = [
-            outcome(vq[0], f64::NAN),
-            outcome(fsq[0], 20.0),
-            outcome(vq[1], 18.0),
-            outcome(vq[2], 19.0),
-            outcome(fsq[1], f64::NAN),
-            outcome(vq[3], 17.0),
+            made_up(vq[0], f64::NAN),
+            made_up(fsq[0], 20.0),
+            made_up(vq[1], 18.0),
+            made_up(vq[2], 19.0),
+            made_up(fsq[1], f64::NAN),
+            made_up(vq[3], 17.0),
         ];
         assert_eq!(best(&outcomes), [vq[2].clone(), fsq[0].clone()]);
     }
