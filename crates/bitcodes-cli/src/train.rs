@@ -37,7 +37,7 @@ pub(crate) struct TrainArgs {
     beam: Option<usize>,
 
     /// Scale of the noise in training, 0 for none: a number, or a schedule linear:START:END:STEPS,
-    /// exponential:START:END:STEPS or cosine:START:END:STEPS [default: 0.05, with --reference 1]
+    /// exponential:START:END:STEPS or cosine:START:END:STEPS [default: 0.02, with --reference 1]
     #[arg(long, allow_hyphen_values = true)]
     noise_scale: Option<Schedule>,
 
@@ -46,7 +46,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, requires = "reference", allow_hyphen_values = true)]
     temperature: Option<Schedule>,
 
-    /// Weight of the commitment loss, which pulls vectors to their quantized vectors [default: 0.2,
+    /// Weight of the commitment loss, which pulls vectors to their quantized vectors [default: 0.25,
     /// with --reference 0]
     #[arg(long, allow_hyphen_values = true)]
     commitment: Option<f64>,

@@ -40,11 +40,11 @@ pub struct BitcodesConfig {
     pub normalize: bool,
     /// Factor of the noise of training: 1 draws each independent bit as 1 with probability
     /// `sigmoid(logit)`, 0 adds no noise. For joint bits, a noise of 1 moves the
-    /// decision by half the distance between the two vectors of a pair. Default: 0.05; the
+    /// decision by half the distance between the two vectors of a pair. Default: 0.02; the
     /// reference's: 1.0
     pub noise_scale: Schedule,
     /// Weight of the [`CommitmentLoss`](crate::CommitmentLoss) in the loss of an output. A vector that
-    /// [passes unquantized](crate::Joint::unquantized_below) adds 0 to the loss. Default: 0.2; the
+    /// [passes unquantized](crate::Joint::unquantized_below) adds 0 to the loss. Default: 0.25; the
     /// reference's: 0.0, off
     pub commitment_weight: f64,
     /// Weight of the codebook's loss in the loss of an output: the mean of `(stop_gradient(x) - y)^2`
@@ -75,8 +75,8 @@ impl BitcodesConfig {
         Self {
             assignment: Assignment::default(),
             normalize: true,
-            noise_scale: Schedule::Constant(0.05),
-            commitment_weight: 0.2,
+            noise_scale: Schedule::Constant(0.02),
+            commitment_weight: 0.25,
             codebook_weight: 1.0,
             ..Self::reference(features, num_bits)
         }
@@ -323,7 +323,7 @@ mod tests {
             format!("{error}")
         };
         let json = serde_json::to_string(&BitcodesConfig::new(16, 8)).unwrap();
-        let missing = error(&json.replace("\"noise_scale\":0.05,", ""));
+        let missing = error(&json.replace("\"noise_scale\":0.02,", ""));
         assert!(
             missing.starts_with("missing field `noise_scale`"),
             "{missing}"

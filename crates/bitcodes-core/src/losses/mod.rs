@@ -1,7 +1,7 @@
 //! Losses that shape the codes.
 //!
 //! [`BitcodesConfig`](crate::BitcodesConfig) gives each loss a weight in the loss of an output. By
-//! default the commitment loss has a weight of 0.2 and the entropy loss one of 0; for
+//! default the commitment loss has a weight of 0.25 and the entropy loss one of 0; for
 //! [`BitcodesConfig::reference`](crate::BitcodesConfig::reference) both weights are 0. A training
 //! loop can also call these two losses itself. The codebook's loss and the losses of joint bits are elsewhere
 //! (`quantizer/loss.rs`, `assignment/joint/`).
