@@ -58,7 +58,7 @@ fn kernels(criterion: &mut Criterion) {
             x,
             noise: Noise::Logistic {
                 seed: 1,
-                scale: 0.05,
+                scale: 0.02,
             },
             valid: None,
         };
