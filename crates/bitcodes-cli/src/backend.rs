@@ -109,12 +109,20 @@ impl Backend {
         })
     }
 
+    /// Returns whether the backend computes in the host's memory.
+    pub fn is_cpu(self) -> bool {
+        match self {
+            Self::Flex | Self::Ndarray => true,
+            Self::Wgpu | Self::Cuda => false,
+        }
+    }
+
     /// Largest number of images that a thread computes at a time in a training step; `None` on a
     /// GPU, which computes a step fastest as a whole.
     pub fn images_per_thread(self) -> Option<NonZeroUsize> {
-        match self {
-            Self::Flex | Self::Ndarray => NonZeroUsize::new(32),
-            Self::Wgpu | Self::Cuda => None,
+        match self.is_cpu() {
+            true => NonZeroUsize::new(32),
+            false => None,
         }
     }
 }

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bitcodes_core::CodesError;
+use bitcodes_matrix::MatrixError;
 use bitcodes_train::{
     LoadError, RunError, TrainConfigError, TrainError, Unwritten, data::DataError,
 };
 
+use crate::finite::BadElement;
 use crate::model::ModelError;
-use crate::npy::NpyError;
+use crate::output::{OutputError, STDOUT};
 
 /// Error with which the program ends.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +64,51 @@ pub(crate) enum CliError {
     Load(#[from] LoadError),
     /// Vectors or codes cannot be read.
     #[error(transparent)]
-    Npy(#[from] NpyError),
+    Matrix(#[from] MatrixError),
+    /// Rows were asked for that the file does not have.
+    #[error("{}: {found} rows, expected {wanted} for --rows", path.display())]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// Number of rows in the file.
+        found: usize,
+        /// Number of rows asked for.
+        wanted: usize,
+    },
+    /// An element cannot be encoded.
+    #[error("{}: {}", path.display(), describe(first, *count, *limit))]
+    Element {
+        /// The file.
+        path: PathBuf,
+        /// The first element that cannot be encoded.
+        first: BadElement,
+        /// Number of such elements.
+        count: usize,
+        /// Largest magnitude of an element.
+        limit: f32,
+    },
+    /// The suffix of an output is of no format.
+    #[error("--output {}: the suffix is .{found}, expected {wanted}", path.display())]
+    Suffix {
+        /// The file.
+        path: PathBuf,
+        /// The suffix.
+        found: String,
+        /// The suffixes that are known.
+        wanted: &'static str,
+    },
+    /// The codes are not of this quantizer.
+    #[error("{}: codes whose {key} is {found}, expected {wanted} as the model has", path.display())]
+    OtherCodes {
+        /// The file.
+        path: PathBuf,
+        /// The key of the metadata.
+        key: &'static str,
+        /// The file's value.
+        found: String,
+        /// The model's value.
+        wanted: String,
+    },
     /// The file does not hold codes of the quantizer.
     #[error("{}: {source}", path.display())]
     Codes {
@@ -71,16 +117,9 @@ pub(crate) enum CliError {
         /// What is wrong with the codes.
         source: CodesError,
     },
-    /// The output is one of the files to read.
-    #[error("{name} {}: the same file as {option}, expected another", path.display())]
-    OutputIsInput {
-        /// The option that names the output.
-        name: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The option that names the same file as an input.
-        option: &'static str,
-    },
+    /// The output is one of the files to read, or cannot be written.
+    #[error(transparent)]
+    Place(#[from] OutputError),
     /// The codes could not be read from the device.
     #[error(transparent)]
     Bits(#[from] CodesError),
@@ -101,17 +140,47 @@ pub(crate) enum CliError {
     Output(#[from] io::Error),
 }
 
+fn describe(first: &BadElement, count: usize, limit: f32) -> String {
+    let BadElement { row, column, value } = first;
+    let wanted = match value.is_finite() {
+        true => format!("expected at most {limit:e} in magnitude, above which products overflow"),
+        false => "expected a finite number; --nan zero takes it as 0".into(),
+    };
+    let more = match count {
+        1 => String::new(),
+        more => format!(" ({more} such elements in all)"),
+    };
+    format!("row {row}, column {column}, counted from 0: {value:e}{more}, {wanted}")
+}
+
 const FAILED: u8 = 1;
 const WRONG_CALL: u8 = 2;
 
+/// The exit code of a program that SIGPIPE ends, as shells know it.
+const PIPE_CLOSED: u8 = 128 + 13;
+
+/// Returns whether the reader of standard output has gone, as `head -1` does when it has its line.
+fn nobody_reads(error: &CliError) -> bool {
+    let error = match error {
+        CliError::Output(error) => error,
+        CliError::Unwritten(Unwritten { what, source }) if what == STDOUT => source,
+        _ => return false,
+    };
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
 /// Prints an error and returns its exit code.
 pub(crate) fn exit_for(error: &CliError) -> ExitCode {
+    if nobody_reads(error) {
+        return ExitCode::from(PIPE_CLOSED);
+    }
     print(&format!("error: {error}"));
     ExitCode::from(match error {
         CliError::Config(_)
         | CliError::NotCompiledIn { .. }
         | CliError::NoAdapters { .. }
-        | CliError::OutputIsInput { .. }
+        | CliError::Place(OutputError::SameAsInput { .. })
+        | CliError::Suffix { .. }
         | CliError::Model(ModelError::Prefix { .. }) => WRONG_CALL,
         _ => FAILED,
     })

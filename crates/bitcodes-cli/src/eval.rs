@@ -1,18 +1,18 @@
 //! `bitcodes eval`.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
-use bitcodes_train::data::Images;
-use bitcodes_train::{Reconstructions, load_model, psnr_db, write_file};
+use bitcodes_train::data::{Images, data_files};
+use bitcodes_train::{Reconstructions, load_model, psnr_db};
 use burn::tensor::backend::Backend;
 use clap::Args;
 
 use crate::backend::{Compute, on_backend};
-use crate::codes::{check_output, unwritten};
-use crate::codes_used;
 use crate::error::CliError;
-use crate::model::run_files;
+use crate::model::model_files;
+use crate::output::{Output, is_stdout, unwritten};
+use crate::{codes_used, report, signals};
 
 /// Measure a trained autoencoder on test images.
 #[derive(Debug, Args)]
@@ -35,16 +35,25 @@ pub(crate) struct EvalArgs {
 }
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), CliError> {
-    if let Some(codes) = &args.codes {
-        let run = run_files(&args.model);
-        let read = run.each_ref().map(|file| ("--model", file.as_path()));
-        check_output(codes, "--codes", &read)?;
-    }
     args.compute.check()?;
-    on_backend!(args.compute, B, device => eval_on::<B>(args, device))
+    signals::end_without_unfinished_files()?;
+    let mut inputs = model_files(&args.model);
+    if let Some(folder) = &args.data {
+        let images = data_files(folder).into_iter();
+        inputs.extend(images.map(|file| ("--data", file)));
+    }
+    let codes = match &args.codes {
+        Some(path) => Some(Output::open(path, "--codes", &inputs)?),
+        None => None,
+    };
+    on_backend!(args.compute, B, device => eval_on::<B>(args, codes, device))
 }
 
-fn eval_on<B: Backend>(args: &EvalArgs, device: B::Device) -> Result<(), CliError> {
+fn eval_on<B: Backend>(
+    args: &EvalArgs,
+    codes: Option<Output>,
+    device: B::Device,
+) -> Result<(), CliError> {
     let (config, model) = load_model::<B>(&args.model, &device)?;
     let test = match &args.data {
         Some(folder) => Images::test_from_folder(folder)?,
@@ -55,14 +64,15 @@ fn eval_on<B: Backend>(args: &EvalArgs, device: B::Device) -> Result<(), CliErro
         return Err(CliError::ImageSize { found, wanted });
     }
     let reconstructions = Reconstructions::of(&model, &test, &device)?;
-    if let Some(path) = &args.codes {
+    if let (Some(path), Some(mut output)) = (&args.codes, codes) {
         let codes = reconstructions.codes_to_npy();
-        write_file(path, &codes.map_err(unwritten(path))?)?;
+        let written = codes.and_then(|codes| output.write_all(&codes));
+        written.map_err(unwritten(path))?;
+        output.finish()?;
     }
     let statistics = reconstructions.statistics();
     let num_bits = config.quantizer.num_bits;
-    writeln!(
-        io::stdout(),
+    let text = format!(
         "test PSNR        {:.2} dB, decoded from packed bits alone\n\
          images           {} of {} x {} pixels\n\
          bits an image    {} ({num_bits} a token)\n\
@@ -84,6 +94,9 @@ fn eval_on<B: Backend>(args: &EvalArgs, device: B::Device) -> Result<(), CliErro
         statistics.perplexity().value,
         statistics.mean_entropy(),
         statistics.mean_correlation(),
-    )?;
-    Ok(())
+    );
+    report(
+        args.codes.as_deref().is_some_and(is_stdout),
+        format_args!("{text}"),
+    )
 }

@@ -4,13 +4,21 @@
 //! standard error.
 
 mod backend;
-mod codes;
+mod decode;
+mod encode;
+mod engine;
 mod error;
 mod eval;
+mod fingerprint;
+mod finite;
 mod model;
-mod npy;
+mod output;
+mod rows;
+mod signals;
+mod stream;
 mod train;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -28,8 +36,8 @@ struct Cli {
 enum Command {
     Train(train::TrainArgs),
     Eval(eval::EvalArgs),
-    Encode(codes::EncodeArgs),
-    Decode(codes::DecodeArgs),
+    Encode(encode::EncodeArgs),
+    Decode(decode::DecodeArgs),
     /// List the GPUs that `--adapter` chooses from
     Adapters,
 }
@@ -43,14 +51,23 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
-        Command::Encode(args) => codes::encode(&args),
-        Command::Decode(args) => codes::decode(&args),
+        Command::Encode(args) => encode::run(&args),
+        Command::Decode(args) => decode::run(&args),
         Command::Adapters => backend::list_adapters(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error::exit_for(&error),
     }
+}
+
+/// Prints a line of the results: on standard error if standard output has a file.
+fn report(stdout_is_taken: bool, line: std::fmt::Arguments) -> Result<(), error::CliError> {
+    match stdout_is_taken {
+        true => writeln!(io::stderr(), "{line}")?,
+        false => writeln!(io::stdout(), "{line}")?,
+    }
+    Ok(())
 }
 
 /// Describes how many of the possible codes are used, and by how many tokens.

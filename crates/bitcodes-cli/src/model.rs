@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use bitcodes_core::{Bitcodes, Checkpoint, CheckpointError};
-use bitcodes_train::{LoadError, files, load_model};
+use bitcodes_train::{LoadError, load_model, run_files};
 use burn::tensor::backend::Backend;
 use clap::Args;
+
+use crate::output::Input;
 
 /// Options that say where the quantizer comes from.
 #[derive(Debug, Args)]
@@ -43,12 +45,11 @@ pub(crate) enum ModelError {
 }
 
 impl ModelArgs {
-    /// Returns the files that are read.
-    pub fn files(&self) -> Vec<PathBuf> {
-        match self.model.is_dir() {
-            true => run_files(&self.model).into(),
-            false => vec![self.model.clone()],
-        }
+    /// Returns the files that must not be overwritten: those of the model, and the file to read.
+    pub fn inputs(&self, input: &Path) -> Vec<Input> {
+        let mut inputs = model_files(&self.model);
+        inputs.push(("--input", input.to_path_buf()));
+        inputs
     }
 
     pub fn load<B: Backend>(&self, device: &B::Device) -> Result<Bitcodes<B>, ModelError> {
@@ -74,9 +75,14 @@ impl ModelArgs {
     }
 }
 
-/// Returns the files of a run from which its autoencoder is read.
-pub(crate) fn run_files(run: &Path) -> [PathBuf; 2] {
-    [files::CONFIG, files::MODEL].map(|name| run.join(name))
+/// Returns the files of a model: all those of a run, or the one file.
+pub(crate) fn model_files(model: &Path) -> Vec<Input> {
+    let files = match model.is_dir() {
+        // If the folder cannot be read, loading the model says so.
+        true => run_files(model).unwrap_or_default(),
+        false => vec![model.to_path_buf()],
+    };
+    files.into_iter().map(|file| ("--model", file)).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelError> {

@@ -60,6 +60,8 @@ mod step;
 #[cfg(feature = "learner")]
 mod train;
 #[cfg(feature = "learner")]
+mod whole_file;
+#[cfg(feature = "learner")]
 mod workers;
 
 pub use autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderConfigError, AutoencoderOutput};
@@ -76,6 +78,7 @@ pub use self::{
     },
     npy::npy,
     picture::side_by_side,
-    run::{RunError, RunFolder, Unwritten, WholeFileRecorder, write_file},
+    run::{RunError, RunFolder, WholeFileRecorder, run_files},
     train::{Execution, Job, Progress, Summary, TrainError, train},
+    whole_file::{Unwritten, WholeFile, remove_unfinished_files, write_file},
 };

@@ -17,7 +17,7 @@ use burn::train::renderer::{
 };
 use burn::train::{Interrupter, LearnerSummary};
 
-use crate::run::Unwritten;
+use crate::whole_file::Unwritten;
 
 /// Writes the metrics of each epoch to a CSV file with the columns `epoch,split,mse,psnr_db`, and
 /// can print a line for each epoch.

@@ -4,7 +4,7 @@
 //! whole epochs.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -15,23 +15,7 @@ use burn::tensor::backend::Backend;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::files;
-
-/// Error of a file, a folder or standard output that cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}: {source}")]
-pub struct Unwritten {
-    /// The path, or the words "standard output".
-    pub what: String,
-    /// The reason why it cannot be written.
-    pub source: io::Error,
-}
-
-impl Unwritten {
-    pub(crate) fn to(what: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
-        let what = what.as_ref().display().to_string();
-        |source| Self { what, source }
-    }
-}
+use crate::whole_file::{Unwritten, write_file};
 
 /// Error of a folder that cannot be used for a run.
 #[derive(Debug, thiserror::Error)]
@@ -61,10 +45,7 @@ impl RunFolder {
     /// Returns [`RunError::Taken`] if the folder holds a file of a run and `overwrite` is not set,
     /// and [`RunError::Unwritten`] if the folder cannot be written to.
     pub fn at(path: &Path, overwrite: bool) -> Result<Self, RunError> {
-        let run = Self {
-            path: path.to_path_buf(),
-        };
-        let there = run.files_of_a_run()?;
+        let there = run_files(path).map_err(Unwritten::to(path))?;
         if let (Some(file), false) = (there.first(), overwrite) {
             return Err(RunError::Taken(file.clone()));
         }
@@ -72,7 +53,9 @@ impl RunFolder {
             fs::remove_file(&file).map_err(Unwritten::to(&file))?;
         }
         fs::create_dir_all(path).map_err(Unwritten::to(path))?;
-        Ok(run)
+        Ok(Self {
+            path: path.to_path_buf(),
+        })
     }
 
     /// Makes the folder `parent/N`, where N is the first free number from 1.
@@ -98,30 +81,6 @@ impl RunFolder {
         &self.path
     }
 
-    /// Returns the files of a run that exist in the folder.
-    ///
-    /// The model is the first, so that a removal that is interrupted leaves a run without a model.
-    fn files_of_a_run(&self) -> Result<Vec<PathBuf>, Unwritten> {
-        use files::*;
-        let names = [MODEL, SUMMARY, RECONSTRUCTIONS, PICTURE, METRICS, CONFIG];
-        let mut found: Vec<PathBuf> = names.iter().map(|name| self.path.join(name)).collect();
-        found.retain(|path| path.exists());
-
-        let checkpoints = self.path.join(CHECKPOINTS);
-        if checkpoints.is_dir() {
-            for entry in fs::read_dir(&checkpoints).map_err(Unwritten::to(&checkpoints))? {
-                let entry = entry.map_err(Unwritten::to(&checkpoints))?;
-                let name = entry.file_name();
-                let name = name.to_string_lossy();
-                let kinds = ["model-", "optim-", "scheduler-"];
-                if kinds.iter().any(|kind| name.starts_with(kind)) && name.ends_with(".mpk") {
-                    found.push(entry.path());
-                }
-            }
-        }
-        Ok(found)
-    }
-
     /// Writes a file of the run, whole or not at all.
     ///
     /// # Errors
@@ -144,52 +103,32 @@ impl RunFolder {
     }
 }
 
-/// Writes a file, whole or not at all. A file that exists is replaced.
+/// Returns the files of a run that exist in a folder.
+///
+/// The model is the first, so that a removal that is interrupted leaves a run without a model.
 ///
 /// # Errors
 ///
-/// Returns [`Unwritten`] if the file cannot be written.
-pub fn write_file(path: &Path, contents: &[u8]) -> Result<(), Unwritten> {
-    write_whole(path, contents).map_err(Unwritten::to(path))
-}
+/// Returns the error of reading the folder of checkpoints.
+pub fn run_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    use files::*;
+    let names = [MODEL, SUMMARY, RECONSTRUCTIONS, PICTURE, METRICS, CONFIG];
+    let mut found: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
+    found.retain(|path| path.exists());
 
-/// Writes a file under another name in the same folder, then renames it.
-///
-/// Links are followed. A device, a pipe or a folder is not replaced.
-fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let there = fs::symlink_metadata(path).is_ok();
-    let path = if there {
-        fs::canonicalize(path)?
-    } else {
-        path.to_path_buf()
-    };
-    // The parent of a bare name is the empty path.
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".unfinished-");
-    // `tempfile` would give the file to its owner alone. With this mode the umask decides, as for
-    // any new file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = match there {
-        true => {
-            let old = fs::metadata(&path)?;
-            if !old.is_file() {
-                let message = "not a regular file, expected one or none";
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+    let checkpoints = folder.join(CHECKPOINTS);
+    if checkpoints.is_dir() {
+        for entry in fs::read_dir(&checkpoints)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let kinds = ["model-", "optim-", "scheduler-"];
+            if kinds.iter().any(|kind| name.starts_with(kind)) && name.ends_with(".mpk") {
+                found.push(entry.path());
             }
-            let file = builder.tempfile_in(folder)?;
-            file.as_file().set_permissions(old.permissions())?;
-            file
         }
-        false => builder.tempfile_in(folder)?,
-    };
-    file.write_all(contents)?;
-    file.persist(&path).map_err(|error| error.error)?;
-    Ok(())
+    }
+    Ok(found)
 }
 
 /// A recorder of Burn that writes each file whole or not at all, in full precision.
@@ -229,8 +168,7 @@ impl<B: Backend> Recorder<B> for WholeFileRecorder {
     fn save_item<I: Serialize>(&self, item: I, path: PathBuf) -> Result<(), RecorderError> {
         let bytes = Recorder::<B>::save_item(&self.bytes, item, ())?;
         let path = with_extension(path);
-        write_whole(&path, &bytes).map_err(|error| {
-            let error = Unwritten::to(&path)(error);
+        write_file(&path, &bytes).map_err(|error| {
             let text = error.to_string();
             let mut first = self
                 .error

@@ -25,8 +25,9 @@ use crate::files;
 use crate::metrics::{ReconstructionMetric, psnr_db};
 use crate::picture::side_by_side;
 use crate::progress::{EpochLog, NoDashboard};
-use crate::run::{RunFolder, Unwritten, WholeFileRecorder};
+use crate::run::{RunFolder, WholeFileRecorder};
 use crate::seed;
+use crate::whole_file::Unwritten;
 
 /// Summary of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,5 +4,7 @@ mod adapters;
 mod bad_input;
 mod bad_models;
 mod codes;
+mod outputs;
 mod place;
+mod streams;
 mod train;

@@ -70,12 +70,16 @@ pub enum IdxCause {
     },
 }
 
+/// Returns the paths of the file `name` and of its gzipped form.
+pub(crate) fn paths(folder: &Path, name: &str) -> [PathBuf; 2] {
+    [folder.join(name), folder.join(format!("{name}.gz"))]
+}
+
 /// Reads the file `name` in `folder`, or `name.gz` if there is no `name`.
 ///
 /// The first bytes of a file tell whether it is gzipped, not its name.
 pub(crate) fn read_file<const D: usize>(folder: &Path, name: &str) -> Result<Idx<D>, IdxError> {
-    let plain = folder.join(name);
-    let packed = folder.join(format!("{name}.gz"));
+    let [plain, packed] = paths(folder, name);
     let path = if packed.exists() && !plain.exists() {
         packed
     } else {

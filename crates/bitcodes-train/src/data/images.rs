@@ -158,10 +158,21 @@ fn images_name(split: &str) -> String {
     format!("{split}-images-idx3-ubyte")
 }
 
+fn labels_name(split: &str) -> String {
+    format!("{split}-labels-idx1-ubyte")
+}
+
+/// Returns the paths that images are read from in a folder, whether there is such a file or not.
+pub fn data_files(folder: &Path) -> Vec<PathBuf> {
+    let names = [TRAIN, TEST].map(|split| [images_name(split), labels_name(split)]);
+    let both = |name: &String| idx::paths(folder, name);
+    names.iter().flatten().flat_map(both).collect()
+}
+
 impl ImageSet {
     fn from_folder(folder: &Path, split: &str) -> Result<Self, DataError> {
         let images_name = images_name(split);
-        let labels_name = format!("{split}-labels-idx1-ubyte");
+        let labels_name = labels_name(split);
         let images: Idx<3> = idx::read_file(folder, &images_name)?;
         let labels: Idx<1> = idx::read_file(folder, &labels_name)?;
 

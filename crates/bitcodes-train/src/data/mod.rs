@@ -5,5 +5,5 @@ mod images;
 mod loader;
 
 pub use idx::{IdxCause, IdxError};
-pub use images::{DataError, ImageSet, Images};
+pub use images::{DataError, ImageSet, Images, data_files};
 pub use loader::{ImageBatch, ImageLoader};
