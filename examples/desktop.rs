@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use bitcodes_train::bitcodes_core::backend::wgpu::{AdapterChoice, adapters, describe, open};
 use bitcodes_train::bitcodes_core::{PackedCodes, join_bits, split_bits};
-use bitcodes_train::{data::Images, load_model};
+use bitcodes_train::{LoadedRun, data::Images, load_model};
 use burn::backend::Wgpu;
 use burn::tensor::{Int, Tensor};
 
@@ -47,7 +47,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     println!("computing on {}\n", describe(&gpu.info));
 
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bitcodes-web/demo/model");
-    let (config, model) = load_model::<Wgpu>(&folder, &gpu.device)?;
+    let LoadedRun { config, model, .. } = load_model::<Wgpu>(&folder, &gpu.device)?;
     let images = Images::digits();
     let test = images.test();
     let all: Vec<usize> = (0..test.len()).collect();

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use crate::error::CliError;
 
 /// Options that choose the backend and the GPU.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Compute {
     /// Backend to compute with
     #[arg(long, value_enum, default_value_t = Backend::Flex)]
@@ -87,6 +87,15 @@ impl Backend {
             Self::Wgpu => "wgpu",
             Self::Cuda => "cuda",
         }
+    }
+
+    /// Returns the backend of a name, as the file of a run has it.
+    pub fn of_name(name: &str) -> Result<Self, CliError> {
+        let known = Self::value_variants().iter().copied();
+        let mut named = known.filter(|backend| backend.name() == name);
+        named
+            .next()
+            .ok_or_else(|| CliError::UnknownBackend(name.into()))
     }
 
     fn is_compiled_in(self) -> bool {

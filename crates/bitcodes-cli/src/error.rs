@@ -13,6 +13,7 @@ use bitcodes_train::{
 use crate::finite::BadElement;
 use crate::model::ModelError;
 use crate::output::{OutputError, STDOUT};
+use crate::signals;
 
 /// Error with which the program ends.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,9 @@ pub(crate) enum CliError {
         /// The backends that are compiled in.
         available: String,
     },
+    /// A run was trained by a backend that this program does not know.
+    #[error("the run was trained with the backend {0}, which this program does not know")]
+    UnknownBackend(String),
     /// The backend has no device to run on.
     #[cfg(feature = "wgpu")]
     #[error("the backend wgpu has no device here: {0}")]
@@ -130,8 +134,29 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// The folder already holds a run.
-    #[error("{0}; --overwrite replaces the run")]
+    #[error("{0}; --overwrite replaces it, and train --resume goes on with it")]
     Taken(RunError),
+    /// The images are not those of the run that is to be continued.
+    #[error(
+        "{}: the images have changed: their hash is {found}, expected {wanted} as at the start",
+        run.display()
+    )]
+    OtherImages {
+        /// The folder of the run.
+        run: PathBuf,
+        /// The hash of the images.
+        found: String,
+        /// The hash of the run's images.
+        wanted: String,
+    },
+    /// The training was stopped, and can be continued.
+    #[error("{error}; bitcodes train --resume {} goes on", run.display())]
+    Stopped {
+        /// What stopped it.
+        error: Box<CliError>,
+        /// The folder of the run.
+        run: PathBuf,
+    },
     /// The training failed.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -156,6 +181,15 @@ fn describe(first: &BadElement, count: usize, limit: f32) -> String {
 const FAILED: u8 = 1;
 const WRONG_CALL: u8 = 2;
 
+/// Returns the exit code of a training that a signal stopped.
+fn stopped_by(error: &CliError) -> Option<u8> {
+    match error {
+        CliError::Stopped { error, .. } => stopped_by(error),
+        CliError::Train(TrainError::Interrupted { reason, .. }) => signals::exit_code(reason),
+        _ => None,
+    }
+}
+
 /// The exit code of a program that SIGPIPE ends, as shells know it.
 const PIPE_CLOSED: u8 = 128 + 13;
 
@@ -173,6 +207,10 @@ fn nobody_reads(error: &CliError) -> bool {
 pub(crate) fn exit_for(error: &CliError) -> ExitCode {
     if nobody_reads(error) {
         return ExitCode::from(PIPE_CLOSED);
+    }
+    if let Some(code) = stopped_by(error) {
+        print(&error.to_string());
+        return ExitCode::from(code);
     }
     print(&format!("error: {error}"));
     ExitCode::from(match error {

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use bitcodes_train::data::{Images, data_files};
-use bitcodes_train::{Reconstructions, load_model, psnr_db};
+use bitcodes_train::{LoadedRun, Reconstructions, load_model, psnr_db};
 use burn::tensor::backend::Backend;
 use clap::Args;
 
 use crate::backend::{Compute, on_backend};
 use crate::error::CliError;
-use crate::model::model_files;
+use crate::model::{model_files, say_unfinished};
 use crate::output::{Output, is_stdout, unwritten};
 use crate::{codes_used, report, signals};
 
@@ -54,7 +54,9 @@ fn eval_on<B: Backend>(
     codes: Option<Output>,
     device: B::Device,
 ) -> Result<(), CliError> {
-    let (config, model) = load_model::<B>(&args.model, &device)?;
+    let run = load_model::<B>(&args.model, &device)?;
+    say_unfinished(&args.model, &run);
+    let LoadedRun { config, model, .. } = run;
     let test = match &args.data {
         Some(folder) => Images::test_from_folder(folder)?,
         None => Images::digits().test().clone(),

@@ -1,10 +1,11 @@
 //! The quantizer that encodes and decodes.
 
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use bitcodes_core::{Bitcodes, Checkpoint, CheckpointError};
-use bitcodes_train::{LoadError, load_model, run_files};
+use bitcodes_train::{LoadError, LoadedRun, WholeEpoch, load_model, run_files};
 use burn::tensor::backend::Backend;
 use clap::Args;
 
@@ -61,8 +62,9 @@ impl ModelArgs {
                     path: path.clone(),
                 });
             }
-            let (_, model) = load_model::<B>(path, device)?;
-            return Ok(model.quantizer);
+            let run = load_model::<B>(path, device)?;
+            say_unfinished(path, &run);
+            return Ok(run.model.quantizer);
         }
         let bytes = read(path)?;
         let checkpoint = Checkpoint::from_bytes(&bytes);
@@ -72,6 +74,18 @@ impl ModelArgs {
             path: path.clone(),
             source,
         })
+    }
+}
+
+/// Says that the model of a run is not its last one.
+pub(crate) fn say_unfinished<B: Backend>(path: &Path, run: &LoadedRun<B>) {
+    if let Some(WholeEpoch { epoch, .. }) = run.unfinished {
+        // Standard output is for results only. An error of writing to standard error cannot be reported.
+        let _ = writeln!(
+            io::stderr(),
+            "{}: the training has not finished, this is its model after epoch {epoch}",
+            path.display()
+        );
     }
 }
 

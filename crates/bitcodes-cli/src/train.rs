@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use bitcodes_core::{BitcodesConfig, Independent, Joint, Schedule};
 use bitcodes_train::data::Images;
 use bitcodes_train::{
-    AutoencoderConfig, Execution, Job, Progress, RunError, RunFolder, Summary, TrainConfig, files,
-    train,
+    AutoencoderConfig, Execution, Job, Origin, Progress, RunConfig, RunError, RunFolder, Summary,
+    TrainConfig, TrainError, files, read_run_config, train,
 };
 use burn::backend::Autodiff;
+use burn::train::Interrupter;
 use clap::Args;
 
-use crate::backend::{Compute, on_backend};
-use crate::codes_used;
+use crate::backend::{Backend, Compute, on_backend};
 use crate::error::CliError;
+use crate::{codes_used, signals};
 
 /// Train a toy VQ autoencoder on handwritten digits, or on a data set in MNIST's file format.
 #[derive(Debug, Args)]
@@ -80,10 +81,21 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     overwrite: bool,
 
+    /// Go on with the run in this folder, after its last whole epoch, with its settings, images and backend
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = [
+            "epochs", "bits", "reference", "beam", "noise_scale", "temperature", "commitment", "entropy",
+            "batch_size", "learning_rate", "seed", "data", "out", "overwrite", "backend",
+        ]
+    )]
+    resume: Option<PathBuf>,
+
     #[command(flatten)]
     compute: Compute,
 
-    /// Print one line per epoch instead of the dashboard that a terminal shows
+    /// Print lines only, without the bar that a terminal shows
     #[arg(long)]
     plain: bool,
 }
@@ -115,6 +127,27 @@ impl TrainArgs {
 /// Trains an autoencoder and prints the summary. All arguments are checked before anything is
 /// written.
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
+    let interrupter = Interrupter::new();
+    signals::stop_training(interrupter.clone())?;
+    let (compute, job) = match &args.resume {
+        Some(path) => resumed(args, path, interrupter)?,
+        None => (args.compute.clone(), new(args, interrupter)?),
+    };
+    let summary = train_on(&compute, &job).map_err(|error| match error {
+        CliError::Train(TrainError::Interrupted { epochs, .. }) if epochs > 0 => {
+            CliError::Stopped {
+                error: Box::new(error),
+                run: job.run.path().to_path_buf(),
+            }
+        }
+        _ => error,
+    })?;
+    report(job.run.path(), &summary)?;
+    Ok(())
+}
+
+/// Returns the job that the arguments describe.
+fn new(args: &TrainArgs, interrupter: Interrupter) -> Result<Job, CliError> {
     let config = TrainConfig {
         epochs: args.epochs,
         batch_size: args.batch_size,
@@ -124,35 +157,91 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let quantizer = args.quantizer();
     config.validate(&quantizer)?;
     args.compute.check()?;
-    let images = match &args.data {
-        Some(folder) => Images::from_folder(folder)?,
-        None => Images::digits(),
+    let images = images(args.data.as_deref())?;
+    let data = args.data.as_deref().map(std::path::absolute).transpose();
+    let origin = Origin {
+        backend: args.compute.backend.name().into(),
+        data: data?,
+        images: format!("{:016x}", images.hash()),
     };
     let run = match &args.out {
-        Some(path) => RunFolder::at(path, args.overwrite).map_err(|error| match error {
+        Some(path) => RunFolder::at(path, args.overwrite, origin).map_err(|error| match error {
             RunError::Taken(_) => CliError::Taken(error),
             _ => CliError::Run(error),
         })?,
-        None => RunFolder::next_in(Path::new("runs"))?,
+        None => RunFolder::next_in(Path::new("runs"), origin)?,
     };
-
-    let job = Job {
+    Ok(Job {
         quantizer,
         config,
         images,
         run,
-        execution: Execution {
-            backend: args.compute.backend.name().into(),
-            images_per_thread: args.compute.backend.images_per_thread(),
-        },
-        progress: match io::stdout().is_terminal() && !args.plain {
-            true => Progress::Dashboard,
-            false => Progress::Lines,
-        },
+        execution: execution(&args.compute),
+        progress: progress(args),
+        interrupter,
+    })
+}
+
+/// Returns the job of a run that is to be continued.
+fn resumed(
+    args: &TrainArgs,
+    path: &Path,
+    interrupter: Interrupter,
+) -> Result<(Compute, Job), CliError> {
+    let run = RunFolder::resume(path)?;
+    let origin = run.origin();
+    let compute = Compute {
+        backend: Backend::of_name(&origin.backend)?,
+        adapter: args.compute.adapter.clone(),
     };
-    let summary = train_on(&args.compute, &job)?;
-    report(job.run.path(), &summary)?;
-    Ok(())
+    compute.check()?;
+    let RunConfig {
+        training: config,
+        model,
+    } = read_run_config(path)?;
+    config.validate(&model.quantizer)?;
+    let images = images(origin.data.as_deref())?;
+    let found = format!("{:016x}", images.hash());
+    if found != origin.images {
+        return Err(CliError::OtherImages {
+            run: path.to_path_buf(),
+            found,
+            wanted: origin.images.clone(),
+        });
+    }
+    let job = Job {
+        quantizer: model.quantizer,
+        config,
+        images,
+        run,
+        execution: execution(&compute),
+        progress: progress(args),
+        interrupter,
+    };
+    Ok((compute, job))
+}
+
+fn images(folder: Option<&Path>) -> Result<Images, CliError> {
+    Ok(match folder {
+        Some(folder) => Images::from_folder(folder)?,
+        None => Images::digits(),
+    })
+}
+
+fn execution(compute: &Compute) -> Execution {
+    Execution {
+        backend: compute.backend.name().into(),
+        images_per_thread: compute.backend.images_per_thread(),
+    }
+}
+
+/// A bar needs a terminal that can move its cursor.
+fn progress(args: &TrainArgs) -> Progress {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    match io::stdout().is_terminal() && !is_dumb && !args.plain {
+        true => Progress::Live,
+        false => Progress::Lines,
+    }
 }
 
 fn train_on(compute: &Compute, job: &Job) -> Result<Summary, CliError> {
@@ -166,25 +255,23 @@ fn report(out: &Path, summary: &Summary) -> io::Result<()> {
         summary.bits_per_token,
         summary.test_tokens,
     );
-    let trained = match summary.epochs_wanted {
-        wanted if wanted == summary.epochs => format!("{wanted} epochs"),
-        wanted => format!("{} of {wanted} epochs (stopped)", summary.epochs),
-    };
     writeln!(
         io::stdout(),
         "\n\
          test PSNR       {:.2} dB, decoded from packed bits alone\n\
          bits an image   {} ({} a token)\n\
          codes used      {codes}\n\
-         trained         {trained} in {:.1} s on {}\n\
+         trained         {} epochs in {:.1} s on {}\n\
          model           {}\n\
-         picture         {}",
+         pictures        {}, {}",
         summary.test_psnr_db,
         summary.bits_per_image,
         summary.bits_per_token,
+        summary.epochs,
         summary.seconds,
         summary.backend,
         out.join(files::MODEL).display(),
         out.join(files::PICTURE).display(),
+        files::CURVES,
     )
 }

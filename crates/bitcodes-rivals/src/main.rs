@@ -143,7 +143,7 @@ fn compare(
     architecture: Architecture,
     mut outcomes: Outcomes,
 ) -> Result<(Vec<Run>, Outcomes), String> {
-    let identity = format!("{} {:016x}", set.name, Split::hash(&set.images));
+    let identity = format!("{} {:016x}", set.name, set.images.hash());
     let runs = |contestants: &[Contestant], measured, seeds: Range<u64>| -> Vec<Run> {
         let of_seeds = |contestant: &Contestant| {
             let run = Run {

@@ -46,17 +46,6 @@ impl<'a> Split<'a> {
     /// Smallest number of training images of which some can be held out.
     pub const LEAST: usize = HELD_OUT;
 
-    /// Returns a hash of all pixels (FNV-1a), which tells sets of images of the same name apart.
-    pub fn hash(images: &Images) -> u64 {
-        let sets = [images.train(), images.test()];
-        let pixels = sets
-            .into_iter()
-            .flat_map(|set| (0..set.len()).flat_map(|index| set.pixels(index)));
-        pixels.fold(0xcbf2_9ce4_8422_2325, |hash: u64, pixel| {
-            (hash ^ u64::from(pixel.to_bits())).wrapping_mul(0x0100_0000_01b3)
-        })
-    }
-
     /// Returns the number of tokens in a row of an image.
     fn tokens_along(&self) -> usize {
         self.train.0.size().1 / PATCH

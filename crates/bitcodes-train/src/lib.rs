@@ -10,17 +10,22 @@
 //! ```
 //! # #[cfg(all(feature = "flex", feature = "learner"))] {
 //! use bitcodes_core::BitcodesConfig;
-//! use bitcodes_train::{AutoencoderConfig, Execution, Job, Progress, RunFolder, TrainConfig, data::Images, train};
+//! use bitcodes_train::{
+//!     AutoencoderConfig, Execution, Job, Origin, Progress, RunFolder, TrainConfig, data::Images, train,
+//! };
 //! use burn::backend::{Autodiff, Flex};
 //!
 //! let folder = tempfile::tempdir().unwrap();
+//! let images = Images::digits();
+//! let origin = Origin { backend: "flex".into(), data: None, images: format!("{:016x}", images.hash()) };
 //! let job = Job {
 //!     quantizer: BitcodesConfig::new(AutoencoderConfig::FEATURES, 8),
 //!     config: TrainConfig::new().with_epochs(1),
-//!     images: Images::digits(),
-//!     run: RunFolder::next_in(folder.path()).unwrap(),
+//!     images,
+//!     run: RunFolder::next_in(folder.path(), origin).unwrap(),
 //!     execution: Execution { backend: "flex".into(), images_per_thread: None },
 //!     progress: Progress::Silent,
+//!     interrupter: Default::default(),
 //! };
 //! let summary = train::<Autodiff<Flex>>(&job, &Default::default()).unwrap();
 //! assert_eq!(summary.bits_per_image, 32);
@@ -36,21 +41,27 @@ mod load;
 mod mixer;
 
 #[cfg(feature = "learner")]
+mod checkpoints;
+#[cfg(feature = "learner")]
 mod code_metrics;
 #[cfg(feature = "learner")]
 mod config;
 #[cfg(feature = "learner")]
+mod curves;
+#[cfg(feature = "learner")]
 pub mod data;
 #[cfg(feature = "learner")]
+mod epoch_log;
+#[cfg(feature = "learner")]
 mod evaluate;
+#[cfg(feature = "learner")]
+mod live;
 #[cfg(feature = "learner")]
 mod metrics;
 #[cfg(feature = "learner")]
 mod npy;
 #[cfg(feature = "learner")]
 mod picture;
-#[cfg(feature = "learner")]
-mod progress;
 #[cfg(feature = "learner")]
 mod run;
 #[cfg(feature = "learner")]
@@ -65,11 +76,14 @@ mod whole_file;
 mod workers;
 
 pub use autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderConfigError, AutoencoderOutput};
-pub use load::{LoadCause, LoadError, load_model, read_config, read_model};
+pub use load::{
+    LoadCause, LoadError, LoadedRun, WholeEpoch, load_model, read_config, read_model, whole_epoch,
+};
 pub use mixer::{Mixer, MixerBlock, Mlp};
 
 #[cfg(feature = "learner")]
 pub use self::{
+    checkpoints::WholeFileRecorder,
     code_metrics::CodeMetric,
     config::{RunConfig, TrainConfig, TrainConfigError},
     evaluate::Reconstructions,
@@ -78,7 +92,7 @@ pub use self::{
     },
     npy::npy,
     picture::side_by_side,
-    run::{RunError, RunFolder, WholeFileRecorder, run_files},
+    run::{Origin, RunError, RunFolder, read_run_config, run_files},
     train::{Execution, Job, Progress, Summary, TrainError, train},
     whole_file::{Unwritten, WholeFile, remove_unfinished_files, write_file},
 };

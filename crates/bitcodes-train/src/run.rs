@@ -3,36 +3,76 @@
 //! Each file is whole or missing, whenever the program is killed. The file of metrics grows by
 //! whole epochs.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
-use burn::record::{
-    FileRecorder, FullPrecisionSettings, NamedMpkBytesRecorder, Recorder, RecorderError,
-};
-use burn::tensor::backend::Backend;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
+use crate::checkpoints::checkpoint_files;
+use crate::config::RunConfig;
 use crate::files;
-use crate::whole_file::{Unwritten, write_file};
+use crate::load::{LoadCause, LoadError};
+use crate::whole_file::{Unwritten, is_unfinished, write_file};
 
 /// Error of a folder that cannot be used for a run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The folder already holds a file of a run.
-    #[error("{}: a file of a run is there already, expected none", .0.display())]
+    /// The folder already holds a run.
+    #[error("{}: a run is there already, expected none", .0.display())]
     Taken(PathBuf),
+    /// The folder holds a file that a run would write, but no run.
+    #[error(
+        "{}: a file of this name is there, but no run with a {}; choose another folder",
+        .0.display(), files::RUN
+    )]
+    NotARun(PathBuf),
+    /// Another training writes to the folder.
+    #[error("{}: another training writes to this run", .0.display())]
+    Busy(PathBuf),
+    /// The folder holds no run that could be continued.
+    #[error("{}: not the {} of a run: {reason}", path.display(), files::RUN)]
+    NoRun {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
     /// The folder cannot be made or cleared.
     #[error(transparent)]
     Unwritten(#[from] Unwritten),
 }
 
-/// The folder of a run, ready to be written to.
+/// What a run is of, beside its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Name of the backend.
+    pub backend: String,
+    /// Folder of the images; `None` for the digits that are built in.
+    pub data: Option<PathBuf>,
+    /// [`Images::hash`](crate::data::Images::hash) in hexadecimal.
+    pub images: String,
+}
+
+/// The contents of [`files::RUN`].
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    /// Tells our file from another program's.
+    program: String,
+    #[serde(flatten)]
+    origin: Origin,
+}
+
+const PROGRAM: &str = "bitcodes train";
+
+/// The folder of a run, ready to be written to. No other training can write to it meanwhile.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    origin: Origin,
+    /// The file [`files::RUN`], locked.
+    _lock: File,
 }
 
 impl RunFolder {
@@ -42,20 +82,35 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// Returns [`RunError::Taken`] if the folder holds a file of a run and `overwrite` is not set,
-    /// and [`RunError::Unwritten`] if the folder cannot be written to.
-    pub fn at(path: &Path, overwrite: bool) -> Result<Self, RunError> {
+    /// Returns:
+    /// - [`RunError::Taken`] if the folder holds a run and `overwrite` is not set
+    /// - [`RunError::NotARun`] if a file has the name of one of ours, but the folder holds no run
+    /// - [`RunError::Busy`] if another training writes to the folder
+    /// - [`RunError::Unwritten`] if the folder cannot be written to
+    pub fn at(path: &Path, overwrite: bool, origin: Origin) -> Result<Self, RunError> {
+        let marker = path.join(files::RUN);
         let there = run_files(path).map_err(Unwritten::to(path))?;
-        if let (Some(file), false) = (there.first(), overwrite) {
-            return Err(RunError::Taken(file.clone()));
-        }
-        for file in there {
-            fs::remove_file(&file).map_err(Unwritten::to(&file))?;
-        }
-        fs::create_dir_all(path).map_err(Unwritten::to(path))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-        })
+        let lock = if marker.exists() {
+            if read_marker(&marker).is_err() {
+                return Err(RunError::NotARun(marker));
+            }
+            let lock = lock(&marker)?;
+            if !overwrite {
+                return Err(RunError::Taken(path.to_path_buf()));
+            }
+            remove_unfinished(path).map_err(Unwritten::to(path))?;
+            for file in there.into_iter().filter(|file| *file != marker) {
+                fs::remove_file(&file).map_err(Unwritten::to(&file))?;
+            }
+            lock
+        } else {
+            if let Some(file) = there.into_iter().next() {
+                return Err(RunError::NotARun(file));
+            }
+            fs::create_dir_all(path).map_err(Unwritten::to(path))?;
+            create(&marker)?
+        };
+        Self::begin(path, origin, lock)
     }
 
     /// Makes the folder `parent/N`, where N is the first free number from 1.
@@ -63,22 +118,68 @@ impl RunFolder {
     /// # Errors
     ///
     /// Returns [`RunError::Unwritten`] if the folder cannot be made.
-    pub fn next_in(parent: &Path) -> Result<Self, RunError> {
+    pub fn next_in(parent: &Path, origin: Origin) -> Result<Self, RunError> {
         fs::create_dir_all(parent).map_err(Unwritten::to(parent))?;
         let mut number = 1u64;
         loop {
             let path = parent.join(number.to_string());
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self { path }),
+                Ok(()) => {
+                    let lock = create(&path.join(files::RUN))?;
+                    return Self::begin(&path, origin, lock);
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
                 Err(error) => return Err(Unwritten::to(&path)(error).into()),
             }
         }
     }
 
+    fn begin(path: &Path, origin: Origin, mut lock: File) -> Result<Self, RunError> {
+        let marker = Marker {
+            program: PROGRAM.into(),
+            origin,
+        };
+        let json = serde_json::to_vec_pretty(&marker).expect("texts serialize to JSON");
+        let mut write = || {
+            lock.set_len(0)?;
+            lock.rewind()?;
+            lock.write_all(&json)?;
+            lock.sync_all()
+        };
+        write().map_err(Unwritten::to(path.join(files::RUN)))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            origin: marker.origin,
+            _lock: lock,
+        })
+    }
+
+    /// Opens the folder of a run that is to be continued.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`RunError::NoRun`] if the folder holds no run, and [`RunError::Busy`] if another training
+    /// writes to it.
+    pub fn resume(path: &Path) -> Result<Self, RunError> {
+        let marker = path.join(files::RUN);
+        let origin = read_marker(&marker)?.origin;
+        let lock = lock(&marker)?;
+        remove_unfinished(path).map_err(Unwritten::to(path))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            origin,
+            _lock: lock,
+        })
+    }
+
     /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns what the run is of.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Writes a file of the run, whole or not at all.
@@ -103,7 +204,81 @@ impl RunFolder {
     }
 }
 
-/// Returns the files of a run that exist in a folder.
+/// Removes what a training that was killed has left. Nobody else writes to the folder.
+fn remove_unfinished(run: &Path) -> io::Result<()> {
+    for folder in [run.to_path_buf(), run.join(files::CHECKPOINTS)] {
+        if folder.is_dir() {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                if is_unfinished(&path) {
+                    fs::remove_file(path)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes the file that marks a folder as a run, and locks it.
+fn create(marker: &Path) -> Result<File, RunError> {
+    let made = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(marker);
+    let file = match made {
+        Ok(file) => file,
+        // Another training made it after we had looked.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(RunError::Busy(marker.to_path_buf()));
+        }
+        Err(error) => return Err(Unwritten::to(marker)(error).into()),
+    };
+    locked(file, marker)
+}
+
+fn lock(marker: &Path) -> Result<File, RunError> {
+    let file = OpenOptions::new().read(true).write(true).open(marker);
+    locked(file.map_err(Unwritten::to(marker))?, marker)
+}
+
+fn locked(file: File, marker: &Path) -> Result<File, RunError> {
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunError::Busy(marker.to_path_buf())),
+        Err(TryLockError::Error(error)) => Err(Unwritten::to(marker)(error).into()),
+    }
+}
+
+fn read_marker(path: &Path) -> Result<Marker, RunError> {
+    let no_run = |reason: String| RunError::NoRun {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let bytes = fs::read(path).map_err(|error| no_run(error.to_string()))?;
+    let marker: Marker =
+        serde_json::from_slice(&bytes).map_err(|error| no_run(error.to_string()))?;
+    match marker.program == PROGRAM {
+        true => Ok(marker),
+        false => Err(no_run(format!("it is of {:?}", marker.program))),
+    }
+}
+
+/// Reads the configuration of a run from the file [`files::CONFIG`] in its folder.
+///
+/// # Errors
+///
+/// Returns [`LoadError`] if the file is missing or broken.
+pub fn read_run_config(run: &Path) -> Result<RunConfig, LoadError> {
+    let path = run.join(files::CONFIG);
+    let bytes = fs::read(&path).map_err(LoadCause::from);
+    let config = bytes.and_then(|bytes| {
+        serde_json::from_slice(&bytes).map_err(|error| LoadCause::Config(error.to_string()))
+    });
+    config.map_err(|cause| LoadError { path, cause })
+}
+
+/// Returns the files that a run may have and that exist in a folder.
 ///
 /// The model is the first, so that a removal that is interrupted leaves a run without a model.
 ///
@@ -112,92 +287,21 @@ impl RunFolder {
 /// Returns the error of reading the folder of checkpoints.
 pub fn run_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     use files::*;
-    let names = [MODEL, SUMMARY, RECONSTRUCTIONS, PICTURE, METRICS, CONFIG];
-    let mut found: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
-    found.retain(|path| path.exists());
-
     let checkpoints = folder.join(CHECKPOINTS);
-    if checkpoints.is_dir() {
-        for entry in fs::read_dir(&checkpoints)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let kinds = ["model-", "optim-", "scheduler-"];
-            if kinds.iter().any(|kind| name.starts_with(kind)) && name.ends_with(".mpk") {
-                found.push(entry.path());
-            }
-        }
-    }
+    let names = [
+        MODEL,
+        SUMMARY,
+        RECONSTRUCTIONS,
+        PICTURE,
+        CURVES,
+        METRICS,
+        CONFIG,
+        RUN,
+    ];
+    let mut found: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
+    found.push(checkpoints.join(WHOLE_EPOCH));
+    found.retain(|path| path.exists());
+    let of_checkpoints = checkpoint_files(&checkpoints)?.into_iter();
+    found.extend(of_checkpoints.map(|(path, _)| path));
     Ok(found)
-}
-
-/// A recorder of Burn that writes each file whole or not at all, in full precision.
-///
-/// The bytes are those of Burn's `NamedMpkFileRecorder<FullPrecisionSettings>`. That recorder
-/// deletes the old file and writes in place, and it takes the text after a dot in a file's name for
-/// the extension. Clones share the first error of writing, because Burn's learner passes on only
-/// the error's text.
-#[derive(Debug, Default, Clone)]
-pub struct WholeFileRecorder {
-    bytes: NamedMpkBytesRecorder<FullPrecisionSettings>,
-    error: Arc<Mutex<Option<Unwritten>>>,
-}
-
-impl WholeFileRecorder {
-    /// Takes the first error of writing, if there was one.
-    pub fn take_error(&self) -> Option<Unwritten> {
-        self.error
-            .lock()
-            .expect("no thread panics while it holds the lock")
-            .take()
-    }
-}
-
-impl<B: Backend> FileRecorder<B> for WholeFileRecorder {
-    fn file_extension() -> &'static str {
-        "mpk"
-    }
-}
-
-impl<B: Backend> Recorder<B> for WholeFileRecorder {
-    type Settings = FullPrecisionSettings;
-    type RecordArgs = PathBuf;
-    type RecordOutput = ();
-    type LoadArgs = PathBuf;
-
-    fn save_item<I: Serialize>(&self, item: I, path: PathBuf) -> Result<(), RecorderError> {
-        let bytes = Recorder::<B>::save_item(&self.bytes, item, ())?;
-        let path = with_extension(path);
-        write_file(&path, &bytes).map_err(|error| {
-            let text = error.to_string();
-            let mut first = self
-                .error
-                .lock()
-                .expect("no thread panics while it holds the lock");
-            first.get_or_insert(error);
-            RecorderError::Unknown(text)
-        })
-    }
-
-    fn load_item<I: DeserializeOwned>(&self, path: &mut PathBuf) -> Result<I, RecorderError> {
-        let path = with_extension(path.clone());
-        let mut bytes = fs::read(&path).map_err(|error| {
-            let message = format!("{}: {error}", path.display());
-            match error.kind() {
-                io::ErrorKind::NotFound => RecorderError::FileNotFound(message),
-                _ => RecorderError::Unknown(message),
-            }
-        })?;
-        Recorder::<B>::load_item(&self.bytes, &mut bytes)
-    }
-}
-
-/// Appends the extension `.mpk` if the path does not have it.
-fn with_extension(path: PathBuf) -> PathBuf {
-    if path.extension().is_some_and(|extension| extension == "mpk") {
-        return path;
-    }
-    let mut path = path.into_os_string();
-    path.push(".mpk");
-    path.into()
 }

@@ -1,31 +1,40 @@
 //! Training an autoencoder and writing the results to the folder of a run.
 
+use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
+use bitcodes_core::record::{self, RecordError};
 use bitcodes_core::{BitcodesConfig, CodesError, ConfigError};
-use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use burn::lr_scheduler::LrScheduler;
+use burn::lr_scheduler::cosine::{CosineAnnealingLrScheduler, CosineAnnealingLrSchedulerConfig};
 use burn::module::Module;
-use burn::optim::AdamWConfig;
-use burn::record::Recorder;
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::{AdamW, AdamWConfig, Optimizer};
+use burn::record::{Record, Recorder};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::train::checkpoint::KeepLastNCheckpoints;
+use burn::train::checkpoint::{CheckpointingAction, CheckpointingStrategy};
+use burn::train::metric::store::EventStoreClient;
 use burn::train::{Interrupter, Learner, SupervisedTraining};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::autoencoder::{Autoencoder, AutoencoderConfig};
+use crate::checkpoints::{Checkpoints, OPTIMIZER, SCHEDULER, WholeFileRecorder};
 use crate::code_metrics::CodeMetric;
 use crate::config::{RunConfig, TrainConfig, TrainConfigError};
+use crate::curves::curves;
 use crate::data::{ImageLoader, Images};
+use crate::epoch_log::{DIVERGED, EpochLog, Lines, read_psnr};
 use crate::evaluate::Reconstructions;
 use crate::files;
+use crate::live::{Live, NoDisplay};
+use crate::load::{LoadCause, LoadError, WholeEpoch, checkpoint_model, whole_epoch};
 use crate::metrics::{ReconstructionMetric, psnr_db};
 use crate::picture::side_by_side;
-use crate::progress::{EpochLog, NoDashboard};
-use crate::run::{RunFolder, WholeFileRecorder};
+use crate::run::RunFolder;
 use crate::seed;
 use crate::whole_file::Unwritten;
 
@@ -51,11 +60,9 @@ pub struct Summary {
     pub bit_correlation: f64,
     /// Number of tokens of all test images.
     pub test_tokens: usize,
-    /// Number of whole epochs trained.
+    /// Number of epochs trained.
     pub epochs: usize,
-    /// Number of epochs asked for. It is larger than `epochs` if the training was stopped.
-    pub epochs_wanted: usize,
-    /// Time of the training in seconds, with the tests after each epoch.
+    /// Time of the training in seconds, with the tests after each epoch, without pauses.
     pub seconds: f64,
     /// Seed of the run.
     pub seed: u64,
@@ -77,8 +84,8 @@ pub struct Execution {
 /// Form in which a training shows its progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Burn's dashboard, if standard output is a terminal.
-    Dashboard,
+    /// One line per epoch, and a bar below them, for a terminal.
+    Live,
     /// One line per epoch.
     Lines,
     /// No output.
@@ -86,7 +93,6 @@ pub enum Progress {
 }
 
 /// A training job.
-#[derive(Debug)]
 pub struct Job {
     /// Configuration of the quantizer. Its `features` are the size of a token, usually
     /// [`AutoencoderConfig::FEATURES`].
@@ -101,6 +107,8 @@ pub struct Job {
     pub execution: Execution,
     /// Form in which the progress is shown.
     pub progress: Progress,
+    /// Stops the training after a step, from another thread.
+    pub interrupter: Interrupter,
 }
 
 /// Error of a training that failed.
@@ -119,20 +127,28 @@ pub enum TrainError {
     /// The codes cannot be read from the device, or are not codes.
     #[error(transparent)]
     Codes(#[from] CodesError),
-    /// Burn's learner stopped before the last epoch, and the user had not asked for it.
-    #[error("the training stopped after {epochs} epochs: {reason}")]
-    Stopped {
-        /// Number of epochs that were finished.
+    /// The run cannot be continued from its checkpoint.
+    #[error("the run cannot be continued: {0}")]
+    Resume(#[from] LoadError),
+    /// The training was stopped by the job's interrupter. It can be continued.
+    #[error("stopped after {epochs} of {wanted} epochs ({reason})")]
+    Interrupted {
+        /// Number of whole epochs, which are kept.
         epochs: usize,
-        /// Reason that the learner gave.
+        /// Number of epochs wanted.
+        wanted: usize,
+        /// Reason that the interrupter was given.
         reason: String,
     },
-    /// The squared error on the test images is not a finite number.
+    /// A squared error is not a finite number.
     #[error(
-        "the training diverged: the squared error on the test images is {0}, expected a number \
-         (a lower learning rate may help)"
+        "the training diverged in epoch {}, as a squared error is not a number; a lower learning rate may \
+         help. The model of epoch {epochs} is kept", epochs + 1
     )]
-    Diverged(f64),
+    Diverged {
+        /// Number of whole epochs before, which are kept.
+        epochs: usize,
+    },
 }
 
 /// Number of images whose tokens are the sample that the codebook starts from.
@@ -141,14 +157,14 @@ const START_IMAGES: usize = 256;
 /// Number of images in a test batch.
 const TEST_BATCH: usize = 256;
 
-/// The reason that Burn's dashboard gives if the user stops the training.
-const STOPPED_BY_USER: &str = "Stopping training from user input.";
-
 /// Trains an autoencoder and writes the files that [`files`] names to the folder of the run.
+///
+/// If the folder has a whole epoch, of the same job, the training goes on after it. On a CPU the result is
+/// that of an unbroken training.
 ///
 /// # Errors
 ///
-/// Returns [`TrainError`] if the training fails or a result cannot be written.
+/// Returns [`TrainError`] if the training fails or is stopped, or if a result cannot be written.
 pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summary, TrainError> {
     let Job {
         quantizer,
@@ -161,33 +177,23 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
     config.validate(quantizer)?;
     let (height, width) = images.train().size();
     let model_config = AutoencoderConfig::new(height, width, quantizer.clone());
-    B::seed(device, seed::epoch_rng(config.seed, 0).random());
-    let model = match quantizer.assignment.starts_from_sample() {
-        false => model_config.init::<B>(device),
-        true => {
-            let first: Vec<usize> = (0..images.train().len().min(START_IMAGES)).collect();
-            model_config.try_init_from_images(images.train().tensor(&first, device))?
-        }
+    let whole = whole_epoch(run.path())?;
+    let model = match whole.epoch {
+        0 => start::<B>(&model_config, config, images, device)?,
+        epoch => resume::<B>(&model_config, run.path(), epoch, device)?,
     };
     let run_config = RunConfig::new(config.clone(), model_config.clone());
     run.write_json(files::CONFIG, &run_config)?;
-    let Fit {
-        model,
-        epochs,
-        seconds,
-    } = fit(model, job, device)?;
+    let Fit { model, seconds } = fit(model, whole, job, device)?;
 
+    // First of all the model, as what follows takes time and memory.
+    let path = run.path().join(files::MODEL);
+    let recorder = WholeFileRecorder::default();
+    Recorder::<B::InnerBackend>::record(&recorder, model.clone().into_record(), path.clone())
+        .map_err(|error| Unwritten::to(&path)(io::Error::other(error)))?;
+    write_curves(run)?;
     let test = images.test();
     let reconstructions = Reconstructions::of(&model, test, device)?;
-    let mse = reconstructions.error().mean();
-    if !mse.is_finite() {
-        return Err(TrainError::Diverged(mse));
-    }
-    let recorder = WholeFileRecorder::default();
-    let path = run.path().join(files::MODEL);
-    Recorder::<B::InnerBackend>::record(&recorder, model.into_record(), path.clone())
-        .map_err(|error| Unwritten::to(&path)(io::Error::other(error)))
-        .map_err(|error| recorder.take_error().unwrap_or(error))?;
     let npy = reconstructions.to_npy();
     let npy = npy.map_err(Unwritten::to(files::RECONSTRUCTIONS))?;
     run.write(files::RECONSTRUCTIONS, &npy)?;
@@ -198,7 +204,7 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
     let statistics = reconstructions.statistics();
     let codes_used = statistics.codes_used();
     let summary = Summary {
-        test_psnr_db: psnr_db(mse),
+        test_psnr_db: psnr_db(reconstructions.error().mean()),
         bits_per_image: model_config.bits_per_image(),
         bits_per_token: quantizer.num_bits,
         codes_used: codes_used.value.round() as usize,
@@ -207,8 +213,7 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
         bit_entropy: statistics.mean_entropy(),
         bit_correlation: statistics.mean_correlation(),
         test_tokens: test.len() * model_config.tokens(),
-        epochs,
-        epochs_wanted: config.epochs,
+        epochs: config.epochs,
         seconds,
         seed: config.seed,
         backend: execution.backend.clone(),
@@ -217,16 +222,79 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
     Ok(summary)
 }
 
+/// Makes the model that a training starts from.
+fn start<B: AutodiffBackend>(
+    model: &AutoencoderConfig,
+    config: &TrainConfig,
+    images: &Images,
+    device: &B::Device,
+) -> Result<Autoencoder<B>, TrainError> {
+    B::seed(device, seed::epoch_rng(config.seed, 0).random());
+    if !model.quantizer.assignment.starts_from_sample() {
+        return Ok(model.init::<B>(device));
+    }
+    let first: Vec<usize> = (0..images.train().len().min(START_IMAGES)).collect();
+    Ok(model.try_init_from_images(images.train().tensor(&first, device))?)
+}
+
+/// Loads the model of a checkpoint, and checks that Burn can load the other two files of it.
+fn resume<B: AutodiffBackend>(
+    model: &AutoencoderConfig,
+    run: &Path,
+    epoch: usize,
+    device: &B::Device,
+) -> Result<Autoencoder<B>, LoadError> {
+    let of_file = |path: &Path, cause: LoadCause| LoadError {
+        path: path.to_path_buf(),
+        cause,
+    };
+    let path = checkpoint_model(run, epoch);
+    let bytes = fs::read(&path).map_err(|error| of_file(&path, error.into()))?;
+    let model = record::load(&model.init::<B>(device), &bytes, device);
+    let model = model.map_err(|error| of_file(&path, error.into()))?;
+    type Adam<B> = OptimizerAdaptor<AdamW, Autoencoder<B>, B>;
+    type State<B> = <Adam<B> as Optimizer<Autoencoder<B>, B>>::Record;
+    type Schedule<B> = <CosineAnnealingLrScheduler as LrScheduler>::Record<B>;
+    check_record::<B, State<B>>(run, OPTIMIZER, epoch, device)?;
+    check_record::<B, Schedule<B>>(run, SCHEDULER, epoch, device)?;
+    Ok(model)
+}
+
+/// Checks that a file of a checkpoint can be loaded, as Burn's learner panics if not.
+fn check_record<B: AutodiffBackend, R: Record<B>>(
+    run: &Path,
+    part: &str,
+    epoch: usize,
+    device: &B::Device,
+) -> Result<(), LoadError> {
+    let path = run.join(files::CHECKPOINTS).join(format!("{part}-{epoch}"));
+    let loaded = Recorder::<B>::load::<R>(&WholeFileRecorder::default(), path.clone(), device);
+    loaded.map(drop).map_err(|error| LoadError {
+        path,
+        cause: RecordError::Burn(error.to_string()).into(),
+    })
+}
+
+/// Draws the metrics of all epochs.
+fn write_curves(run: &RunFolder) -> Result<(), TrainError> {
+    let path = run.path().join(files::METRICS);
+    let epochs = read_psnr(&path).map_err(Unwritten::to(&path))?;
+    if let Some(picture) = curves(&epochs) {
+        run.write(files::CURVES, picture.as_bytes())?;
+    }
+    Ok(())
+}
+
 struct Fit<B: Backend> {
     model: Autoencoder<B>,
-    /// Number of epochs that were finished.
-    epochs: usize,
+    /// Time of the training, in seconds, of all processes together.
     seconds: f64,
 }
 
-/// Trains a model with Burn's learner.
+/// Trains a model with Burn's learner, after the epochs that are whole.
 fn fit<B: AutodiffBackend>(
     model: Autoencoder<B>,
+    whole: WholeEpoch,
     job: &Job,
     device: &B::Device,
 ) -> Result<Fit<B::InnerBackend>, TrainError> {
@@ -237,6 +305,7 @@ fn fit<B: AutodiffBackend>(
         run,
         execution,
         progress,
+        interrupter,
     } = job;
     let optimizer = AdamWConfig::new()
         .with_epsilon(1e-8)
@@ -254,47 +323,70 @@ fn fit<B: AutodiffBackend>(
         .filter(|_| quantizer.entropy_weight == 0.0);
     let part_of = |batch| in_parts.map_or(batch, NonZeroUsize::get);
     let train = ImageLoader::shuffled(train, config.batch_size, config.seed, device)
+        .after_epochs(whole.epoch)
         .in_parts_of(part_of(config.batch_size));
     let test = ImageLoader::in_order(test, TEST_BATCH, device).in_parts_of(part_of(TEST_BATCH));
-    let interrupter = Interrupter::new();
-    let lines = (*progress == Progress::Lines).then_some(config.epochs);
+    let live = Live::new(images.train().len(), config.epochs, whole.epoch);
+    let lines = match progress {
+        Progress::Live => Some(Lines::new(config.epochs, Some(live.bar()))),
+        Progress::Lines => Some(Lines::new(config.epochs, None)),
+        Progress::Silent => None,
+    };
+    let checkpoints = Checkpoints::after(whole, run.path());
     let metrics = run.path().join(files::METRICS);
-    let (log, outcome) = EpochLog::create(metrics, lines, interrupter.clone())?;
-    let recorder = WholeFileRecorder::default();
+    let log = EpochLog::open(metrics, lines, checkpoints.clone(), interrupter.clone())?;
     let training = SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(test))
         .metrics((ReconstructionMetric::mse(), ReconstructionMetric::psnr()))
         .with_metric_logger(log)
-        .with_file_checkpointer(recorder.clone())
-        .with_checkpointing_strategy(KeepLastNCheckpoints::new(1))
+        .with_file_checkpointer(WholeFileRecorder::of(checkpoints.clone()))
+        .with_checkpointing_strategy(SaveEachEpoch)
         .with_interrupter(interrupter.clone())
         .with_application_logger(None)
         .num_epochs(config.epochs);
+    let training = match whole.epoch {
+        0 => training,
+        epoch => training.checkpoint(epoch),
+    };
     let training = match progress {
-        // Without a dashboard nobody sees these metrics, so they are not computed.
-        Progress::Dashboard => training.metrics((
-            CodeMetric::bit_entropy(),
-            CodeMetric::bit_correlation(),
-            CodeMetric::codes_used(),
-            CodeMetric::perplexity(),
-        )),
-        Progress::Lines | Progress::Silent => training.renderer(NoDashboard),
+        // Only the display shows these metrics.
+        Progress::Live => training
+            .metric_valid_numeric(CodeMetric::bit_entropy())
+            .metric_valid_numeric(CodeMetric::codes_used())
+            .renderer(live),
+        Progress::Lines | Progress::Silent => training.renderer(NoDisplay),
     };
 
-    let start = Instant::now();
     let result = training.launch(Learner::new(model, optimizer, schedule));
-    let seconds = start.elapsed().as_secs_f64();
-    // Dropping the dashboard clears it from the screen.
+    // Dropping the display clears it from the screen.
     drop(result.renderer);
-    if let Some(error) = outcome.take_error().or_else(|| recorder.take_error()) {
+    if let Some(error) = checkpoints.take_error() {
         return Err(error.into());
     }
-    let epochs = outcome.epochs();
-    match interrupter.get_message() {
-        Some(reason) if reason != STOPPED_BY_USER => Err(TrainError::Stopped { epochs, reason }),
-        _ => Ok(Fit {
-            model: result.model,
+    let WholeEpoch {
+        epoch: epochs,
+        seconds,
+    } = checkpoints.whole();
+    let wanted = config.epochs;
+    if epochs == wanted {
+        let model = result.model;
+        return Ok(Fit { model, seconds });
+    }
+    let reason = interrupter.get_message().unwrap_or_default();
+    Err(match &*reason {
+        DIVERGED => TrainError::Diverged { epochs },
+        _ => TrainError::Interrupted {
             epochs,
-            seconds,
-        }),
+            wanted,
+            reason,
+        },
+    })
+}
+
+/// Saves a checkpoint after each epoch. [`Checkpoints`] removes those before it.
+struct SaveEachEpoch;
+
+impl CheckpointingStrategy for SaveEachEpoch {
+    fn checkpointing(&mut self, _: usize, _: &EventStoreClient) -> Vec<CheckpointingAction> {
+        vec![CheckpointingAction::Save]
     }
 }

@@ -62,6 +62,15 @@ pub struct WholeFile {
     target: PathBuf,
 }
 
+/// The beginning of the name of a file that is not whole.
+const PREFIX: &str = ".unfinished-";
+
+/// Returns whether a name is that of a file which is not whole.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(PREFIX))
+}
+
 /// The unfinished files of the program.
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
@@ -113,7 +122,7 @@ impl WholeFile {
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".unfinished-");
+        builder.prefix(PREFIX);
         // `tempfile` would give the file to its owner alone. With this mode the umask decides, as for
         // any new file.
         #[cfg(unix)]

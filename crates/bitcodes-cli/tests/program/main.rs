@@ -4,6 +4,8 @@ mod adapters;
 mod bad_input;
 mod bad_models;
 mod codes;
+#[cfg(unix)]
+mod interruptions;
 mod outputs;
 mod place;
 mod streams;

@@ -103,6 +103,15 @@ impl Images {
         }
     }
 
+    /// Returns a hash of all pixels (FNV-1a), which tells sets of images apart.
+    pub fn hash(&self) -> u64 {
+        let sets = [&self.train, &self.test].into_iter();
+        let pixels = sets.flat_map(|set| (0..set.len()).flat_map(|index| set.pixels(index)));
+        pixels.fold(0xcbf2_9ce4_8422_2325, |hash: u64, pixel| {
+            (hash ^ u64::from(pixel.to_bits())).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
     /// Returns the training images.
     pub fn train(&self) -> &Arc<ImageSet> {
         &self.train

@@ -104,6 +104,25 @@ impl<B: Backend> ImageLoader<B> {
         }
     }
 
+    /// Makes this loader begin with the epoch after the first `epochs`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the loader does not shuffle.
+    pub fn after_epochs(self, epochs: usize) -> Self {
+        let shuffle = self
+            .shuffle
+            .expect("ImageLoader: only shuffled epochs differ");
+        let shuffle = Shuffle {
+            seed: shuffle.seed,
+            epochs_done: AtomicU64::new(epochs as u64),
+        };
+        Self {
+            shuffle: Some(shuffle),
+            ..self
+        }
+    }
+
     /// Makes this loader cut each batch into parts of at most `part_size` images.
     ///
     /// # Panics
@@ -211,6 +230,7 @@ mod tests {
         assert_eq!(first, epoch(&b));
         let second = epoch(&a);
         assert_eq!(second, epoch(&b));
+        assert_eq!(second, epoch(&load(1).after_epochs(1)));
         assert_ne!(first, second);
         assert_ne!(first, epoch(&other));
 
