@@ -60,6 +60,9 @@ pub(crate) enum CliError {
         /// Height and width of the model's images.
         wanted: (usize, usize),
     },
+    /// The squared error is not a finite number.
+    #[error("the squared error on the test images is {0}, expected a finite number")]
+    SquaredError(f64),
     /// The quantizer cannot be loaded.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -72,6 +72,10 @@ fn eval_on<B: Backend>(
         written.map_err(unwritten(path))?;
         output.finish()?;
     }
+    let mse = reconstructions.error().mean();
+    if !mse.is_finite() {
+        return Err(CliError::SquaredError(mse));
+    }
     let statistics = reconstructions.statistics();
     let num_bits = config.quantizer.num_bits;
     let text = format!(
@@ -82,7 +86,7 @@ fn eval_on<B: Backend>(
          perplexity       {:.1}\n\
          bit entropy      {:.3} of 1\n\
          bit correlation  {:.3}",
-        psnr_db(reconstructions.error().mean()),
+        psnr_db(mse),
         test.len(),
         wanted.0,
         wanted.1,

@@ -81,6 +81,12 @@ pub enum FormatError {
         /// The names of all tensors.
         found: Vec<String>,
     },
+    /// A PyTorch file has no dict of tensors.
+    #[error(
+        "no dict of tensors: save the state dict, as by torch.save(module.state_dict(), path), and not the module, \
+         a list or a single tensor"
+    )]
+    NoTensors,
     /// Several codebooks could be meant, and no prefix says which.
     #[error("{} codebooks, expected one, or a prefix that says which: {}", found.len(), listed(found))]
     Ambiguous {

@@ -83,7 +83,7 @@ fn wrong_calls_end_with_2_and_name_the_value() {
 fn broken_data_ends_with_1_and_names_the_file() {
     let place = Place::new();
     let images = "data/t10k-images-idx3-ubyte";
-    let breakages: [(&str, &dyn Fn(), &str); 9] = [
+    let breakages: [(&str, &dyn Fn(), &str); 11] = [
         (
             "a missing file",
             &|| fs::remove_file(place.path(images)).unwrap(),
@@ -121,6 +121,19 @@ fn broken_data_ends_with_1_and_names_the_file() {
             "images that are too large",
             &|| place.write_idx(images, 0x803, &[4, 132, 8], &[0; 4 * 132 * 8]),
             "132 x 8 pixels, expected multiples of 4 up to 128",
+        ),
+        (
+            "a header of images that are too large, without the images",
+            &|| place.write_idx(images, 0x803, &[4, 4096, 4096], &[]),
+            "4096 x 4096 pixels, expected multiples of 4 up to 128",
+        ),
+        (
+            "a header of more images than fit into memory",
+            &|| {
+                place.write_idx(images, 0x803, &[1 << 25, 8, 8], &[]);
+                place.write_idx("data/t10k-labels-idx1-ubyte", 0x801, &[1 << 25], &[]);
+            },
+            "sizes [33554432, 8, 8], expected at most 1073741824 bytes in all",
         ),
         (
             "fewer images than labels",

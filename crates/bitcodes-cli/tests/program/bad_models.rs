@@ -243,6 +243,51 @@ fn a_run_whose_files_do_not_match_is_refused() {
     assert!(error.contains("run/model.mpk: not a record: "), "{error}");
 }
 
+#[test]
+fn numbers_of_a_model_that_are_not_finite_are_refused_by_name() {
+    let (place, _) = place();
+    place.write_data("data", 12, 8, 8);
+    place.succeed("train --data data --epochs 1 --out run");
+    // The numbers of a parameter follow its key `bytes`. Eight bytes of ones hold a NaN, whatever the alignment.
+    let spoilt = |record: &str, parameter: &str| {
+        let mut bytes = fs::read(place.path(record)).unwrap();
+        let find = |from: usize, text: &str| {
+            let mut windows = bytes[from..].windows(text.len());
+            let at = windows.position(|window| window == text.as_bytes());
+            from + at.unwrap() + text.len()
+        };
+        let at = find(find(0, parameter), "bytes") + 8;
+        bytes[at..at + 8].fill(0xff);
+        bytes
+    };
+    fs::write(place.path("bad.mpk"), spoilt("record.mpk", "codebook")).unwrap();
+    let error = place.fail(1, "encode --model bad.mpk --input x.npy --output c.npy");
+    assert!(
+        error.contains("codebook has a value of NaN, expected finite numbers"),
+        "{error}"
+    );
+    for parameter in ["codebook", "center"] {
+        let whole = fs::read(place.path("run/model.mpk")).unwrap();
+        fs::write(
+            place.path("run/model.mpk"),
+            spoilt("run/model.mpk", parameter),
+        )
+        .unwrap();
+        for call in [
+            "eval --model run --data data",
+            "encode --model run --input x.npy --output c.npy",
+        ] {
+            let error = place.fail(1, call);
+            assert!(
+                error.contains("has the value NaN in the record, expected finite numbers"),
+                "{error}"
+            );
+            assert!(error.contains(parameter), "{error}");
+        }
+        fs::write(place.path("run/model.mpk"), whole).unwrap();
+    }
+}
+
 /// A link is kept, and the file that it points to is written. A file that is not a regular file is
 /// not replaced.
 #[cfg(unix)]

@@ -126,7 +126,16 @@ impl Comparison<'_> {
                 wanted: dtype.into(),
             });
         }
-        Ok(stored.check_bytes(|| name(&self.path))?)
+        stored.check_bytes(|| name(&self.path))?;
+        let (numbers, _) = stored.bytes.as_chunks();
+        let mut numbers = numbers.iter().map(|&number| f32::from_le_bytes(number));
+        match numbers.find(|number| dtype == "F32" && !number.is_finite()) {
+            None => Ok(()),
+            Some(found) => Err(RecordError::NotFinite {
+                path: name(&self.path),
+                found,
+            }),
+        }
     }
 
     /// Compares the method of the quantizer whose assignment is visited with the record's.

@@ -48,6 +48,14 @@ pub enum RecordError {
         /// The type of such tensors in a record of full precision.
         wanted: String,
     },
+    /// A tensor has a value that is no finite number.
+    #[error("{path} has the value {found} in the record, expected finite numbers")]
+    NotFinite {
+        /// Path of the tensor.
+        path: String,
+        /// The first such value.
+        found: f32,
+    },
     /// A list of modules has another length in the record than in the module.
     #[error("{path} has {found} parts in the record, expected {wanted}")]
     Parts {

@@ -54,13 +54,18 @@ impl<'a> StateDict<'a> {
                 )));
             }
         }
-        let (values, root_value) = pickle::read(&read_file(&mut archive, pickle)?)?;
+        let pickle = read_file(&mut archive, pickle)?;
+        let (values, root_value) = pickle::read(&pickle)?;
         let mut found = Found {
             values: &values,
             visited: 0,
+            bytes_left: pickle::memory_for(pickle.len()),
             tensors: BTreeMap::new(),
         };
         found.collect(root_value, String::new(), 0)?;
+        if found.tensors.is_empty() {
+            return Err(FormatError::NoTensors);
+        }
         Ok(Self {
             bytes,
             root,
@@ -161,6 +166,8 @@ impl Container for StateDict<'_> {
 struct Found<'a> {
     values: &'a [Value],
     visited: usize,
+    /// Number of bytes that further tensors and their names may take.
+    bytes_left: usize,
     tensors: BTreeMap<String, StridedTensor>,
 }
 
@@ -188,6 +195,12 @@ impl Found<'_> {
         }
         match &self.values[id] {
             Value::Tensor(tensor) => {
+                let left = self.bytes_left.checked_sub(path.len() + tensor.bytes());
+                self.bytes_left = left.ok_or_else(|| {
+                    let found = self.tensors.len();
+                    let message = format!("the same tensors under more names than {found}");
+                    FormatError::Archive(message)
+                })?;
                 self.tensors.insert(path, (**tensor).clone());
             }
             Value::Dict(entries) => {

@@ -20,6 +20,7 @@ pub(super) fn read(pickle: &[u8]) -> Result<(Vec<Value>, Id), FormatError> {
         stack: Vec::new(),
         marks: Vec::new(),
         memo: BTreeMap::new(),
+        bytes_left: memory_for(pickle.len()),
     };
     match machine.run() {
         Ok(root) => Ok((machine.values, root)),
@@ -38,6 +39,15 @@ struct Machine<'a> {
     /// Heights of the stack at the marks.
     marks: Vec<usize>,
     memo: BTreeMap<usize, Id>,
+    /// Number of bytes that further values may take.
+    bytes_left: usize,
+}
+
+/// Returns the number of bytes that the values of a pickle may take. A few bytes of a pickle can make a large value
+/// again and again, and no state dict does that. The shortest instruction that a state dict repeats, a small number, has
+/// two bytes and makes a value of 32.
+pub(super) fn memory_for(pickle_bytes: usize) -> usize {
+    pickle_bytes.saturating_mul(32).saturating_add(1 << 16)
 }
 
 type Step<T> = Result<T, String>;
@@ -237,6 +247,11 @@ impl Machine<'_> {
         if self.values.len() >= MAX_VALUES {
             return Err(format!("more than {MAX_VALUES} values"));
         }
+        let left = self.bytes_left.checked_sub(value.bytes());
+        self.bytes_left = left.ok_or_else(|| {
+            let most = memory_for(self.pickle.len());
+            format!("values of more than {most} bytes, which a pickle of its length does not need")
+        })?;
         self.stack.push(self.values.len());
         self.values.push(value);
         Ok(())

@@ -40,9 +40,9 @@ fn error_of_pickle(pickle: &[u8]) -> String {
 fn pickles_that_nest_or_hold_themselves() {
     // A million tuples in one another, and as many lists.
     let tuples = [&b")"[..], &vec![0x85; 1 << 20], b"."].concat();
-    assert!(error_of_pickle(&tuples).starts_with("no tensor codebook, found none"));
+    assert!(error_of_pickle(&tuples).contains("values of more than"));
     let lists = [vec![b']'; 1 << 20], vec![b'a'; (1 << 20) - 1], vec![b'.']].concat();
-    assert!(error_of_pickle(&lists).starts_with("no tensor codebook, found none"));
+    assert!(error_of_pickle(&lists).starts_with("no dict of tensors"));
 
     // A dict under a key of itself.
     let itself = [b"}q\0", &text("a")[..], b"h\0s."].concat();
@@ -94,9 +94,84 @@ fn values_that_are_no_tensors_are_passed_over() {
 
 #[test]
 fn pickles_that_are_larger_than_any_state_dict() {
-    let values = [&vec![b')'; (1 << 22) + 1][..], b"."].concat();
+    let values = [&[b'K', 0].repeat((1 << 22) + 1)[..], b"."].concat();
     let found = error_of_pickle(&values);
     assert!(found.contains("more than 4194304 values"), "{found}");
+}
+
+/// A tensor of 64 axes takes a kilobyte, and a call that makes it again takes some bytes.
+#[test]
+fn calls_that_make_large_tensors_again_and_again() {
+    let axes = |size: u8| [&b"("[..], &[b'K', size].repeat(64), b"t"].concat();
+    let arguments = [
+        &b"(("[..],
+        &text("storage"),
+        b"ctorch\nFloatStorage\n",
+        &text(&"k".repeat(200)),
+        &text("cpu"),
+        b"K\x01tQK\0",
+        &axes(1),
+        &axes(0),
+        b"tq\x01",
+    ]
+    .concat();
+    let start = [&b"ctorch._utils\n_rebuild_tensor_v2\nq\0"[..], &arguments].concat();
+    let calls = [start, b"h\0h\x01R".repeat(100_000), b".".to_vec()].concat();
+    let found = error_of_pickle(&calls);
+    assert!(found.contains("values of more than"), "{found}");
+
+    // The same tensor under many names.
+    let mut named = [
+        &b"}("[..],
+        &text("a"),
+        b"ctorch._utils\n_rebuild_tensor_v2\n",
+        &arguments,
+        b"Rq\x02",
+    ]
+    .concat();
+    for name in 0..100_000u32 {
+        named.extend([&b"J"[..], &name.to_le_bytes(), b"h\x02"].concat());
+    }
+    named.extend(b"u.");
+    let found = error_of_pickle(&named);
+    assert!(
+        found.contains("the same tensors under more names than"),
+        "{found}"
+    );
+}
+
+/// PyTorch marks a view whose elements have the other sign by an argument more.
+#[test]
+fn views_that_change_their_values_are_refused_and_parameters_with_state_are_read() {
+    let storage = [0u8; 48];
+    let plain = codebook([4, 3], [3, 1], 0, 12);
+    let with = |before: &[u8], after: &[u8]| {
+        let at = plain
+            .windows(4)
+            .position(|window| window == b"tRs.")
+            .unwrap();
+        let start = 1 + text("codebook").len();
+        let pickle = [&plain[..start], before, &plain[start..at], after].concat();
+        archive(&pickle, &[("data/0", &storage)])
+    };
+    let metadata = [&b"\x89}}"[..], &text("neg"), b"\x88stRs."].concat();
+    let found = error(&with(b"", &metadata));
+    assert!(
+        found.contains("a tensor that is a view with neg, expected a plain one"),
+        "{found}"
+    );
+    // An empty dict, and none.
+    for after in [&b"\x89}}tRs."[..], b"\x89}tRs."] {
+        File::from_bytes(&with(b"", after))
+            .unwrap()
+            .quantizer(None)
+            .unwrap();
+    }
+    for function in ["_rebuild_parameter", "_rebuild_parameter_with_state"] {
+        let before = format!("ctorch._utils\n{function}\n(");
+        let whole = with(before.as_bytes(), b"tR\x88}}tRs.");
+        File::from_bytes(&whole).unwrap().quantizer(None).unwrap();
+    }
 }
 
 #[test]
@@ -130,7 +205,7 @@ fn pickles_that_cannot_be_followed() {
     }
     // Python would run a program here.
     let system = [b"cposix\nsystem\n", &text("rm -r /")[..], b"\x85R."].concat();
-    assert!(error_of_pickle(&system).starts_with("no tensor codebook, found none"));
+    assert!(error_of_pickle(&system).starts_with("no dict of tensors: save the state dict"));
 }
 
 /// Makes a state dict with a codebook of this shape, with these strides, offset and elements.

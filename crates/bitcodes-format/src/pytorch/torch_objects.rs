@@ -39,14 +39,31 @@ pub(super) fn call(values: &[Value], callable: Id, arguments: Id) -> Result<Valu
     else {
         return Ok(Value::Other);
     };
-    // There may be millions of arguments; four are looked at.
-    let arguments = arguments.iter().take(4).map(|&id| &values[id]);
+    // There may be millions of arguments; seven are looked at.
+    let arguments = arguments.iter().take(7).map(|&id| &values[id]);
     let arguments: Vec<&Value> = arguments.collect();
     match (name.as_str(), &arguments[..]) {
         ("collections.OrderedDict", []) | ("collections.defaultdict", _) => {
             Ok(Value::Dict(Vec::new()))
         }
-        ("torch._utils._rebuild_tensor_v2", [Value::Storage(storage), offset, shape, strides]) => {
+        // PyTorch writes the metadata of a tensor only if they change its values: `neg` and `conj`.
+        ("torch._utils._rebuild_tensor_v2", [_, _, _, _, _, _, Value::Dict(metadata)])
+            if !metadata.is_empty() =>
+        {
+            let keys = metadata.iter().take(4).map(|&(key, _)| match &values[key] {
+                Value::Text(key) => key.chars().take(20).collect(),
+                _ => "?".to_string(),
+            });
+            let keys: Vec<String> = keys.collect();
+            Err(format!(
+                "a tensor that is a view with {}, expected a plain one: save tensor.resolve_neg()",
+                keys.join(", ")
+            ))
+        }
+        (
+            "torch._utils._rebuild_tensor_v2",
+            [Value::Storage(storage), offset, shape, strides, ..],
+        ) => {
             let (shape, strides) = (sizes(values, shape)?, sizes(values, strides)?);
             if shape.len() != strides.len() {
                 return Err(format!("shape {shape:?} with strides {strides:?}"));
@@ -58,9 +75,10 @@ pub(super) fn call(values: &[Value], callable: Id, arguments: Id) -> Result<Valu
                 strides,
             })))
         }
-        ("torch._utils._rebuild_parameter", [Value::Tensor(tensor), ..]) => {
-            Ok(Value::Tensor(tensor.clone()))
-        }
+        (
+            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state",
+            [Value::Tensor(tensor), ..],
+        ) => Ok(Value::Tensor(tensor.clone())),
         _ => Ok(Value::Other),
     }
 }

@@ -20,6 +20,34 @@ pub(super) enum Value {
     Other,
 }
 
+impl Value {
+    /// Number of bytes of memory that the value takes when it is made.
+    pub fn bytes(&self) -> usize {
+        let more = match self {
+            Self::Int(_) | Self::Other => 0,
+            Self::Text(text) | Self::Global(text) => text.len(),
+            Self::Tuple(items) | Self::List(items) => size_of_val(&items[..]),
+            Self::Dict(entries) => size_of_val(&entries[..]),
+            Self::Storage(storage) => storage.bytes(),
+            Self::Tensor(tensor) => tensor.bytes(),
+        };
+        size_of::<Self>() + more
+    }
+}
+
+impl Storage {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.kind.len() + self.key.len()
+    }
+}
+
+impl StridedTensor {
+    /// Number of bytes of memory that the tensor takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.storage.bytes() + size_of_val(&self.shape[..]) * 2
+    }
+}
+
 /// The file that holds the elements of tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Storage {

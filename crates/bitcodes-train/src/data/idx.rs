@@ -19,6 +19,10 @@ pub(crate) struct Idx<const D: usize> {
     pub data: Vec<u8>,
 }
 
+/// Limit on the bytes of a file, of which gzip can make a thousand times as many as it has. All images of EMNIST
+/// have 640 MB.
+const MAX_BYTES: usize = 1 << 30;
+
 /// Error of an IDX file that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", path.display())]
@@ -55,8 +59,8 @@ pub enum IdxCause {
         /// The magic number.
         wanted: u32,
     },
-    /// The product of the sizes in the header is too large to address.
-    #[error("the header gives sizes {0:?}, too large to address")]
+    /// The product of the sizes in the header is larger than any set of images that fits into memory.
+    #[error("the header gives sizes {0:?}, expected at most {MAX_BYTES} bytes in all")]
     TooLarge(Vec<usize>),
     /// The file has more or fewer bytes of data than the header says.
     #[error("{found} bytes of data{}, expected {wanted} by the header", if *.more { " and more" } else { "" })]
@@ -75,44 +79,72 @@ pub(crate) fn paths(folder: &Path, name: &str) -> [PathBuf; 2] {
     [folder.join(name), folder.join(format!("{name}.gz"))]
 }
 
-/// Reads the file `name` in `folder`, or `name.gz` if there is no `name`.
+/// A file whose header is read, so that its sizes can be checked before its data are.
+pub(crate) struct IdxFile<const D: usize> {
+    pub path: PathBuf,
+    pub shape: [usize; D],
+    data: Box<dyn Read>,
+}
+
+/// Opens the file `name` in `folder`, or `name.gz` if there is no `name`.
 ///
 /// The first bytes of a file tell whether it is gzipped, not its name.
-pub(crate) fn read_file<const D: usize>(folder: &Path, name: &str) -> Result<Idx<D>, IdxError> {
+pub(crate) fn open<const D: usize>(folder: &Path, name: &str) -> Result<IdxFile<D>, IdxError> {
     let [plain, packed] = paths(folder, name);
     let path = if packed.exists() && !plain.exists() {
         packed
     } else {
         plain
     };
-    let read = || match File::open(&path) {
-        Ok(file) => read(BufReader::new(file)),
+    let open = || match File::open(&path) {
+        Ok(file) => unpacked(BufReader::new(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(IdxCause::Missing),
         Err(error) => Err(error.into()),
     };
-    read().map_err(|cause| IdxError {
-        path: path.clone(),
-        cause,
-    })
-}
-
-/// Reads one array, gzipped or not.
-pub(crate) fn read<const D: usize>(mut source: impl BufRead) -> Result<Idx<D>, IdxCause> {
-    const GZIP: [u8; 2] = [0x1f, 0x8b];
-    if source.fill_buf()?.starts_with(&GZIP) {
-        read_plain(MultiGzDecoder::new(source))
-    } else {
-        read_plain(source)
+    let header = open().and_then(|mut data| Ok((read_header(&mut data)?, data)));
+    match header {
+        Ok((shape, data)) => Ok(IdxFile { path, shape, data }),
+        Err(cause) => Err(IdxError { path, cause }),
     }
 }
 
-fn read_plain<const D: usize>(mut source: impl Read) -> Result<Idx<D>, IdxCause> {
+impl<const D: usize> IdxFile<D> {
+    /// Reads the data.
+    pub fn read(self) -> Result<Idx<D>, IdxError> {
+        let data = read_data(&self.shape, self.data);
+        match data {
+            Ok(data) => Ok(Idx {
+                shape: self.shape,
+                data,
+            }),
+            Err(cause) => Err(IdxError {
+                path: self.path,
+                cause,
+            }),
+        }
+    }
+}
+
+/// Reads one array, gzipped or not.
+pub(crate) fn read<const D: usize>(source: impl BufRead) -> Result<Idx<D>, IdxCause> {
+    let mut source = unpacked(source)?;
+    let shape = read_header(&mut source)?;
+    let data = read_data(&shape, source)?;
+    Ok(Idx { shape, data })
+}
+
+fn unpacked<'a>(mut source: impl BufRead + 'a) -> Result<Box<dyn Read + 'a>, IdxCause> {
+    const GZIP: [u8; 2] = [0x1f, 0x8b];
+    Ok(match source.fill_buf()?.starts_with(&GZIP) {
+        true => Box::new(MultiGzDecoder::new(source)),
+        false => Box::new(source),
+    })
+}
+
+fn read_header<const D: usize>(source: &mut impl Read) -> Result<[usize; D], IdxCause> {
     let mut header = Vec::new();
     let header_bytes = 4 * (1 + D);
-    source
-        .by_ref()
-        .take(header_bytes as u64)
-        .read_to_end(&mut header)?;
+    source.take(header_bytes as u64).read_to_end(&mut header)?;
     let mut fields = header
         .chunks_exact(4)
         .map(|field| u32::from_be_bytes([field[0], field[1], field[2], field[3]]));
@@ -132,10 +164,14 @@ fn read_plain<const D: usize>(mut source: impl Read) -> Result<Idx<D>, IdxCause>
     for (size, field) in shape.iter_mut().zip(fields) {
         *size = field as usize;
     }
+    Ok(shape)
+}
+
+fn read_data(shape: &[usize], source: impl Read) -> Result<Vec<u8>, IdxCause> {
     let wanted = shape
         .iter()
         .try_fold(1usize, |product, &size| product.checked_mul(size))
-        .filter(|&bytes| isize::try_from(bytes).is_ok())
+        .filter(|&bytes| bytes <= MAX_BYTES)
         .ok_or_else(|| IdxCause::TooLarge(shape.to_vec()))?;
 
     // Reading one byte more than wanted detects a file that is too long. Memory grows with the
@@ -149,7 +185,7 @@ fn read_plain<const D: usize>(mut source: impl Read) -> Result<Idx<D>, IdxCause>
             more: data.len() > wanted,
         });
     }
-    Ok(Idx { shape, data })
+    Ok(data)
 }
 
 #[cfg(test)]
@@ -211,7 +247,7 @@ mod tests {
             "the file ends after 0 bytes, expected a header of 16"
         );
         let huge = file(0x803, &[u32::MAX; 3], &[]);
-        assert!(error::<3>(&huge).contains("too large"));
+        assert!(error::<3>(&huge).contains("expected at most 1073741824 bytes in all"));
         let claims = file(0x801, &[u32::MAX], &[1]);
         assert_eq!(
             error::<1>(&claims),

@@ -182,9 +182,10 @@ impl ImageSet {
     fn from_folder(folder: &Path, split: &str) -> Result<Self, DataError> {
         let images_name = images_name(split);
         let labels_name = labels_name(split);
-        let images: Idx<3> = idx::read_file(folder, &images_name)?;
-        let labels: Idx<1> = idx::read_file(folder, &labels_name)?;
+        let images = idx::open::<3>(folder, &images_name)?;
+        let labels = idx::open::<1>(folder, &labels_name)?;
 
+        // What the headers say is checked before the data are read.
         let [count, height, width] = images.shape;
         let path = folder.join(images_name);
         if count == 0 {
@@ -195,13 +196,15 @@ impl ImageSet {
         if let Err(source) = model.validate() {
             return Err(DataError::Size { path, source });
         }
-        if labels.data.len() != count {
+        let [found] = labels.shape;
+        if found != count {
             return Err(DataError::Labels {
                 path: folder.join(labels_name),
-                found: labels.data.len(),
+                found,
                 wanted: count,
             });
         }
+        let (images, labels) = (images.read()?, labels.read()?);
         Ok(Self::from_idx(images, labels))
     }
 
