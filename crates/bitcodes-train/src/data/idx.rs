@@ -248,10 +248,10 @@ mod tests {
         );
         let huge = file(0x803, &[u32::MAX; 3], &[]);
         assert!(error::<3>(&huge).contains("expected at most 1073741824 bytes in all"));
-        let claims = file(0x801, &[u32::MAX], &[1]);
+        let claims = file(0x801, &[1 << 30], &[1]);
         assert_eq!(
             error::<1>(&claims),
-            "1 bytes of data, expected 4294967295 by the header"
+            "1 bytes of data, expected 1073741824 by the header"
         );
     }
 
