@@ -70,6 +70,7 @@ impl Compute {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backend {
     /// CPU, the faster of the two
+    #[value(alias = "cpu")]
     Flex,
     /// CPU, with the crate ndarray
     Ndarray,

@@ -109,8 +109,14 @@ fn run_on<B: Backend>(
             match limit.bad_elements(here.start, features, x) {
                 None => Ok(()),
                 Some((first, count)) => {
-                    let more =
-                        bad_elements_in_the_rest(&mut reader, here.end..end, limit, features, x)?;
+                    let more = bad_elements_in_the_rest(
+                        &mut reader,
+                        here.end..end,
+                        limit,
+                        features,
+                        args.nan,
+                        x,
+                    )?;
                     Err(refused(args, limit, first, count + more))
                 }
             }
@@ -140,6 +146,7 @@ fn bad_elements_in_the_rest(
     mut rows: std::ops::Range<usize>,
     limit: Limit,
     features: usize,
+    nan: NonFinite,
     x: &mut Vec<f32>,
 ) -> Result<usize, CliError> {
     let block = (x.len() / features).max(1);
@@ -147,6 +154,9 @@ fn bad_elements_in_the_rest(
     while !rows.is_empty() {
         let here = block.min(rows.len());
         reader.read_vectors(here, x)?;
+        if nan == NonFinite::Zero {
+            replace_non_finite(x);
+        }
         count += limit.bad_elements(0, features, x).map_or(0, |(_, n)| n);
         rows.start += here;
     }

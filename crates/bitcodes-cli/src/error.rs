@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bitcodes_core::CodesError;
+use bitcodes_core::{CodesError, FormatError};
 use bitcodes_matrix::MatrixError;
 use bitcodes_train::{
-    LoadError, RunError, TrainConfigError, TrainError, Unwritten, data::DataError,
+    AutoencoderConfigError, LoadError, RunError, TrainConfigError, TrainError, Unwritten,
+    data::{DataError, IdxError},
 };
 
 use crate::finite::BadElement;
@@ -72,6 +73,25 @@ pub(crate) enum CliError {
     /// Vectors or codes cannot be read.
     #[error(transparent)]
     Matrix(#[from] MatrixError),
+    /// A file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The file is none that this program knows.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: FormatError,
+    },
+    /// An IDX file cannot be read.
+    #[error(transparent)]
+    Idx(#[from] IdxError),
     /// Rows were asked for that the file does not have.
     #[error("{}: {found} rows, expected {wanted} for --rows", path.display())]
     Rows {
@@ -139,6 +159,9 @@ pub(crate) enum CliError {
     /// The folder already holds a run.
     #[error("{0}; --overwrite replaces it, and train --resume goes on with it")]
     Taken(RunError),
+    /// The configuration of a run is not valid.
+    #[error("the configuration of the run: {0}")]
+    RunConfig(AutoencoderConfigError),
     /// The images are not those of the run that is to be continued.
     #[error(
         "{}: the images have changed: their hash is {found}, expected {wanted} as at the start",

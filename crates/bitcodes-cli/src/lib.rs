@@ -11,6 +11,7 @@ mod error;
 mod eval;
 mod fingerprint;
 mod finite;
+mod inspect;
 mod model;
 mod output;
 mod rows;
@@ -38,6 +39,7 @@ enum Command {
     Eval(eval::EvalArgs),
     Encode(encode::EncodeArgs),
     Decode(decode::DecodeArgs),
+    Inspect(inspect::InspectArgs),
     /// List the GPUs that `--adapter` chooses from
     Adapters,
 }
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Decode(args) => decode::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Adapters => backend::list_adapters(),
     };
     match result {

@@ -50,7 +50,21 @@ pub(crate) const STDOUT: &str = "standard output";
 
 /// Returns whether a path stands for standard output.
 pub(crate) fn is_stdout(path: &Path) -> bool {
-    path == Path::new("-") || path == Path::new("/dev/stdout")
+    const NAMES: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    NAMES.into_iter().any(|name| path == Path::new(name))
+}
+
+/// Returns whether two paths are of one file. A pipe is not opened for it, as that would wait for its other end.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let is_file = |path: &Path| fs::metadata(path).is_ok_and(|there| there.is_file());
+    is_file(a) && is_file(b) && same_file::is_same_file(a, b).unwrap_or(false)
+}
+
+/// Returns whether standard output has been directed to a file that is read.
+fn is_read_by_stdout(input: &Path) -> bool {
+    let is_file = fs::metadata(input).is_ok_and(|there| there.is_file());
+    let same = |stdout| Ok::<_, io::Error>(stdout == same_file::Handle::from_path(input)?);
+    is_file && same_file::Handle::stdout().and_then(same).unwrap_or(false)
 }
 
 impl Output {
@@ -61,17 +75,22 @@ impl Output {
     /// Returns [`OutputError::SameAsInput`] if the file is one of `inputs`, whatever the two are called, and
     /// [`OutputError::Unwritten`] if it cannot be written.
     pub fn open(path: &Path, name: &'static str, inputs: &[Input]) -> Result<Self, OutputError> {
-        if is_stdout(path) {
-            return Ok(Self::Stdout(io::stdout()));
-        }
+        let stdout = is_stdout(path);
         for (option, input) in inputs {
-            if same_file::is_same_file(path, input).unwrap_or(false) {
+            let is_same = match stdout {
+                true => is_read_by_stdout(input),
+                false => is_same_file(path, input),
+            };
+            if is_same {
                 return Err(OutputError::SameAsInput {
                     name,
                     path: path.to_path_buf(),
                     option,
                 });
             }
+        }
+        if stdout {
+            return Ok(Self::Stdout(io::stdout()));
         }
         if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
             let file = OpenOptions::new().write(true).open(path);

@@ -7,7 +7,7 @@ use bitcodes_core::{BitcodesConfig, Independent, Joint, Schedule};
 use bitcodes_train::data::Images;
 use bitcodes_train::{
     AutoencoderConfig, Execution, Job, Origin, Progress, RunConfig, RunError, RunFolder, Summary,
-    TrainConfig, TrainError, files, read_run_config, train,
+    TrainConfig, TrainError, files, read_run_config, train, whole_epoch,
 };
 use burn::backend::Autodiff;
 use burn::train::Interrupter;
@@ -81,13 +81,14 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     overwrite: bool,
 
-    /// Go on with the run in this folder, after its last whole epoch, with its settings, images and backend
+    /// Go on with the run in this folder, after its last whole epoch, with its settings, images and backend; --data
+    /// says where the images are now, if they were moved
     #[arg(
         long,
         value_name = "DIR",
         conflicts_with_all = [
             "epochs", "bits", "reference", "beam", "noise_scale", "temperature", "commitment", "entropy",
-            "batch_size", "learning_rate", "seed", "data", "out", "overwrite", "backend",
+            "batch_size", "learning_rate", "seed", "out", "overwrite", "backend",
         ]
     )]
     resume: Option<PathBuf>,
@@ -128,19 +129,25 @@ impl TrainArgs {
 /// written.
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let interrupter = Interrupter::new();
-    signals::stop_training(interrupter.clone())?;
     let (compute, job) = match &args.resume {
         Some(path) => resumed(args, path, interrupter)?,
         None => (args.compute.clone(), new(args, interrupter)?),
     };
-    let summary = train_on(&compute, &job).map_err(|error| match error {
-        CliError::Train(TrainError::Interrupted { epochs, .. }) if epochs > 0 => {
-            CliError::Stopped {
+    // Before, nothing was lost: a signal ends the program at once.
+    signals::stop_training(job.interrupter.clone())?;
+    let summary = train_on(&compute, &job).map_err(|error| {
+        let run = job.run.path();
+        let can_go_on = matches!(
+            error,
+            CliError::Train(TrainError::Interrupted { .. } | TrainError::Unwritten(_))
+        );
+        match can_go_on && whole_epoch(run).is_ok_and(|whole| whole.epoch > 0) {
+            true => CliError::Stopped {
                 error: Box::new(error),
-                run: job.run.path().to_path_buf(),
-            }
+                run: run.to_path_buf(),
+            },
+            false => error,
         }
-        _ => error,
     })?;
     report(job.run.path(), &summary)?;
     Ok(())
@@ -200,7 +207,8 @@ fn resumed(
         model,
     } = read_run_config(path)?;
     config.validate(&model.quantizer)?;
-    let images = images(origin.data.as_deref())?;
+    model.validate().map_err(CliError::RunConfig)?;
+    let images = images(args.data.as_deref().or(origin.data.as_deref()))?;
     let found = format!("{:016x}", images.hash());
     if found != origin.images {
         return Err(CliError::OtherImages {

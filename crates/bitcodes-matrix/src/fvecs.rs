@@ -30,6 +30,16 @@ pub(crate) fn layout(
     }
 }
 
+/// Returns the number of vectors and of their elements, if all of a file can be such vectors.
+pub(crate) fn shape(first: &[u8], file_bytes: u64) -> Option<[u64; 2]> {
+    let count = i32::from_le_bytes(*first.first_chunk()?);
+    let features = u64::try_from(count).ok().filter(|&features| features > 0)?;
+    let row = Layout::COUNT_BYTES as u64 + 4 * features;
+    file_bytes
+        .is_multiple_of(row)
+        .then_some([file_bytes / row, features])
+}
+
 /// Copies the elements of rows, without the counts. `first_row` is the number of the first row.
 pub(crate) fn to_f32(
     bytes: &[u8],

@@ -20,6 +20,7 @@
 //! assert_eq!(block, [3.0, 4.0, 5.0, 6.0]);
 //! ```
 
+mod describe;
 mod element;
 mod error;
 mod fvecs;
@@ -30,6 +31,7 @@ mod safetensors;
 mod source;
 mod writer;
 
+pub use describe::{ArrayDescription, Description, describe};
 pub use element::Element;
 pub use error::{MatrixCause, MatrixError};
 pub use layout::Contents;

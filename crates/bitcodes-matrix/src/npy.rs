@@ -13,12 +13,37 @@ pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 /// NumPy refuses longer headers by default.
 const MAX_LENGTH: usize = 10_000;
 
-/// Reads the header after its first 8 bytes, which are the magic number and the version.
+/// What a header says.
+pub(crate) struct Header {
+    pub shape: Vec<u64>,
+    /// `None` if the elements have a type that is not read.
+    pub element: Option<Element>,
+    /// NumPy's name of the type, with the order of bytes.
+    pub type_name: String,
+    pub order: Order,
+    /// Number of bytes before the elements.
+    pub bytes: u64,
+}
+
+/// Returns the layout of a file, of which the first 8 bytes are read.
 pub(crate) fn layout(
     first: &[u8; 8],
     reader: &mut impl Read,
     contents: Contents,
 ) -> Result<Layout, MatrixCause> {
+    let header = read_header(first, reader)?;
+    let Header {
+        element,
+        type_name,
+        order,
+        bytes,
+        ..
+    } = &header;
+    contents.layout(&header.shape, *element, type_name, *order, *bytes)
+}
+
+/// Reads the header after its first 8 bytes, which are the magic number and the version.
+pub(crate) fn read_header(first: &[u8; 8], reader: &mut impl Read) -> Result<Header, MatrixCause> {
     let length_bytes = match first[6] {
         1 => 2,
         2 | 3 => 4,
@@ -49,17 +74,16 @@ pub(crate) fn layout(
     let header = NpyHeader::from_reader(&header[..])
         .map_err(|error| MatrixCause::NpyHeader(error.to_string()))?;
     let descr = header.dtype().descr();
-    let order = match header.order() {
-        npyz::Order::C => Order::Rows,
-        npyz::Order::Fortran => Order::Columns,
-    };
-    contents.layout(
-        header.shape(),
-        element(&header.dtype()),
-        descr.trim_matches('\''),
-        order,
-        (first.len() + length_bytes + text_bytes) as u64,
-    )
+    Ok(Header {
+        shape: header.shape().to_vec(),
+        element: element(&header.dtype()),
+        type_name: descr.trim_matches('\'').into(),
+        order: match header.order() {
+            npyz::Order::C => Order::Rows,
+            npyz::Order::Fortran => Order::Columns,
+        },
+        bytes: (first.len() + length_bytes + text_bytes) as u64,
+    })
 }
 
 /// Returns the header of a file of these rows.

@@ -64,7 +64,7 @@ impl<W: Write> MatrixWriter<W> {
         let mut before_row = Vec::new();
         match format {
             Format::Npy => to.write_all(&npy::header(contents, rows as u64))?,
-            Format::Safetensors => to.write_all(&safetensors::header(contents, rows, texts))?,
+            Format::Safetensors => to.write_all(&safetensors::header(contents, rows, texts)?)?,
             Format::Fvecs => {
                 assert_ne!(
                     contents.element(),

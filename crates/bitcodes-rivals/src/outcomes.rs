@@ -226,6 +226,7 @@ mod tests {
         for text in [
             include_str!("../outcomes/digits.jsonl"),
             include_str!("../outcomes/strokes.jsonl"),
+            include_str!("../outcomes/tuned.jsonl"),
         ] {
             let outcomes = text.lines().map(serde_json::from_str::<Outcome>);
             let outcomes: Vec<Outcome> = outcomes.collect::<Result<_, _>>().expect("outcomes");

@@ -122,7 +122,7 @@ pub(crate) fn checkpoint_files(folder: &Path) -> io::Result<Vec<(PathBuf, usize)
 }
 
 /// Returns which part of which epoch a file is; `None` if it is not a part of a checkpoint.
-fn part_of(path: &Path) -> Option<(&'static str, usize)> {
+pub(crate) fn part_of(path: &Path) -> Option<(&'static str, usize)> {
     let name = path.file_name()?.to_str()?.strip_suffix(".mpk")?;
     let (part, epoch) = name.rsplit_once('-')?;
     let known = [MODEL, OPTIMIZER, SCHEDULER];

@@ -138,11 +138,13 @@ impl EpochLog {
             self.file.sync_data()
         };
         write().map_err(Unwritten::to(&self.path))?;
+        // First of all, as standard output may be closed, or wait for ever.
+        self.checkpoints.metrics_are_written(epoch)?;
         if let Some(lines) = &mut self.lines {
             let printed = lines.print(epoch, train, test);
             printed.map_err(Unwritten::to("standard output"))?;
         }
-        self.checkpoints.metrics_are_written(epoch)
+        Ok(())
     }
 }
 

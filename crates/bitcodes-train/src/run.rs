@@ -4,16 +4,16 @@
 //! whole epochs.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoints::checkpoint_files;
+use crate::checkpoints::{checkpoint_files, part_of};
 use crate::config::RunConfig;
 use crate::files;
 use crate::load::{LoadCause, LoadError};
-use crate::whole_file::{Unwritten, is_unfinished, write_file};
+use crate::whole_file::{Unwritten, name_when_whole, write_file};
 
 /// Error of a folder that cannot be used for a run.
 #[derive(Debug, thiserror::Error)]
@@ -89,28 +89,31 @@ impl RunFolder {
     /// - [`RunError::Unwritten`] if the folder cannot be written to
     pub fn at(path: &Path, overwrite: bool, origin: Origin) -> Result<Self, RunError> {
         let marker = path.join(files::RUN);
-        let there = run_files(path).map_err(Unwritten::to(path))?;
+        let text = marker_text(&origin).map_err(Unwritten::to(&marker))?;
         let lock = if marker.exists() {
-            if read_marker(&marker).is_err() {
-                return Err(RunError::NotARun(marker));
-            }
-            let lock = lock(&marker)?;
-            if !overwrite {
-                return Err(RunError::Taken(path.to_path_buf()));
-            }
-            remove_unfinished(path).map_err(Unwritten::to(path))?;
-            for file in there.into_iter().filter(|file| *file != marker) {
-                fs::remove_file(&file).map_err(Unwritten::to(&file))?;
+            let mut lock = lock(&marker)?;
+            let there = others(path)?;
+            // A training that was killed at once leaves an empty file.
+            match read_marker(&mut lock, &marker) {
+                Ok(None) if there.is_empty() => {}
+                Ok(_) if overwrite => {
+                    remove_unfinished(path).map_err(Unwritten::to(path))?;
+                    for file in there {
+                        fs::remove_file(&file).map_err(Unwritten::to(&file))?;
+                    }
+                }
+                Ok(_) => return Err(RunError::Taken(path.to_path_buf())),
+                Err(_) => return Err(RunError::NotARun(marker)),
             }
             lock
         } else {
-            if let Some(file) = there.into_iter().next() {
+            if let Some(file) = others(path)?.into_iter().next() {
                 return Err(RunError::NotARun(file));
             }
             fs::create_dir_all(path).map_err(Unwritten::to(path))?;
             create(&marker)?
         };
-        Self::begin(path, origin, lock)
+        Self::begin(path, origin, &text, lock)
     }
 
     /// Makes the folder `parent/N`, where N is the first free number from 1.
@@ -119,6 +122,7 @@ impl RunFolder {
     ///
     /// Returns [`RunError::Unwritten`] if the folder cannot be made.
     pub fn next_in(parent: &Path, origin: Origin) -> Result<Self, RunError> {
+        let text = marker_text(&origin).map_err(Unwritten::to(parent))?;
         fs::create_dir_all(parent).map_err(Unwritten::to(parent))?;
         let mut number = 1u64;
         loop {
@@ -126,7 +130,7 @@ impl RunFolder {
             match fs::create_dir(&path) {
                 Ok(()) => {
                     let lock = create(&path.join(files::RUN))?;
-                    return Self::begin(&path, origin, lock);
+                    return Self::begin(&path, origin, &text, lock);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
                 Err(error) => return Err(Unwritten::to(&path)(error).into()),
@@ -134,22 +138,17 @@ impl RunFolder {
         }
     }
 
-    fn begin(path: &Path, origin: Origin, mut lock: File) -> Result<Self, RunError> {
-        let marker = Marker {
-            program: PROGRAM.into(),
-            origin,
-        };
-        let json = serde_json::to_vec_pretty(&marker).expect("texts serialize to JSON");
+    fn begin(path: &Path, origin: Origin, text: &[u8], mut lock: File) -> Result<Self, RunError> {
         let mut write = || {
-            lock.set_len(0)?;
             lock.rewind()?;
-            lock.write_all(&json)?;
+            lock.write_all(text)?;
+            lock.set_len(text.len() as u64)?;
             lock.sync_all()
         };
         write().map_err(Unwritten::to(path.join(files::RUN)))?;
         Ok(Self {
             path: path.to_path_buf(),
-            origin: marker.origin,
+            origin,
             _lock: lock,
         })
     }
@@ -162,8 +161,13 @@ impl RunFolder {
     /// writes to it.
     pub fn resume(path: &Path) -> Result<Self, RunError> {
         let marker = path.join(files::RUN);
-        let origin = read_marker(&marker)?.origin;
-        let lock = lock(&marker)?;
+        let mut lock = lock(&marker)?;
+        let Some(origin) = read_marker(&mut lock, &marker)? else {
+            return Err(RunError::NoRun {
+                path: marker,
+                reason: "it is empty, as nothing was trained yet".into(),
+            });
+        };
         remove_unfinished(path).map_err(Unwritten::to(path))?;
         Ok(Self {
             path: path.to_path_buf(),
@@ -204,13 +208,13 @@ impl RunFolder {
     }
 }
 
-/// Removes what a training that was killed has left. Nobody else writes to the folder.
+/// Removes what a training that was killed has left. No other training writes to the folder.
 fn remove_unfinished(run: &Path) -> io::Result<()> {
     for folder in [run.to_path_buf(), run.join(files::CHECKPOINTS)] {
         if folder.is_dir() {
             for entry in fs::read_dir(folder)? {
                 let path = entry?.path();
-                if is_unfinished(&path) {
+                if name_when_whole(&path).is_some_and(is_of_a_run) {
                     fs::remove_file(path)?;
                 }
             }
@@ -239,29 +243,59 @@ fn create(marker: &Path) -> Result<File, RunError> {
 
 fn lock(marker: &Path) -> Result<File, RunError> {
     let file = OpenOptions::new().read(true).write(true).open(marker);
-    locked(file.map_err(Unwritten::to(marker))?, marker)
+    match file {
+        Ok(file) => locked(file, marker),
+        Err(error) => Err(RunError::NoRun {
+            path: marker.to_path_buf(),
+            reason: error.to_string(),
+        }),
+    }
 }
 
+/// Locks a file. Where a file system has no locks, nothing keeps two trainings from one folder.
 fn locked(file: File, marker: &Path) -> Result<File, RunError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(RunError::Busy(marker.to_path_buf())),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
         Err(TryLockError::Error(error)) => Err(Unwritten::to(marker)(error).into()),
     }
 }
 
-fn read_marker(path: &Path) -> Result<Marker, RunError> {
+fn marker_text(origin: &Origin) -> io::Result<Vec<u8>> {
+    let marker = Marker {
+        program: PROGRAM.into(),
+        origin: origin.clone(),
+    };
+    // A path that is not UTF-8 has no JSON.
+    Ok(serde_json::to_vec_pretty(&marker)?)
+}
+
+/// Reads what a run is of; `None` if the file is empty.
+fn read_marker(file: &mut File, path: &Path) -> Result<Option<Origin>, RunError> {
     let no_run = |reason: String| RunError::NoRun {
         path: path.to_path_buf(),
         reason,
     };
-    let bytes = fs::read(path).map_err(|error| no_run(error.to_string()))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)
+        .map_err(|error| no_run(error.to_string()))?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
     let marker: Marker =
         serde_json::from_slice(&bytes).map_err(|error| no_run(error.to_string()))?;
     match marker.program == PROGRAM {
-        true => Ok(marker),
+        true => Ok(Some(marker.origin)),
         false => Err(no_run(format!("it is of {:?}", marker.program))),
     }
+}
+
+/// Returns the files of a run in a folder, without the one that marks it.
+fn others(run: &Path) -> Result<Vec<PathBuf>, Unwritten> {
+    let mut found = run_files(run).map_err(Unwritten::to(run))?;
+    found.retain(|file| *file != run.join(files::RUN));
+    Ok(found)
 }
 
 /// Reads the configuration of a run from the file [`files::CONFIG`] in its folder.
@@ -278,28 +312,34 @@ pub fn read_run_config(run: &Path) -> Result<RunConfig, LoadError> {
     config.map_err(|cause| LoadError { path, cause })
 }
 
-/// Returns the files that a run may have and that exist in a folder.
+/// The files of a run, apart from its checkpoints.
 ///
 /// The model is the first, so that a removal that is interrupted leaves a run without a model.
+const NAMES: [&str; 8] = [
+    files::MODEL,
+    files::SUMMARY,
+    files::RECONSTRUCTIONS,
+    files::PICTURE,
+    files::CURVES,
+    files::METRICS,
+    files::CONFIG,
+    files::RUN,
+];
+
+/// Returns whether a run has files of this name.
+fn is_of_a_run(name: &str) -> bool {
+    NAMES.contains(&name) || name == files::WHOLE_EPOCH || part_of(Path::new(name)).is_some()
+}
+
+/// Returns the files that a run may have and that exist in a folder.
 ///
 /// # Errors
 ///
 /// Returns the error of reading the folder of checkpoints.
 pub fn run_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    use files::*;
-    let checkpoints = folder.join(CHECKPOINTS);
-    let names = [
-        MODEL,
-        SUMMARY,
-        RECONSTRUCTIONS,
-        PICTURE,
-        CURVES,
-        METRICS,
-        CONFIG,
-        RUN,
-    ];
-    let mut found: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
-    found.push(checkpoints.join(WHOLE_EPOCH));
+    let checkpoints = folder.join(files::CHECKPOINTS);
+    let mut found: Vec<PathBuf> = NAMES.iter().map(|name| folder.join(name)).collect();
+    found.push(checkpoints.join(files::WHOLE_EPOCH));
     found.retain(|path| path.exists());
     let of_checkpoints = checkpoint_files(&checkpoints)?.into_iter();
     found.extend(of_checkpoints.map(|(path, _)| path));

@@ -143,7 +143,7 @@ pub enum TrainError {
     /// A squared error is not a finite number.
     #[error(
         "the training diverged in epoch {}, as a squared error is not a number; a lower learning rate may \
-         help. The model of epoch {epochs} is kept", epochs + 1
+         help. The checkpoint of the epoch before is kept", epochs + 1
     )]
     Diverged {
         /// Number of whole epochs before, which are kept.
@@ -178,6 +178,13 @@ pub fn train<B: AutodiffBackend>(job: &Job, device: &B::Device) -> Result<Summar
     let (height, width) = images.train().size();
     let model_config = AutoencoderConfig::new(height, width, quantizer.clone());
     let whole = whole_epoch(run.path())?;
+    if whole.epoch > config.epochs {
+        let message = format!("epoch {}, expected at most {}", whole.epoch, config.epochs);
+        return Err(TrainError::Resume(LoadError {
+            path: run.path().join(files::CHECKPOINTS).join(files::WHOLE_EPOCH),
+            cause: LoadCause::Config(message),
+        }));
+    }
     let model = match whole.epoch {
         0 => start::<B>(&model_config, config, images, device)?,
         epoch => resume::<B>(&model_config, run.path(), epoch, device)?,

@@ -65,10 +65,11 @@ pub struct WholeFile {
 /// The beginning of the name of a file that is not whole.
 const PREFIX: &str = ".unfinished-";
 
-/// Returns whether a name is that of a file which is not whole.
-pub(crate) fn is_unfinished(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    name.is_some_and(|name| name.starts_with(PREFIX))
+/// Returns the name that a file gets when it is whole; `None` if it is not an unfinished one.
+pub(crate) fn name_when_whole(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?.strip_prefix(PREFIX)?;
+    // The end is random.
+    Some(name.rsplit_once('-')?.0)
 }
 
 /// The unfinished files of the program.
@@ -103,6 +104,13 @@ impl WholeFile {
     }
 
     fn begin(given: &Path) -> io::Result<Self> {
+        let name = given
+            .file_name()
+            .filter(|_| !given.as_os_str().as_encoded_bytes().ends_with(b"/"));
+        let Some(name) = name else {
+            let message = "not the name of a file";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        };
         let old = match fs::symlink_metadata(given) {
             Ok(_) => Some(fs::metadata(given)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -122,7 +130,8 @@ impl WholeFile {
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
         let mut builder = tempfile::Builder::new();
-        builder.prefix(PREFIX);
+        let prefix = format!("{PREFIX}{}-", name.to_string_lossy());
+        builder.prefix(&prefix);
         // `tempfile` would give the file to its owner alone. With this mode the umask decides, as for
         // any new file.
         #[cfg(unix)]
@@ -190,8 +199,10 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
-    match File::open(folder)?.sync_all() {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        // A folder that may be written to and not read.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         done => done,
     }
 }

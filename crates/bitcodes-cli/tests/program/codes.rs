@@ -250,6 +250,15 @@ fn eval_measures_what_train_measured() {
     );
     assert!(evaluated.contains(&used), "{evaluated}");
 
+    // Archives and torchvision have other names and folders, and labels are not needed.
+    fs::create_dir_all(place.path("torch/MNIST/raw")).unwrap();
+    fs::copy(
+        place.path("data/t10k-images-idx3-ubyte"),
+        place.path("torch/MNIST/raw/t10k-images.idx3-ubyte"),
+    )
+    .unwrap();
+    assert_eq!(place.succeed("eval --model run --data torch"), evaluated);
+
     // `eval` needs only the test images.
     fs::remove_file(place.path("data/train-images-idx3-ubyte")).unwrap();
     assert_eq!(place.succeed("eval --model run --data data"), evaluated);

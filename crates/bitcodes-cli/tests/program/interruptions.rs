@@ -269,6 +269,32 @@ fn what_cannot_be_continued_says_why() {
     );
     fs::write(&checkpoint, bytes).unwrap();
 
+    fs::rename(place.path("data"), place.path("moved")).unwrap();
+    let error = place.fail(1, "train --resume run");
+    assert!(
+        error.contains("data/train-images-idx3-ubyte: no such file"),
+        "{error}"
+    );
+    place.succeed("train --resume run --data moved");
+
+    fs::write(
+        place.path("run/checkpoint/epoch.json"),
+        r#"{"epoch":9,"seconds":1}"#,
+    )
+    .unwrap();
+    let error = place.fail(1, "train --resume run --data moved");
+    assert!(
+        error.contains("epoch.json: not the configuration of a run: epoch 9, expected at most 2"),
+        "{error}"
+    );
+    let config = fs::read_to_string(place.path("run/config.json")).unwrap();
+    let wide = config.replace("\"features\": 16", "\"features\": 5000");
+    assert_ne!(wide, config);
+    fs::write(place.path("run/config.json"), wide).unwrap();
+    let error = place.fail(1, "train --resume run --data moved");
+    assert!(error.contains("the configuration of the run: "), "{error}");
+    fs::write(place.path("run/config.json"), config).unwrap();
+
     place.write_data("data", 9, 8, 8);
     let error = place.fail(1, "train --resume run");
     assert!(
@@ -281,6 +307,25 @@ fn what_cannot_be_continued_says_why() {
 fn files_of_other_programs_are_never_removed() {
     let place = Place::new();
     place.write_data("data", 8, 8, 8);
+    // An encoding writes to the folder of a run, and a training was killed before it wrote a line.
+    fs::create_dir_all(place.path("run")).unwrap();
+    for file in [
+        "run/run.json",
+        "run/.unfinished-codes.npy-abcdef",
+        "run/.unfinished-model.mpk-abcdef",
+    ] {
+        fs::write(place.path(file), "").unwrap();
+    }
+    let error = place.fail(1, "train --resume run");
+    assert!(
+        error.contains("run/run.json: not the run.json of a run: it is empty"),
+        "{error}"
+    );
+    place.succeed("train --data data --epochs 1 --out run");
+    place.succeed("train --data data --epochs 1 --out run --overwrite");
+    assert!(place.path("run/.unfinished-codes.npy-abcdef").exists());
+    assert!(!place.path("run/.unfinished-model.mpk-abcdef").exists());
+
     for file in ["config.json", "model.mpk", "summary.json", "run.json"] {
         fs::create_dir_all(place.path("mine")).unwrap();
         fs::write(place.path("mine").join(file), "mine").unwrap();

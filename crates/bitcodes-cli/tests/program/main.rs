@@ -4,6 +4,7 @@ mod adapters;
 mod bad_input;
 mod bad_models;
 mod codes;
+mod inspect;
 #[cfg(unix)]
 mod interruptions;
 mod outputs;

@@ -14,6 +14,7 @@ fn outputs_are_checked_before_any_work() {
     for (code, output, wanted) in [
         (1, "nowhere/c.npy", "nowhere/c.npy: no folder nowhere"),
         (1, "x.npy/c.npy", "x.npy/c.npy: "),
+        (1, "folder/", "folder/: not the name of a file"),
         (
             2,
             "c.txt",
@@ -62,6 +63,45 @@ fn outputs_are_checked_before_any_work() {
     let images = "data/t10k-images-idx3-ubyte";
     let error = place.fail(2, &format!("eval --model run --data data --codes {images}"));
     assert!(error.contains("the same file as --data"), "{error}");
+}
+
+/// Neither the check of the output nor its writing waits for the other end of a pipe that it does not need.
+#[cfg(unix)]
+#[test]
+fn named_pipes_are_read_and_written() {
+    let (place, _, codes) = place(70_000);
+    fs::write(place.path("old.npy"), "old").unwrap();
+    let program = env!("CARGO_BIN_EXE_bitcodes");
+    let script = format!(
+        "mkfifo in out; cat x.npy > in & cat out > got & \
+         {program} {ENCODE} --input in --output old.npy && \
+         {program} {ENCODE} --input x.npy --output out && wait"
+    );
+    let mut shell = std::process::Command::new("bash");
+    let output = shell
+        .args(["-c", &script])
+        .current_dir(place.path("."))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    for name in ["old.npy", "got"] {
+        assert!(
+            fs::read(place.path(name)).unwrap() == npy_of_codes(&codes),
+            "{name}"
+        );
+    }
+    let script = format!("{program} {ENCODE} --input x.npy --output - >> x.npy");
+    let mut shell = std::process::Command::new("bash");
+    let output = shell
+        .args(["-c", &script])
+        .current_dir(place.path("."))
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        error.contains("--output -: the same file as --input"),
+        "{error}"
+    );
 }
 
 #[cfg(unix)]

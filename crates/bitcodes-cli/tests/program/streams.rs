@@ -250,6 +250,23 @@ fn pipes_carry_vectors_and_codes() {
     );
     assert_eq!(rows.stdout, npy_of_codes(&codes[18..22]));
 
+    // The sizes of a pipe's header are compared with nothing.
+    let header = format!(
+        "{{'descr': '|u1', 'fortran_order': False, 'shape': ({}, 2), }}",
+        1u64 << 58
+    );
+    let mut endless = b"\x93NUMPY\x01\x00".to_vec();
+    endless.extend((header.len() as u16).to_le_bytes());
+    endless.extend(header.as_bytes());
+    for output in ["y.safetensors", "y.npy"] {
+        let output = piped(
+            &place,
+            &format!("{DECODE} --input - --output {output}"),
+            &endless,
+        );
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    }
+
     let columns = npy_file("<f4", true, 2, vec![0; 24]);
     let fvecs = [&[3, 0, 0, 0][..], &[0; 12]].concat();
     let two = x[..6]

@@ -74,6 +74,20 @@ fn codes_are_read_by_rows_and_by_columns() {
     }
 }
 
+/// The first byte of the second element is that of a brace.
+#[test]
+fn vectors_that_look_like_safetensors_are_read() {
+    let vectors = [1.5, f32::from_le_bytes([b'{', b'"', 0, 0x40]), 0.25];
+    let bytes = written(Format::Fvecs, 1, &vectors);
+    assert_eq!(bytes[8], b'{');
+    let mut block = Vec::new();
+    from_file(&bytes, VECTORS)
+        .unwrap()
+        .read_vectors(1, &mut block)
+        .unwrap();
+    assert_eq!(block, vectors);
+}
+
 #[test]
 fn rows_of_another_length_in_fvecs_are_named() {
     let mut bytes = written(Format::Fvecs, 4, &[0.0; 12]);

@@ -40,8 +40,8 @@ pub enum IdxCause {
     /// The file cannot be opened, read or decompressed.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// Neither the file nor its gzipped form exists.
-    #[error("no such file, nor one with .gz appended")]
+    /// The file does not exist in any form.
+    #[error("no such file, nor with .gz appended, with a dot before idx, or in raw or MNIST/raw")]
     Missing,
     /// The file ends within the header.
     #[error("the file ends after {found} bytes, expected a header of {wanted}")]
@@ -74,9 +74,22 @@ pub enum IdxCause {
     },
 }
 
-/// Returns the paths of the file `name` and of its gzipped form.
-pub(crate) fn paths(folder: &Path, name: &str) -> [PathBuf; 2] {
-    [folder.join(name), folder.join(format!("{name}.gz"))]
+/// Returns the paths that the file `name` may have: in the folder or in that of torchvision, with a dot for the last
+/// hyphen as some archives unpack it, gzipped or not. The first that exists is read.
+pub(crate) fn paths(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let dotted = name.replace("-idx", ".idx");
+    let in_folder = |folder: PathBuf| {
+        let names = [name, &dotted].map(String::from);
+        let both = |name: String| [name.clone(), name + ".gz"];
+        let names: Vec<String> = names.into_iter().flat_map(both).collect();
+        names.into_iter().map(move |name| folder.join(name))
+    };
+    let folders = [
+        folder.to_path_buf(),
+        folder.join("raw"),
+        folder.join("MNIST/raw"),
+    ];
+    folders.into_iter().flat_map(in_folder).collect()
 }
 
 /// A file whose header is read, so that its sizes can be checked before its data are.
@@ -86,16 +99,12 @@ pub(crate) struct IdxFile<const D: usize> {
     data: Box<dyn Read>,
 }
 
-/// Opens the file `name` in `folder`, or `name.gz` if there is no `name`.
+/// Opens the file `name` in `folder`, see [`paths`].
 ///
 /// The first bytes of a file tell whether it is gzipped, not its name.
 pub(crate) fn open<const D: usize>(folder: &Path, name: &str) -> Result<IdxFile<D>, IdxError> {
-    let [plain, packed] = paths(folder, name);
-    let path = if packed.exists() && !plain.exists() {
-        packed
-    } else {
-        plain
-    };
+    let mut existing = paths(folder, name).into_iter().filter(|path| path.exists());
+    let path = existing.next().unwrap_or_else(|| folder.join(name));
     let open = || match File::open(&path) {
         Ok(file) => unpacked(BufReader::new(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(IdxCause::Missing),
@@ -106,6 +115,26 @@ pub(crate) fn open<const D: usize>(folder: &Path, name: &str) -> Result<IdxFile<
         Ok((shape, data)) => Ok(IdxFile { path, shape, data }),
         Err(cause) => Err(IdxError { path, cause }),
     }
+}
+
+/// Returns the shape of an IDX file of images or labels, gzipped or not, by its header.
+///
+/// # Errors
+///
+/// Returns [`IdxError`] if the file cannot be read or is not one.
+pub fn describe_idx(path: &Path) -> Result<Vec<usize>, IdxError> {
+    let shape = || {
+        let open = || unpacked(BufReader::new(File::open(path)?));
+        match read_header::<3>(&mut open()?) {
+            Ok(shape) => Ok(shape.to_vec()),
+            Err(IdxCause::Magic { .. }) => Ok(read_header::<1>(&mut open()?)?.to_vec()),
+            Err(error) => Err(error),
+        }
+    };
+    shape().map_err(|cause| IdxError {
+        path: path.to_path_buf(),
+        cause,
+    })
 }
 
 impl<const D: usize> IdxFile<D> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bitcodes_core::BitcodesConfig;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
-use super::idx::{self, Idx, IdxError};
+use super::idx::{self, Idx, IdxCause, IdxError};
 use crate::autoencoder::{AutoencoderConfig, AutoencoderConfigError};
 
 /// Training images and test images of the same size.
@@ -135,7 +135,8 @@ impl Images {
     /// Reads training and test images from the four files of MNIST in a folder.
     ///
     /// The files are `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, and for the test
-    /// images `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`. Each may be gzipped.
+    /// images `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`. Each may be gzipped, have a dot before
+    /// `idx`, or lie in `MNIST/raw`. Without labels, all labels are 0.
     ///
     /// # Errors
     ///
@@ -183,11 +184,15 @@ impl ImageSet {
         let images_name = images_name(split);
         let labels_name = labels_name(split);
         let images = idx::open::<3>(folder, &images_name)?;
-        let labels = idx::open::<1>(folder, &labels_name)?;
+        let labels = match idx::open::<1>(folder, &labels_name) {
+            // Labels only order the images of a picture.
+            Err(error) if matches!(error.cause, IdxCause::Missing) => None,
+            labels => Some(labels?),
+        };
 
         // What the headers say is checked before the data are read.
         let [count, height, width] = images.shape;
-        let path = folder.join(images_name);
+        let path = images.path.clone();
         if count == 0 {
             return Err(DataError::Empty(path));
         }
@@ -196,15 +201,24 @@ impl ImageSet {
         if let Err(source) = model.validate() {
             return Err(DataError::Size { path, source });
         }
-        let [found] = labels.shape;
-        if found != count {
-            return Err(DataError::Labels {
-                path: folder.join(labels_name),
-                found,
-                wanted: count,
-            });
-        }
-        let (images, labels) = (images.read()?, labels.read()?);
+        let labels = match labels {
+            Some(labels) if labels.shape != [count] => {
+                return Err(DataError::Labels {
+                    path: labels.path,
+                    found: labels.shape[0],
+                    wanted: count,
+                });
+            }
+            labels => labels,
+        };
+        let images = images.read()?;
+        let labels = match labels {
+            Some(labels) => labels.read()?,
+            None => Idx {
+                shape: [count],
+                data: vec![0; count],
+            },
+        };
         Ok(Self::from_idx(images, labels))
     }
 

@@ -4,6 +4,6 @@ mod idx;
 mod images;
 mod loader;
 
-pub use idx::{IdxCause, IdxError};
+pub use idx::{IdxCause, IdxError, describe_idx};
 pub use images::{DataError, ImageSet, Images, data_files};
 pub use loader::{ImageBatch, ImageLoader};
