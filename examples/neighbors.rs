@@ -43,7 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut nearest: Vec<(u32, usize)> = distances.into_iter().zip(0..).collect();
         nearest.sort_unstable();
         nearest.truncate(arguments.neighbors);
-        let shown = nearest.iter().map(|(distance, row)| format!("{distance}:{row}"));
+        let shown = nearest
+            .iter()
+            .map(|(distance, row)| format!("{distance}:{row}"));
         println!("{}", shown.collect::<Vec<_>>().join(" "));
     }
     Ok(())
