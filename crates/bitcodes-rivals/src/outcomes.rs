@@ -225,7 +225,6 @@ mod tests {
     fn the_outcomes_of_the_documentation_are_read() {
         for text in [
             include_str!("../outcomes/digits.jsonl"),
-            include_str!("../outcomes/strokes.jsonl"),
             include_str!("../outcomes/tuned.jsonl"),
         ] {
             let outcomes = text.lines().map(serde_json::from_str::<Outcome>);
