@@ -77,11 +77,10 @@ where
             let _ = give_back_input.send(input);
         }
         drop(to_write);
-        // The reader waits while the queue is full, and the loop above may have ended before it.
         let read = join(reader);
         let written = join(writer);
         progress.finish_and_clear();
-        // What failed first let the others end.
+        // If writing fails, computing ends without an error, and then reading does.
         written.and(computed).and(read)
     })
 }

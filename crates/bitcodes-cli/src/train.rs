@@ -128,10 +128,9 @@ impl TrainArgs {
 /// Trains an autoencoder and prints the summary. All arguments are checked before anything is
 /// written.
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
-    let interrupter = Interrupter::new();
     let (compute, job) = match &args.resume {
-        Some(path) => resumed(args, path, interrupter)?,
-        None => (args.compute.clone(), new(args, interrupter)?),
+        Some(path) => resumed(args, path)?,
+        None => (args.compute.clone(), new(args)?),
     };
     // Before, nothing was lost: a signal ends the program at once.
     signals::stop_training(job.interrupter.clone())?;
@@ -154,7 +153,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
 }
 
 /// Returns the job that the arguments describe.
-fn new(args: &TrainArgs, interrupter: Interrupter) -> Result<Job, CliError> {
+fn new(args: &TrainArgs) -> Result<Job, CliError> {
     let config = TrainConfig {
         epochs: args.epochs,
         batch_size: args.batch_size,
@@ -185,16 +184,12 @@ fn new(args: &TrainArgs, interrupter: Interrupter) -> Result<Job, CliError> {
         run,
         execution: execution(&args.compute),
         progress: progress(args),
-        interrupter,
+        interrupter: Interrupter::new(),
     })
 }
 
 /// Returns the job of a run that is to be continued.
-fn resumed(
-    args: &TrainArgs,
-    path: &Path,
-    interrupter: Interrupter,
-) -> Result<(Compute, Job), CliError> {
+fn resumed(args: &TrainArgs, path: &Path) -> Result<(Compute, Job), CliError> {
     let run = RunFolder::resume(path)?;
     let origin = run.origin();
     let compute = Compute {
@@ -224,7 +219,7 @@ fn resumed(
         run,
         execution: execution(&compute),
         progress: progress(args),
-        interrupter,
+        interrupter: Interrupter::new(),
     };
     Ok((compute, job))
 }

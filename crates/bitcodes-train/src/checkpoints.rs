@@ -10,6 +10,8 @@ use burn::record::{
     FileRecorder, FullPrecisionSettings, NamedMpkBytesRecorder, Recorder, RecorderError,
 };
 use burn::tensor::backend::Backend;
+use burn::train::checkpoint::{CheckpointingAction, CheckpointingStrategy};
+use burn::train::metric::store::EventStoreClient;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::files;
@@ -103,6 +105,15 @@ impl State {
             }
         }
         Ok(())
+    }
+}
+
+/// Saves a checkpoint after each epoch. [`Checkpoints`] removes those before it.
+pub(crate) struct SaveEachEpoch;
+
+impl CheckpointingStrategy for SaveEachEpoch {
+    fn checkpointing(&mut self, _: usize, _: &EventStoreClient) -> Vec<CheckpointingAction> {
+        vec![CheckpointingAction::Save]
     }
 }
 

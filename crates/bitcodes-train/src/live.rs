@@ -20,8 +20,8 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Makes the bar of a training of some images for some epochs, of which some are done.
-    pub fn new(images: usize, epochs: usize, done: usize) -> Self {
+    /// Makes the bar of a training of some images for some epochs, of which some are done. It may be hidden.
+    pub fn new(images: usize, epochs: usize, done: usize, hidden: bool) -> Self {
         let style =
             ProgressStyle::with_template("epoch {prefix}  {bar:24}  {per_sec}  {eta} left{msg}");
         let style = style.expect("the template is valid");
@@ -32,10 +32,11 @@ impl Live {
                 let _ = write!(to, "{:.0} images/s", state.per_sec());
             },
         );
-        let bar = ProgressBar::with_draw_target(
-            Some((images * epochs) as u64),
-            ProgressDrawTarget::stdout(),
-        );
+        let target = match hidden {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stdout(),
+        };
+        let bar = ProgressBar::with_draw_target(Some((images * epochs) as u64), target);
         let bar = bar.with_style(style).with_position((images * done) as u64);
         bar.reset_eta();
         Self {
@@ -111,31 +112,4 @@ impl MetricsRenderer for Live {
                 .insert(definition.metric_id, definition.name.to_lowercase());
         }
     }
-}
-
-/// A renderer that shows nothing. The lines come from [`EpochLog`](crate::epoch_log::EpochLog), which knows
-/// the values of whole epochs.
-pub(crate) struct NoDisplay;
-
-impl MetricsRendererTraining for NoDisplay {
-    fn update_train(&mut self, _: MetricState) {}
-    fn update_valid(&mut self, _: MetricState) {}
-    fn render_train(&mut self, _: TrainingProgress, _: Vec<ProgressType>) {}
-    fn render_valid(&mut self, _: TrainingProgress, _: Vec<ProgressType>) {}
-    fn on_train_end(
-        &mut self,
-        _: Option<LearnerSummary>,
-    ) -> Result<(), Box<dyn core::error::Error>> {
-        Ok(())
-    }
-}
-
-impl MetricsRendererEvaluation for NoDisplay {
-    fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
-    fn render_test(&mut self, _: EvaluationProgress, _: Vec<ProgressType>) {}
-}
-
-impl MetricsRenderer for NoDisplay {
-    fn manual_close(&mut self) {}
-    fn register_metric(&mut self, _: MetricDefinition) {}
 }

@@ -15,14 +15,12 @@ use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{AdamW, AdamWConfig, Optimizer};
 use burn::record::{Record, Recorder};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::train::checkpoint::{CheckpointingAction, CheckpointingStrategy};
-use burn::train::metric::store::EventStoreClient;
 use burn::train::{Interrupter, Learner, SupervisedTraining};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::autoencoder::{Autoencoder, AutoencoderConfig};
-use crate::checkpoints::{Checkpoints, OPTIMIZER, SCHEDULER, WholeFileRecorder};
+use crate::checkpoints::{Checkpoints, OPTIMIZER, SCHEDULER, SaveEachEpoch, WholeFileRecorder};
 use crate::code_metrics::CodeMetric;
 use crate::config::{RunConfig, TrainConfig, TrainConfigError};
 use crate::curves::curves;
@@ -30,7 +28,7 @@ use crate::data::{ImageLoader, Images};
 use crate::epoch_log::{DIVERGED, EpochLog, Lines, read_psnr};
 use crate::evaluate::Reconstructions;
 use crate::files;
-use crate::live::{Live, NoDisplay};
+use crate::live::Live;
 use crate::load::{LoadCause, LoadError, WholeEpoch, checkpoint_model, whole_epoch};
 use crate::metrics::{ReconstructionMetric, psnr_db};
 use crate::picture::side_by_side;
@@ -333,7 +331,8 @@ fn fit<B: AutodiffBackend>(
         .after_epochs(whole.epoch)
         .in_parts_of(part_of(config.batch_size));
     let test = ImageLoader::in_order(test, TEST_BATCH, device).in_parts_of(part_of(TEST_BATCH));
-    let live = Live::new(images.train().len(), config.epochs, whole.epoch);
+    let hidden = *progress != Progress::Live;
+    let live = Live::new(images.train().len(), config.epochs, whole.epoch, hidden);
     let lines = match progress {
         Progress::Live => Some(Lines::new(config.epochs, Some(live.bar()))),
         Progress::Lines => Some(Lines::new(config.epochs, None)),
@@ -358,12 +357,13 @@ fn fit<B: AutodiffBackend>(
         // Only the display shows these metrics.
         Progress::Live => training
             .metric_valid_numeric(CodeMetric::bit_entropy())
-            .metric_valid_numeric(CodeMetric::codes_used())
-            .renderer(live),
-        Progress::Lines | Progress::Silent => training.renderer(NoDisplay),
+            .metric_valid_numeric(CodeMetric::codes_used()),
+        Progress::Lines | Progress::Silent => training,
     };
 
-    let result = training.launch(Learner::new(model, optimizer, schedule));
+    let result = training
+        .renderer(live)
+        .launch(Learner::new(model, optimizer, schedule));
     // Dropping the display clears it from the screen.
     drop(result.renderer);
     if let Some(error) = checkpoints.take_error() {
@@ -387,13 +387,4 @@ fn fit<B: AutodiffBackend>(
             reason,
         },
     })
-}
-
-/// Saves a checkpoint after each epoch. [`Checkpoints`] removes those before it.
-struct SaveEachEpoch;
-
-impl CheckpointingStrategy for SaveEachEpoch {
-    fn checkpointing(&mut self, _: usize, _: &EventStoreClient) -> Vec<CheckpointingAction> {
-        vec![CheckpointingAction::Save]
-    }
 }

@@ -191,6 +191,9 @@ fn a_second_signal_ends_the_training_at_once() {
     let output = training.wait_with_output().unwrap();
     let code = output.status.code().unwrap();
     assert!(code == 130 || code == 143, "{output:?}");
+    // A stop after a step has the same code and another message.
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("stopped at once"), "{error}");
 }
 
 /// The limit is below the size of the optimizer's file, so the second epoch cannot be saved.
@@ -207,12 +210,7 @@ fn a_disk_that_is_full_leaves_the_last_whole_epoch() {
 
     let program = env!("CARGO_BIN_EXE_bitcodes");
     let script = format!("trap '' XFSZ; ulimit -f 400; exec {program} train --resume run");
-    let mut shell = Command::new("bash");
-    let output = shell
-        .args(["-c", &script])
-        .current_dir(place.path("."))
-        .output()
-        .unwrap();
+    let output = place.shell(&script);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("File too large"), "{error}");

@@ -77,12 +77,7 @@ fn named_pipes_are_read_and_written() {
          {program} {ENCODE} --input in --output old.npy && \
          {program} {ENCODE} --input x.npy --output out && wait"
     );
-    let mut shell = std::process::Command::new("bash");
-    let output = shell
-        .args(["-c", &script])
-        .current_dir(place.path("."))
-        .output()
-        .unwrap();
+    let output = place.shell(&script);
     assert!(output.status.success(), "{output:?}");
     for name in ["old.npy", "got"] {
         assert!(
@@ -91,12 +86,7 @@ fn named_pipes_are_read_and_written() {
         );
     }
     let script = format!("{program} {ENCODE} --input x.npy --output - >> x.npy");
-    let mut shell = std::process::Command::new("bash");
-    let output = shell
-        .args(["-c", &script])
-        .current_dir(place.path("."))
-        .output()
-        .unwrap();
+    let output = place.shell(&script);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(
         error.contains("--output -: the same file as --input"),
@@ -120,12 +110,7 @@ fn a_disk_that_is_full_leaves_the_old_file() {
     let script = format!(
         "trap '' XFSZ; ulimit -f 64; exec {program} {ENCODE} --input x.npy --output codes.npy"
     );
-    let mut shell = std::process::Command::new("bash");
-    let output = shell
-        .args(["-c", &script])
-        .current_dir(place.path("."))
-        .output()
-        .unwrap();
+    let output = place.shell(&script);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(
@@ -178,12 +163,7 @@ fn a_reader_that_leaves_ends_the_program_in_silence() {
     let script = format!(
         "{program} {ENCODE} --input x.npy --output - | head -c 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
     );
-    let mut shell = std::process::Command::new("bash");
-    let output = shell
-        .args(["-c", &script])
-        .current_dir(place.path("."))
-        .output()
-        .unwrap();
+    let output = place.shell(&script);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), &*error), (Some(141), ""));
 }

@@ -31,6 +31,13 @@ impl Place {
         self.command(arguments).output().unwrap()
     }
 
+    /// Runs a script of bash in the folder.
+    pub fn shell(&self, script: &str) -> Output {
+        let mut shell = Command::new("bash");
+        let shell = shell.args(["-c", script]).current_dir(self.0.path());
+        shell.output().unwrap()
+    }
+
     /// Runs the program, which has to succeed, and returns its standard output.
     pub fn succeed(&self, arguments: &str) -> String {
         let output = self.run(arguments);
